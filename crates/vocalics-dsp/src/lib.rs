@@ -1,0 +1,110 @@
+//! Pure signal processing on slices: framing, windows, STFT, mel, deltas, level.
+//!
+//! Everything here is a function of the samples it is given: no files, no threads, no clock, no
+//! hidden random numbers, so the crate builds for `wasm32-unknown-unknown` as it is. Samples are
+//! mono `f32` with full scale at ±1.0; matrices are row-major `[n_frames, n_values]`.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`window`] | analysis windows |
+//! | [`frame`] | how a signal is cut into frames: counting, padding |
+//! | [`stft`] | the short-time Fourier transform, planned once, no allocation per frame |
+//! | [`mel`] | mel scales and the sparse triangular filterbank |
+//! | [`logarithm`] | a natural logarithm with the same bits on every platform |
+//! | [`delta`] | regression deltas, whole matrix and streaming |
+//! | [`trim`] | outer silence, relative to the clip's own level |
+//! | [`level`] | RMS, peak, clipping, silence, SNR, speech ratio, bandwidth |
+//!
+//! ```
+//! use vocalics_dsp::{mel::{MelFilterbank, MelNorm, MelScale}, stft::{Stft, StftConfig}};
+//!
+//! let mut stft = Stft::new(&StftConfig { n_fft: 512, win_length: 400, hop_length: 160, ..StftConfig::default() })?;
+//! let mel = MelFilterbank::new(16_000, 512, 40, 50.0, 8_000.0, MelScale::Slaney, MelNorm::Slaney)?;
+//! let samples: Vec<f32> = (0..16_000u16).map(|n| (f32::from(n) * 0.2).sin()).collect();
+//! let mut power = vec![0.0; stft.n_bins()];
+//! let mut bands = vec![0.0; mel.n_mels()];
+//! for index in 0..stft.n_frames(samples.len()) {
+//!     stft.power_frame(&samples, index, &mut power);
+//!     mel.apply(&power, &mut bands);
+//! }
+//! # Ok::<(), vocalics_dsp::DspError>(())
+//! ```
+
+pub mod delta;
+mod error;
+pub mod frame;
+pub mod level;
+pub mod logarithm;
+pub mod mel;
+pub mod stft;
+pub mod trim;
+pub mod window;
+
+pub use error::DspError;
+pub use frame::Padding;
+
+/// Largest sample magnitude accepted: 180 dB above full scale.
+///
+/// Up to here no power spectrum overflows `f32`; anything larger is a decoding fault, not sound.
+pub const MAX_SAMPLE: f32 = 1e9;
+
+/// Checks that every sample is finite and within [`MAX_SAMPLE`].
+///
+/// # Errors
+/// [`DspError::NonFinite`] or [`DspError::OutOfRange`] with the first offending index.
+pub fn check_samples(samples: &[f32]) -> Result<(), DspError> {
+    // One branch per block lets the comparison vectorise; the slow search runs on failure alone.
+    let fine = samples.chunks(256).all(|chunk| {
+        chunk
+            .iter()
+            .fold(true, |fine, x| fine & (x.abs() <= MAX_SAMPLE))
+    });
+    if fine {
+        return Ok(());
+    }
+    for (index, &value) in samples.iter().enumerate() {
+        if !value.is_finite() {
+            return Err(DspError::NonFinite { index });
+        }
+        if value.abs() > MAX_SAMPLE {
+            return Err(DspError::OutOfRange { index, value });
+        }
+    }
+    Ok(())
+}
+
+/// Rounds to `f32`; the one place where this crate gives up `f64` precision.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounding to f32 is what is asked for"
+)]
+pub(crate) fn narrow(value: f64) -> f32 {
+    value as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_out_of_bounds_are_named_by_index() {
+        assert!(check_samples(&[]).is_ok());
+        assert!(check_samples(&[0.0, -1.0, MAX_SAMPLE]).is_ok());
+        let mut samples = vec![0.0; 1000];
+        samples[700] = f32::NAN;
+        assert!(matches!(
+            check_samples(&samples),
+            Err(DspError::NonFinite { index: 700 })
+        ));
+        samples[300] = f32::NEG_INFINITY;
+        assert!(matches!(
+            check_samples(&samples),
+            Err(DspError::NonFinite { index: 300 })
+        ));
+        samples[2] = -2e9;
+        assert!(matches!(
+            check_samples(&samples),
+            Err(DspError::OutOfRange { index: 2, .. })
+        ));
+    }
+}
