@@ -1,0 +1,38 @@
+//! Named, versioned feature sets made of vocalics-dsp parts.
+//!
+//! One front end serves training and inference. Its configuration, [`LogMelConfig`], travels in the
+//! model file beside a [fingerprint](LogMelConfig::fingerprint); a model whose fingerprint differs
+//! from the one computed here was trained on other features and must be refused.
+//!
+//! | item | what it does |
+//! |---|---|
+//! | [`LogMel`] | a whole clip to log-mel features |
+//! | [`LogMelStream`] | the same, chunk by chunk, with the same bits |
+//! | [`FeatureMatrix`] | features, row-major `[n_frames, n_features]` |
+//! | [`Standardiser`] | zero mean and unit deviation per feature, fitted on training clips |
+//!
+//! No I/O, no threads, no clock: the crate builds for `wasm32-unknown-unknown` as it is.
+//!
+//! ```
+//! use vocalics_features::{LogMel, LogMelConfig};
+//!
+//! let mut front_end = LogMel::new(LogMelConfig::default())?;
+//! let samples: Vec<f32> = (0..16_000u16).map(|n| (f32::from(n) * 0.3).sin() * 0.1).collect();
+//! let features = front_end.compute(&samples)?;
+//! assert_eq!((features.n_frames(), features.n_features()), (63, 64));
+//! # Ok::<(), vocalics_features::FeatureError>(())
+//! ```
+
+mod error;
+mod log_mel;
+mod matrix;
+mod standardise;
+mod stream;
+
+pub use error::FeatureError;
+pub use log_mel::{LogMel, LogMelConfig, NORMALISED_RMS, SILENCE_RMS};
+pub use matrix::FeatureMatrix;
+pub use standardise::{Standardiser, StandardiserFit};
+pub use stream::LogMelStream;
+pub use vocalics_dsp::Padding;
+pub use vocalics_dsp::mel::{MelNorm, MelScale};
