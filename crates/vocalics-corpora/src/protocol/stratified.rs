@@ -1,0 +1,136 @@
+//! Random splits stratified by class. They share speakers between the parts and are marked so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Fold, Groups, SplitOptions};
+use crate::shuffle::SplitMix64;
+use crate::{CorpusError, Utterance};
+
+/// The corpora of `seed-mix`.
+const MIX: [&str; 3] = ["ravdess-speech", "ravdess-song", "tess"];
+
+pub(super) fn require_seed_mix(
+    protocol: &str,
+    utterances: &[Utterance],
+) -> Result<(), CorpusError> {
+    let present: BTreeSet<&str> = utterances.iter().map(|u| u.corpus.as_str()).collect();
+    if let Some(missing) = MIX.iter().find(|c| !present.contains(**c)) {
+        return Err(CorpusError::MissingCorpus {
+            protocol: protocol.to_owned(),
+            corpus: (*missing).to_owned(),
+            present: present.into_iter().collect::<Vec<_>>().join(", "),
+        });
+    }
+    match present.iter().find(|c| !MIX.contains(*c)) {
+        Some(other) => Err(CorpusError::UnexpectedCorpus {
+            protocol: protocol.to_owned(),
+            corpus: (*other).to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// A fifth of the clips to test, a tenth of the rest to validation, each class in proportion.
+pub(super) fn random_80_20(
+    utterances: &[Utterance],
+    labels: &[usize],
+    options: &SplitOptions,
+    groups: &Groups,
+) -> Fold {
+    let mut rng = SplitMix64::new(options.seed);
+    // In the order of ids, so that the order of the list does not matter.
+    let mut order: Vec<usize> = (0..utterances.len()).collect();
+    order.sort_by(|&a, &b| utterances[a].id.cmp(&utterances[b].id));
+    let (test, rest) = cut(&order, labels, groups, 5, &mut rng);
+    let (validation, train) = if options.validation_speakers == 0 {
+        (Vec::new(), rest)
+    } else {
+        cut(&rest, labels, groups, 10, &mut rng)
+    };
+    let sorted = |mut part: Vec<usize>| {
+        part.sort_unstable();
+        part
+    };
+    Fold {
+        name: format!("seed-{}", options.seed),
+        train: sorted(train),
+        validation: sorted(validation),
+        test: sorted(test),
+    }
+}
+
+/// Cuts one clip in `parts` out of `order`, class by class; copies of a recording go together.
+///
+/// The quota of each class is its share of the total, rounded by largest remainder so that the
+/// total is exact. Returns the cut and the rest, the rest in the order given.
+pub(super) fn cut(
+    order: &[usize],
+    labels: &[usize],
+    groups: &Groups,
+    parts: usize,
+    rng: &mut SplitMix64,
+) -> (Vec<usize>, Vec<usize>) {
+    let available: BTreeSet<usize> = order.iter().copied().collect();
+    // A unit is a recording with its copies, counted to the class of the first.
+    let mut units: BTreeMap<usize, Vec<Vec<usize>>> = BTreeMap::new();
+    let mut placed = BTreeSet::new();
+    for &i in order {
+        if placed.contains(&i) {
+            continue;
+        }
+        let copies: Vec<usize> = groups
+            .copies(i)
+            .into_iter()
+            .filter(|c| available.contains(c))
+            .collect();
+        placed.extend(copies.iter().copied());
+        units.entry(labels[i]).or_default().push(copies);
+    }
+    let sizes: Vec<usize> = units
+        .values()
+        .map(|u| u.iter().map(Vec::len).sum())
+        .collect();
+    let quotas = quotas(&sizes, parts);
+    let mut taken = BTreeSet::new();
+    for (class_units, quota) in units.values_mut().zip(quotas) {
+        rng.shuffle(class_units);
+        let mut left = quota;
+        for unit in class_units.iter() {
+            if unit.len() <= left {
+                left -= unit.len();
+                taken.extend(unit.iter().copied());
+            }
+        }
+    }
+    order.iter().copied().partition(|i| taken.contains(i))
+}
+
+/// `size / parts` for each class, rounded so that they add up to the rounded total.
+fn quotas(sizes: &[usize], parts: usize) -> Vec<usize> {
+    let total = (sizes.iter().sum::<usize>() + parts / 2) / parts;
+    let mut quotas: Vec<usize> = sizes.iter().map(|s| s / parts).collect();
+    let mut by_remainder: Vec<usize> = (0..sizes.len()).collect();
+    by_remainder.sort_by_key(|&c| (std::cmp::Reverse(sizes[c] % parts), c));
+    let mut left = total.saturating_sub(quotas.iter().sum());
+    for class in by_remainder {
+        if left > 0 && quotas[class] < sizes[class] {
+            quotas[class] += 1;
+            left -= 1;
+        }
+    }
+    quotas
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_add_up() {
+        let sizes = [96, 192, 192, 192, 192, 192, 192, 192];
+        assert_eq!(quotas(&sizes, 5).iter().sum::<usize>(), 288);
+        assert_eq!(quotas(&sizes, 5)[0], 19);
+        assert_eq!(quotas(&[1, 1, 1], 5), [1, 0, 0]);
+        assert_eq!(quotas(&[], 5), Vec::<usize>::new());
+    }
+}
