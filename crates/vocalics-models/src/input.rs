@@ -1,0 +1,146 @@
+//! The door of the networks: log-mel as the front end gives it to an image of three channels.
+//!
+//! 1. the log-mel spectrum, standardised per band with the mean and deviation of the training part;
+//! 2. the same less the clip's own mean in each band: what changes, without the voice's and the
+//!    microphone's average spectrum;
+//! 3. its slope over nine frames (regression deltas).
+//!
+//! The slope is taken of the second channel, so that zero padding at the ends means "the clip's
+//! mean".
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use vocalics_kernels::extension::{self, Conv2dOptions};
+
+use crate::ModelError;
+
+/// Frames on each side of the one whose slope is taken.
+pub const DELTA_REACH: usize = 4;
+
+/// Channels of the image.
+pub const CHANNELS: usize = 3;
+
+/// Brings the slopes to about the deviation of the other channels.
+const DELTA_GAIN: f32 = 5.0;
+
+/// Weights of the slope: `gain · n / Σ n²` for `n` from −4 to 4.
+#[must_use]
+pub fn delta_kernel() -> Vec<f32> {
+    #[expect(clippy::cast_precision_loss, reason = "single-digit integers")]
+    let taps: Vec<f32> = (0..=2 * DELTA_REACH)
+        .map(|n| n as f32 - DELTA_REACH as f32)
+        .collect();
+    let energy: f32 = taps.iter().map(|n| n * n).sum();
+    taps.iter().map(|n| DELTA_GAIN * n / energy).collect()
+}
+
+/// Standardisation and derived channels.
+#[derive(Module, Debug)]
+pub struct Door {
+    /// Mean of every band over the training part, `[n_mels]`; not trained.
+    #[module(skip)]
+    mean: Vec<f32>,
+    /// One over the deviation of every band, `[n_mels]`; not trained.
+    #[module(skip)]
+    inv_std: Vec<f32>,
+}
+
+impl Door {
+    /// A door that standardises with the given means and deviations, `[n_mels]` each.
+    ///
+    /// # Errors
+    /// When the lengths differ from `n_mels`, or a deviation is not positive.
+    pub fn new(n_mels: usize, mean: &[f32], std: &[f32]) -> Result<Self, ModelError> {
+        let wrong = |actual: String, expected| ModelError::Config {
+            field: "standardiser",
+            actual,
+            expected,
+        };
+        if mean.len() != n_mels || std.len() != n_mels {
+            let actual = format!("{} means and {} deviations", mean.len(), std.len());
+            return Err(wrong(
+                actual,
+                "one mean and one deviation for each mel band",
+            ));
+        }
+        if let Some(bad) = std.iter().find(|std| **std <= 0.0 || !std.is_finite()) {
+            return Err(wrong(
+                format!("a deviation of {bad}"),
+                "positive deviations",
+            ));
+        }
+        Ok(Self {
+            mean: mean.to_vec(),
+            inv_std: std.iter().map(|std| 1.0 / std).collect(),
+        })
+    }
+
+    /// The mean of every band and one over its deviation.
+    #[must_use]
+    pub fn standardisation(&self) -> (&[f32], &[f32]) {
+        (&self.mean, &self.inv_std)
+    }
+
+    /// `[batch, n_frames, n_mels]` to `[batch, 3, n_mels, n_frames]`. No gradient passes.
+    #[must_use]
+    pub fn forward(&self, features: Tensor<3>) -> Tensor<4> {
+        let device = features.device();
+        let row = |values: &[f32]| row(values, &device);
+        let x = (features - row(&self.mean)) * row(&self.inv_std);
+        let x = x.swap_dims(1, 2).unsqueeze_dim::<4>(1); // [batch, 1, n_mels, n_frames]
+        let centred = x.clone() - x.clone().mean_dim(3);
+        let kernel = delta_kernel();
+        let width = kernel.len();
+        let kernel = Tensor::from_data(TensorData::new(kernel, [1, 1, 1, width]), &device);
+        let options = Conv2dOptions {
+            stride: [1, 1],
+            padding: [0, DELTA_REACH],
+            dilation: [1, 1],
+            groups: 1,
+        };
+        let delta = extension::conv2d(centred.clone(), kernel, &options);
+        Tensor::cat(vec![x, centred, delta], 1) // [batch, 3, n_mels, n_frames]
+    }
+}
+
+fn row(values: &[f32], device: &Device) -> Tensor<3> {
+    Tensor::from_data(
+        TensorData::new(values.to_vec(), [1, 1, values.len()]),
+        device,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_are_standardised_centred_and_sloped() {
+        let device = Device::flex();
+        let (n_frames, n_mels) = (20, 2);
+        let mut features = Vec::new();
+        for t in 0..n_frames {
+            features.extend([t as f32, 7.0]);
+        }
+        let features = Tensor::from_data(TensorData::new(features, [1, n_frames, n_mels]), &device);
+        let door = Door::new(n_mels, &[1.0, 5.0], &[2.0, 4.0]).unwrap();
+        let image = door
+            .forward(features)
+            .into_data()
+            .try_to_vec::<f32>()
+            .unwrap();
+        let at = |c: usize, m: usize, t: usize| image[(c * n_mels + m) * n_frames + t];
+        assert!((at(0, 0, 10) - 4.5).abs() < 1e-6);
+        assert!((at(0, 1, 3) - 0.5).abs() < 1e-6);
+        assert!((at(1, 0, 10) - (10.0 - 9.5) / 2.0).abs() < 1e-5);
+        assert!(at(1, 1, 5).abs() < 1e-6);
+        // A ramp of one half per frame, times the gain.
+        assert!((at(2, 0, 10) - 0.5 * DELTA_GAIN).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_zero_deviation_is_refused() {
+        assert!(Door::new(1, &[0.0], &[0.0]).is_err());
+        assert!(Door::new(2, &[0.0], &[1.0]).is_err());
+    }
+}

@@ -1,0 +1,259 @@
+//! Layers that the networks share: convolution with batch norm, dense, dropout.
+
+use burn::module::{Module, Param, RunningState};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng;
+use rand::rngs::StdRng;
+use vocalics_kernels::extension::{self, Conv2dOptions};
+
+use crate::Mode;
+
+/// Added to the variance before its root, as in PyTorch.
+pub const NORM_EPSILON: f64 = 1e-5;
+
+/// Share of the batch's statistics in the running ones, as in PyTorch.
+const NORM_MOMENTUM: f64 = 0.1;
+
+/// Normal noise from the generator, `[len]`, by the Box-Muller transform.
+fn normal(len: usize, deviation: f64, rng: &mut StdRng) -> Vec<f32> {
+    (0..len)
+        .map(|_| {
+            let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
+            let z = (-2.0 * u.ln()).sqrt() * (2.0 * std::f64::consts::PI * v).cos();
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "weights are single precision"
+            )]
+            {
+                (z * deviation) as f32
+            }
+        })
+        .collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "fan-in is far below 2^53")]
+fn inverse_root(fan: usize, gain: f64) -> f64 {
+    (gain / fan.max(1) as f64).sqrt()
+}
+
+/// A two-dimensional convolution without a bias.
+#[derive(Module, Debug)]
+pub struct Conv {
+    /// `[out, in, rows, columns]`.
+    pub weight: Param<Tensor<4>>,
+    /// Step between outputs.
+    pub stride: [usize; 2],
+    /// Zeros on each side.
+    pub padding: [usize; 2],
+}
+
+impl Conv {
+    /// A convolution whose padding keeps the size at stride 1, with He's normal initialisation.
+    ///
+    /// Source: K. He et al., *Delving Deep into Rectifiers*, ICCV 2015.
+    #[must_use]
+    pub fn new(
+        [inputs, outputs]: [usize; 2],
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        rng: &mut StdRng,
+        device: &Device,
+    ) -> Self {
+        let fan = inputs * kernel[0] * kernel[1];
+        let weight = normal(outputs * fan, inverse_root(fan, 2.0), rng);
+        let weight = TensorData::new(weight, [outputs, inputs, kernel[0], kernel[1]]);
+        Self {
+            weight: Param::from_data(weight, device),
+            stride,
+            padding: [kernel[0] / 2, kernel[1] / 2],
+        }
+    }
+
+    /// `[batch, in, rows, columns]` to `[batch, out, rows / stride, columns / stride]`.
+    #[must_use]
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let options = Conv2dOptions {
+            stride: self.stride,
+            padding: self.padding,
+            dilation: [1, 1],
+            groups: 1,
+        };
+        extension::conv2d(x, self.weight.val(), &options)
+    }
+}
+
+/// Batch normalisation over `[batch, channels, rows, columns]`, with an optional ReLU behind it.
+///
+/// Source: S. Ioffe, C. Szegedy, *Batch Normalization*, ICML 2015.
+#[derive(Module, Debug)]
+pub struct Norm {
+    /// `[channels]`.
+    pub gamma: Param<Tensor<1>>,
+    /// `[channels]`.
+    pub beta: Param<Tensor<1>>,
+    /// Running mean, `[channels]`.
+    pub mean: RunningState<Tensor<1>>,
+    /// Running variance, unbiased, `[channels]`.
+    pub variance: RunningState<Tensor<1>>,
+    /// Whether a ReLU follows.
+    pub relu: bool,
+}
+
+impl Norm {
+    /// Unit scale, no shift.
+    #[must_use]
+    pub fn new(channels: usize, relu: bool, device: &Device) -> Self {
+        let constant = |value: f32| TensorData::new(vec![value; channels], [channels]);
+        let state = |value| RunningState::new(Tensor::from_data(constant(value), device));
+        Self {
+            gamma: Param::from_data(constant(1.0), device),
+            beta: Param::from_data(constant(0.0), device),
+            mean: state(0.0),
+            variance: state(1.0),
+            relu,
+        }
+    }
+
+    /// Batch statistics in training, which also move the running ones; those in inference.
+    #[must_use]
+    pub fn forward(&self, x: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
+        if let Mode::Infer = mode {
+            return self.infer(x);
+        }
+        let [batch, _, rows, columns] = x.dims();
+        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        let norm = extension::batch_norm(x, gamma, beta, NORM_EPSILON, self.relu);
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^53 values")]
+        let count = (batch * rows * columns) as f64;
+        let unbiased = norm.variance * (count / (count - 1.0).max(1.0));
+        for (state, new) in [(&self.mean, norm.mean), (&self.variance, unbiased)] {
+            let old = state.value_sync();
+            let new = new.to_device(&old.device());
+            state.update((old * (1.0 - NORM_MOMENTUM) + new * NORM_MOMENTUM).detach());
+            // An update waits per thread until it is asked for; a checkpoint reads without asking.
+            let _ = state.value_sync();
+        }
+        norm.output
+    }
+
+    fn infer(&self, x: Tensor<4>) -> Tensor<4> {
+        let (scale, shift) = self.affine();
+        let y = x * scale.unsqueeze_dims::<4>(&[0, 2, 3]) + shift.unsqueeze_dims::<4>(&[0, 2, 3]);
+        if self.relu {
+            burn::tensor::activation::relu(y)
+        } else {
+            y
+        }
+    }
+
+    /// The layer in inference is `scale · x + shift`, each `[channels]`.
+    #[must_use]
+    pub fn affine(&self) -> (Tensor<1>, Tensor<1>) {
+        let scale = self.gamma.val() / (self.variance.value_sync() + NORM_EPSILON).sqrt();
+        let shift = self.beta.val() - self.mean.value_sync() * scale.clone();
+        (scale, shift)
+    }
+}
+
+/// A convolution, batch norm and, if asked for, a ReLU.
+#[derive(Module, Debug)]
+pub struct ConvNorm {
+    /// The convolution.
+    pub conv: Conv,
+    /// The norm behind it.
+    pub norm: Norm,
+}
+
+impl ConvNorm {
+    /// See [`Conv::new`].
+    #[must_use]
+    pub fn new(
+        channels: [usize; 2],
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        relu: bool,
+        rng: &mut StdRng,
+        device: &Device,
+    ) -> Self {
+        Self {
+            conv: Conv::new(channels, kernel, stride, rng, device),
+            norm: Norm::new(channels[1], relu, device),
+        }
+    }
+
+    /// `[batch, in, rows, columns]` to `[batch, out, rows / stride, columns / stride]`.
+    #[must_use]
+    pub fn forward(&self, x: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
+        self.norm.forward(self.conv.forward(x), mode)
+    }
+
+    /// The weight and bias of the convolution that does both in inference:
+    /// `w · γ / √(σ² + ε)` and `β − μ · γ / √(σ² + ε)`.
+    #[must_use]
+    pub fn folded(&self) -> (Tensor<4>, Tensor<1>) {
+        let (scale, shift) = self.norm.affine();
+        (
+            self.conv.weight.val() * scale.unsqueeze_dims::<4>(&[1, 2, 3]),
+            shift,
+        )
+    }
+}
+
+/// `y = x · w + b`.
+#[derive(Module, Debug)]
+pub struct Dense {
+    /// `[in, out]`.
+    pub weight: Param<Tensor<2>>,
+    /// `[out]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl Dense {
+    /// Normal weights of variance `1 / in`, no bias (Glorot's rule for square layers).
+    #[must_use]
+    pub fn new([inputs, outputs]: [usize; 2], rng: &mut StdRng, device: &Device) -> Self {
+        let weight = normal(inputs * outputs, inverse_root(inputs, 1.0), rng);
+        Self {
+            weight: Param::from_data(TensorData::new(weight, [inputs, outputs]), device),
+            bias: Param::from_data(TensorData::new(vec![0.0f32; outputs], [outputs]), device),
+        }
+    }
+
+    /// `[batch, in]` to `[batch, out]`.
+    #[must_use]
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        x.matmul(self.weight.val()) + self.bias.val().unsqueeze_dim::<2>(0)
+    }
+
+    /// `[batch, in, n_frames]` to `[batch, out, n_frames]`: the same map at every frame.
+    #[must_use]
+    pub fn forward_frames(&self, x: Tensor<3>) -> Tensor<3> {
+        let weight = self.weight.val().transpose().unsqueeze_dim::<3>(0); // [1, out, in]
+        weight.matmul(x) + self.bias.val().unsqueeze_dims::<3>(&[0, 2])
+    }
+}
+
+/// Zeroes each element with the given probability in training and scales the others up.
+///
+/// Source: N. Srivastava et al., *Dropout*, JMLR 2014.
+#[must_use]
+pub fn dropout(x: Tensor<2>, probability: f64, mode: &mut Mode<'_>) -> Tensor<2> {
+    let Mode::Train(rng) = mode else { return x };
+    if probability <= 0.0 {
+        return x;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a factor near 1")]
+    let kept = (1.0 / (1.0 - probability)) as f32;
+    let dims = x.dims();
+    let mask: Vec<f32> = (0..dims[0] * dims[1])
+        .map(|_| {
+            if rng.random::<f64>() < probability {
+                0.0
+            } else {
+                kept
+            }
+        })
+        .collect();
+    let mask = Tensor::from_data(TensorData::new(mask, dims), &x.device());
+    x * mask
+}

@@ -1,0 +1,31 @@
+//! Network definitions and their configurations.
+//!
+//! A network takes log-mel features `[batch, n_frames, n_mels]` as the front end gives them and
+//! returns logits `[batch, n_classes]`. Standardisation, the transposition to image order and the
+//! derived channels happen at its door ([`input`]), so the caller has nothing to remember and the
+//! exported file takes what the front end gives.
+//!
+//! Each network is one file: its configuration, its layers, its forward pass, and the same pass
+//! written as an ONNX graph with the batch norms folded into the convolutions ([`onnx`]).
+//!
+//! Networks draw their initial weights and their dropout masks from a generator that the caller
+//! passes in, never from global state: the same seed gives the same network on any thread.
+
+pub mod input;
+pub mod layers;
+pub mod onnx;
+pub mod residual;
+
+mod error;
+
+pub use error::ModelError;
+pub use residual::{Pooling, ResidualCnn, ResidualCnnConfig};
+
+/// How a forward pass treats dropout and batch norm.
+#[derive(Debug)]
+pub enum Mode<'a> {
+    /// Batch statistics; dropout masks drawn from the generator.
+    Train(&'a mut rand::rngs::StdRng),
+    /// Running statistics, no dropout.
+    Infer,
+}

@@ -1,0 +1,298 @@
+//! Networks as ONNX graphs, opset 13.
+//!
+//! A [`Graph`] collects nodes and initialisers while a network walks its own forward pass in
+//! inference form. Input `features` `[batch, n_frames, n_mels]`, output `logits`
+//! `[batch, n_classes]`; batch and frames are free.
+
+use std::cell::RefCell;
+
+use burn::tensor::Tensor;
+use rten_onnx::onnx::{
+    AttributeProto, AttributeType, DataType, Dimension, GraphProto, ModelProto, NodeProto,
+    OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, TypeProtoTensor, ValueInfoProto,
+};
+
+use crate::ModelError;
+use crate::input::{DELTA_REACH, Door, delta_kernel};
+use crate::layers::{ConvNorm, Dense};
+
+/// Name of the input.
+pub const INPUT: &str = "features";
+/// Name of the output.
+pub const OUTPUT: &str = "logits";
+
+const OPSET: i64 = 13;
+/// The format version that came with opset 13.
+const IR_VERSION: i64 = 7;
+
+/// A graph under construction.
+#[derive(Default)]
+pub struct Graph {
+    nodes: Vec<NodeProto>,
+    constants: Vec<TensorProto>,
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (nodes, constants) = (self.nodes.len(), self.constants.len());
+        write!(f, "Graph {{ {nodes} nodes, {constants} constants }}")
+    }
+}
+
+fn signed(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor
+        .into_data()
+        .convert::<f32>()
+        .try_to_vec()
+        .unwrap_or_default()
+}
+
+fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.into()),
+        i: Some(value),
+        r#type: Some(AttributeType::INT),
+        ..AttributeProto::default()
+    }
+}
+
+fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.into()),
+        ints: values.to_vec(),
+        r#type: Some(AttributeType::INTS),
+        ..AttributeProto::default()
+    }
+}
+
+impl Graph {
+    /// An operator with one output and no attributes; returns the output's name.
+    pub fn node(&mut self, operator: &str, inputs: &[&str]) -> String {
+        self.node_with(operator, inputs, Vec::new())
+    }
+
+    fn node_with(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        attributes: Vec<AttributeProto>,
+    ) -> String {
+        let output = format!("{}_{}", operator.to_lowercase(), self.nodes.len());
+        self.push(operator, inputs, &output, attributes);
+        output
+    }
+
+    fn push(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        output: &str,
+        attribute: Vec<AttributeProto>,
+    ) {
+        self.nodes.push(NodeProto {
+            name: Some(output.to_owned()),
+            op_type: Some(operator.to_owned()),
+            input: inputs.iter().map(|&name| name.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            attribute,
+            ..NodeProto::default()
+        });
+    }
+
+    /// Adds an initialiser of single-precision values; returns its unique name.
+    pub fn constant(&mut self, name: &str, values: Vec<f32>, dims: &[usize]) -> String {
+        let name = format!("{name}_{}", self.constants.len());
+        self.constants.push(TensorProto {
+            name: Some(name.clone()),
+            dims: dims.iter().map(|&dim| signed(dim)).collect(),
+            data_type: Some(DataType::FLOAT),
+            raw_data: Some(RefCell::new(
+                values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            )),
+            ..TensorProto::default()
+        });
+        name
+    }
+
+    fn indices(&mut self, values: &[i64]) -> String {
+        let name = format!("indices_{}", self.constants.len());
+        self.constants.push(TensorProto {
+            name: Some(name.clone()),
+            dims: vec![signed(values.len())],
+            data_type: Some(DataType::INT64),
+            int64_data: values.to_vec(),
+            ..TensorProto::default()
+        });
+        name
+    }
+
+    /// The networks' door: `features` to `[batch, 3, n_mels, n_frames]`.
+    pub fn door(&mut self, door: &Door) -> String {
+        let (mean, inv_std) = door.standardisation();
+        let n_mels = mean.len();
+        let mean = self.constant("door.mean", mean.to_vec(), &[1, 1, n_mels]);
+        let inv_std = self.constant("door.inv_std", inv_std.to_vec(), &[1, 1, n_mels]);
+        let x = self.node("Sub", &[INPUT, &mean]);
+        let x = self.node("Mul", &[&x, &inv_std]);
+        let x = self.node_with("Transpose", &[&x], vec![ints("perm", &[0, 2, 1])]);
+        let axis = self.indices(&[1]);
+        let x = self.node("Unsqueeze", &[&x, &axis]); // [batch, 1, n_mels, n_frames]
+        let mean = self.reduce_mean(&x, 3, true);
+        let centred = self.node("Sub", &[&x, &mean]);
+        let kernel = delta_kernel();
+        let width = kernel.len();
+        let kernel = self.constant("door.delta", kernel, &[1, 1, 1, width]);
+        let reach = signed(DELTA_REACH);
+        let delta = self.node_with(
+            "Conv",
+            &[&centred, &kernel],
+            vec![
+                ints("kernel_shape", &[1, signed(width)]),
+                ints("pads", &[0, reach, 0, reach]),
+                ints("strides", &[1, 1]),
+            ],
+        );
+        self.concat(&[&x, &centred, &delta], 1)
+    }
+
+    /// A convolution with its batch norm folded in, and its ReLU.
+    pub fn conv_norm(&mut self, x: &str, layer: &ConvNorm) -> String {
+        let (weight, bias) = layer.folded();
+        let [outputs, inputs, rows, columns] = weight.dims();
+        let weight = self.constant(
+            "conv.weight",
+            values(weight),
+            &[outputs, inputs, rows, columns],
+        );
+        let bias = self.constant("conv.bias", values(bias), &[outputs]);
+        let [top, left] = layer.conv.padding.map(signed);
+        let attributes = vec![
+            ints("kernel_shape", &[signed(rows), signed(columns)]),
+            ints("pads", &[top, left, top, left]),
+            ints("strides", &layer.conv.stride.map(signed)),
+        ];
+        let y = self.node_with("Conv", &[x, &weight, &bias], attributes);
+        if layer.norm.relu {
+            self.node("Relu", &[&y])
+        } else {
+            y
+        }
+    }
+
+    /// A dense layer over the channels of `[batch, in, 1, 1]`.
+    pub fn pointwise(&mut self, x: &str, layer: &Dense) -> String {
+        self.dense_as_conv(x, layer, 2)
+    }
+
+    /// A dense layer at every frame of `[batch, in, n_frames]`.
+    pub fn framewise(&mut self, x: &str, layer: &Dense) -> String {
+        self.dense_as_conv(x, layer, 1)
+    }
+
+    fn dense_as_conv(&mut self, x: &str, layer: &Dense, axes: usize) -> String {
+        let weight = layer.weight.val().transpose();
+        let [outputs, inputs] = weight.dims();
+        let ones = vec![1i64; axes];
+        let mut dims = vec![outputs, inputs];
+        dims.resize(2 + axes, 1);
+        let weight = self.constant("dense.weight", values(weight), &dims);
+        let bias = self.constant("dense.bias", values(layer.bias.val()), &[outputs]);
+        self.node_with(
+            "Conv",
+            &[x, &weight, &bias],
+            vec![ints("kernel_shape", &ones)],
+        )
+    }
+
+    /// Reshape; 0 keeps a dimension, -1 is inferred.
+    pub fn reshape(&mut self, x: &str, dims: &[i64]) -> String {
+        let dims = self.indices(dims);
+        self.node("Reshape", &[x, &dims])
+    }
+
+    /// Softmax along an axis.
+    pub fn softmax(&mut self, x: &str, axis: i64) -> String {
+        self.node_with("Softmax", &[x], vec![int("axis", axis)])
+    }
+
+    /// Concatenation along an axis.
+    pub fn concat(&mut self, inputs: &[&str], axis: i64) -> String {
+        self.node_with("Concat", inputs, vec![int("axis", axis)])
+    }
+
+    /// Sum along an axis, which disappears.
+    pub fn reduce_sum(&mut self, x: &str, axis: i64) -> String {
+        let axes = self.indices(&[axis]);
+        self.node_with("ReduceSum", &[x, &axes], vec![int("keepdims", 0)])
+    }
+
+    /// Mean along an axis.
+    pub fn reduce_mean(&mut self, x: &str, axis: i64, keep: bool) -> String {
+        let attributes = vec![ints("axes", &[axis]), int("keepdims", i64::from(keep))];
+        self.node_with("ReduceMean", &[x], attributes)
+    }
+
+    /// The last layer, whose output is the graph's.
+    pub fn logits(&mut self, x: &str, layer: &Dense) {
+        let weight = layer.weight.val();
+        let [inputs, outputs] = weight.dims();
+        let weight = self.constant("head.weight", values(weight), &[inputs, outputs]);
+        let bias = self.constant("head.bias", values(layer.bias.val()), &[outputs]);
+        self.push("Gemm", &[x, &weight, &bias], OUTPUT, Vec::new());
+    }
+
+    /// The graph as the bytes of an ONNX file without metadata.
+    ///
+    /// # Errors
+    /// [`ModelError::Encode`].
+    pub fn into_bytes(self, n_mels: usize, n_classes: usize) -> Result<Vec<u8>, ModelError> {
+        let model = ModelProto {
+            ir_version: Some(IR_VERSION),
+            producer_name: Some("vocalics".into()),
+            producer_version: Some(env!("CARGO_PKG_VERSION").into()),
+            opset_import: vec![OperatorSetIdProto {
+                version: Some(OPSET),
+                ..OperatorSetIdProto::default()
+            }],
+            graph: Some(GraphProto {
+                node: self.nodes,
+                initializer: self.constants,
+                input: vec![value(INPUT, &[None, None, Some(n_mels)])],
+                output: vec![value(OUTPUT, &[None, Some(n_classes)])],
+                ..GraphProto::default()
+            }),
+            ..ModelProto::default()
+        };
+        model
+            .write_buf()
+            .map_err(|error| ModelError::Encode(error.to_string()))
+    }
+}
+
+/// A single-precision input or output; `None` is a free dimension.
+fn value(name: &str, dims: &[Option<usize>]) -> ValueInfoProto {
+    let dim = dims
+        .iter()
+        .enumerate()
+        .map(|(axis, dim)| Dimension {
+            dim_value: dim.map(signed),
+            dim_param: dim
+                .is_none()
+                .then(|| ["batch", "n_frames"][axis.min(1)].to_owned()),
+        })
+        .collect();
+    ValueInfoProto {
+        name: Some(name.to_owned()),
+        r#type: Some(TypeProto {
+            tensor_type: Some(TypeProtoTensor {
+                elem_type: Some(DataType::FLOAT),
+                shape: Some(TensorShapeProto { dim }),
+            }),
+            ..TypeProto::default()
+        }),
+    }
+}
