@@ -1,0 +1,383 @@
+//! What can go wrong with a model file and with a recognition.
+
+use std::path::PathBuf;
+
+use vocalics_features::FeatureError;
+
+/// Why a model file was refused.
+///
+/// Every case has a stable [`code`](ModelError::code) and a [`hint`](ModelError::hint) that says what to
+/// do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The file could not be read.
+    #[error("cannot read model file {}", path.display())]
+    Io {
+        /// The file asked for.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A named file was refused; the source says why.
+    #[error("model file {} was refused: {source}", path.display())]
+    File {
+        /// The file asked for.
+        path: PathBuf,
+        /// The reason.
+        source: Box<ModelError>,
+    },
+    /// The bytes are no ONNX model at all.
+    #[error("not an onnx model: {found}")]
+    NotOnnx {
+        /// What they look like instead.
+        found: String,
+    },
+    /// The file ends before its content does.
+    #[error("model file is truncated: {needed} more bytes announced at offset {offset}")]
+    Truncated {
+        /// Where the reading stopped, in bytes from the start of the file.
+        offset: usize,
+        /// How many bytes are missing there.
+        needed: u64,
+    },
+    /// The file is damaged.
+    #[error("model file is damaged at offset {offset}: {what}")]
+    Corrupt {
+        /// Where, in bytes from the start of the file.
+        offset: usize,
+        /// What was found there.
+        what: &'static str,
+    },
+    /// The graph is not the one that was written.
+    #[error(
+        "the model's graph was changed after it was written: crc32 {actual:08x}, expected {expected:08x}"
+    )]
+    Checksum {
+        /// The checksum stored in the file.
+        expected: u32,
+        /// The checksum of the graph found.
+        actual: u32,
+    },
+    /// The file is larger than any model this runtime accepts.
+    #[error("model of {bytes} bytes is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// Size of the file.
+        bytes: u64,
+        /// The limit, [`MAX_MODEL_BYTES`](crate::MAX_MODEL_BYTES).
+        limit: u64,
+    },
+    /// A valid ONNX model that carries none of our metadata.
+    #[error("onnx model without vocalics metadata (producer: {producer})")]
+    Foreign {
+        /// The producer the file names, or `unknown`.
+        producer: String,
+    },
+    /// The file was written for another version of the format.
+    #[error("model format version {found} is not supported, expected {supported}")]
+    FormatVersion {
+        /// The version in the file.
+        found: u32,
+        /// The version this build reads, [`FORMAT_VERSION`](crate::FORMAT_VERSION).
+        supported: u32,
+    },
+    /// A required metadata key is absent.
+    #[error("metadata key {key} is missing")]
+    MissingKey {
+        /// The full key, `vocalics.<field>`.
+        key: String,
+    },
+    /// A metadata key appears twice.
+    #[error("metadata key {key} appears more than once")]
+    DuplicateKey {
+        /// The full key, `vocalics.<field>`.
+        key: String,
+    },
+    /// The value under a metadata key is not what belongs there.
+    #[error("metadata key {key} cannot be read")]
+    InvalidKey {
+        /// The full key, `vocalics.<field>`.
+        key: String,
+        /// What the JSON reader said.
+        source: serde_json::Error,
+    },
+    /// The metadata can be read but contradicts itself.
+    #[error("metadata is inconsistent: {reason}")]
+    InvalidMetadata {
+        /// Which rule is broken.
+        reason: String,
+    },
+    /// The front end described in the file is not a valid one.
+    #[error("the model's front end is not valid")]
+    FrontEnd {
+        /// What the front end said.
+        source: FeatureError,
+    },
+    /// The front end computes something else than the one the model was trained with.
+    #[error(
+        "front-end fingerprint mismatch: the model expects {expected}, this build computes {actual}"
+    )]
+    Fingerprint {
+        /// The fingerprint in the file.
+        expected: String,
+        /// The fingerprint of the front end built from the file's configuration.
+        actual: String,
+    },
+    /// The graph's input or output is not the one the format asks for.
+    #[error("unexpected graph: {reason}")]
+    Graph {
+        /// What differs.
+        reason: String,
+    },
+    /// The graph uses an operator this runtime does not take.
+    #[error("operator {operator} is not supported")]
+    Operator {
+        /// The operator, with its domain when it is not the standard one.
+        operator: String,
+    },
+    /// Label list and output disagree.
+    #[error("model has {labels} labels but {outputs} outputs")]
+    LabelCount {
+        /// Number of labels in the metadata.
+        labels: usize,
+        /// Width of the graph's output.
+        outputs: usize,
+    },
+    /// The engine could not load the graph.
+    #[error("the engine cannot load the graph")]
+    Engine {
+        /// What the engine said.
+        source: Box<rten::LoadError>,
+    },
+    /// The engine broke off while loading the graph.
+    #[error("the engine broke off on this graph: {reason}")]
+    EngineFailure {
+        /// The engine's own words.
+        reason: String,
+    },
+    /// The model could not be run on its own test vector.
+    #[error("the model fails on its own test vector")]
+    TestVectorRun {
+        /// Why it failed.
+        source: Box<RuntimeError>,
+    },
+    /// The model gives other scores for its test vector than when it was written.
+    #[error(
+        "test vector failed: score of {label} is {actual}, expected {expected} within {tolerance}"
+    )]
+    TestVector {
+        /// The label with the largest difference.
+        label: String,
+        /// The score in the file.
+        expected: f32,
+        /// The score computed here.
+        actual: f32,
+        /// The tolerance, [`TEST_VECTOR_TOLERANCE`](crate::TEST_VECTOR_TOLERANCE).
+        tolerance: f32,
+    },
+    /// The metadata could not be written as JSON.
+    #[error("metadata key {key} cannot be written")]
+    Write {
+        /// The full key, `vocalics.<field>`.
+        key: String,
+        /// What the JSON writer said.
+        source: serde_json::Error,
+    },
+}
+
+impl ModelError {
+    /// A stable name of the cause, in snake case, for machines.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "model_unreadable",
+            Self::File { source, .. } => source.code(),
+            Self::NotOnnx { .. } => "model_not_onnx",
+            Self::Truncated { .. } => "model_truncated",
+            Self::Corrupt { .. } => "model_corrupt",
+            Self::Checksum { .. } => "model_checksum",
+            Self::TooLarge { .. } => "model_too_large",
+            Self::Foreign { .. } => "model_foreign",
+            Self::FormatVersion { .. } => "model_format_version",
+            Self::MissingKey { .. } => "model_missing_key",
+            Self::DuplicateKey { .. } => "model_duplicate_key",
+            Self::InvalidKey { .. } => "model_invalid_key",
+            Self::InvalidMetadata { .. } => "model_invalid_metadata",
+            Self::FrontEnd { .. } => "model_front_end",
+            Self::Fingerprint { .. } => "model_fingerprint",
+            Self::Graph { .. } => "model_graph",
+            Self::Operator { .. } => "model_operator",
+            Self::LabelCount { .. } => "model_label_count",
+            Self::Engine { .. } | Self::EngineFailure { .. } => "model_engine",
+            Self::TestVectorRun { .. } | Self::TestVector { .. } => "model_test_vector",
+            Self::Write { .. } => "model_write",
+        }
+    }
+
+    /// What the user can do about it, in one sentence.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "check that the path exists and can be read",
+            Self::File { source, .. } => source.hint(),
+            Self::NotOnnx { .. } => {
+                "give a model.onnx written by `vocalics train` or `vocalics evaluate`"
+            }
+            Self::Truncated { .. } | Self::Corrupt { .. } => {
+                "copy or download the file again and compare its size"
+            }
+            Self::Checksum { .. } => {
+                "copy the file again; if a tool has rewritten the graph, export the model again from its run"
+            }
+            Self::TooLarge { .. } => "this is no speech-emotion model; check the path",
+            Self::Foreign { .. } => {
+                "only models written by vocalics carry the labels and the front end needed to run them; \
+                 export one with `vocalics train`"
+            }
+            Self::FormatVersion { found, supported } => {
+                if found > supported {
+                    "this model is newer than this program; update vocalics"
+                } else {
+                    "this model is too old for this program; export it again from its run"
+                }
+            }
+            Self::MissingKey { .. }
+            | Self::DuplicateKey { .. }
+            | Self::InvalidKey { .. }
+            | Self::InvalidMetadata { .. }
+            | Self::FrontEnd { .. }
+            | Self::LabelCount { .. }
+            | Self::Write { .. } => {
+                "export the model again from its run; docs/MODEL-FILE.md lists every key"
+            }
+            Self::Fingerprint { .. } => {
+                "the model needs the front end it was trained with: use the vocalics version that wrote it, \
+                 or train it again with this one"
+            }
+            Self::Graph { .. } | Self::Operator { .. } => {
+                "docs/MODEL-FILE.md states the graph's input, output and operators"
+            }
+            Self::Engine { .. } | Self::EngineFailure { .. } => {
+                "check the file with onnxruntime; if it runs there, report the model to the vocalics project"
+            }
+            Self::TestVectorRun { .. } | Self::TestVector { .. } => {
+                "do not use these scores: the file or this build is damaged; export the model again, \
+                 and report it if the test vector still fails"
+            }
+        }
+    }
+}
+
+/// Why a recognition gave no scores.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// The model file was refused.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The samples are at another rate than the model's.
+    #[error("samples are at {actual} Hz, the model needs {expected} Hz")]
+    SampleRate {
+        /// The model's rate in Hz.
+        expected: u32,
+        /// The rate given, in Hz.
+        actual: u32,
+    },
+    /// There are no samples.
+    #[error("the clip is empty")]
+    Empty,
+    /// The clip is too short to say anything about.
+    #[error("the clip lasts {secs:.3} s, at least {minimum:.3} s are needed")]
+    TooShort {
+        /// Its duration in seconds.
+        secs: f64,
+        /// The least duration in seconds.
+        minimum: f64,
+    },
+    /// A sample is NaN or infinite.
+    #[error("sample {index} is not a finite number")]
+    NonFinite {
+        /// Position of the first such sample.
+        index: usize,
+    },
+    /// The front end refused the samples.
+    #[error("the front end failed")]
+    FrontEnd {
+        /// What the front end said.
+        #[from]
+        source: FeatureError,
+    },
+    /// A feature matrix does not have the model's number of bands.
+    #[error("features have {actual} columns, the model needs {expected}")]
+    FeatureWidth {
+        /// Columns the model needs.
+        expected: usize,
+        /// Columns given.
+        actual: usize,
+    },
+    /// The engine failed on this input.
+    #[error("the engine failed on {n_frames} frames")]
+    Engine {
+        /// Number of frames of the input.
+        n_frames: usize,
+        /// What the engine said.
+        source: Box<rten::RunError>,
+    },
+    /// The engine broke off on this input.
+    #[error("the engine broke off on {n_frames} frames: {reason}")]
+    EngineFailure {
+        /// Number of frames of the input.
+        n_frames: usize,
+        /// The engine's own words.
+        reason: String,
+    },
+    /// The graph's output does not have the announced shape.
+    #[error("the model's output has shape {actual:?}, expected {expected:?}")]
+    OutputShape {
+        /// `[batch, n_classes]`.
+        expected: [usize; 2],
+        /// The shape found; empty when the output is no float tensor.
+        actual: Vec<usize>,
+    },
+    /// The network gave a NaN or an infinity.
+    #[error("the model's output is not finite")]
+    NonFiniteOutput,
+}
+
+impl RuntimeError {
+    /// A stable name of the cause, in snake case, for machines.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Model(error) => error.code(),
+            Self::SampleRate { .. } => "sample_rate",
+            Self::Empty => "empty",
+            Self::TooShort { .. } => "too_short",
+            Self::NonFinite { .. } => "non_finite",
+            Self::FrontEnd { .. } => "front_end",
+            Self::FeatureWidth { .. } => "feature_width",
+            Self::Engine { .. } | Self::EngineFailure { .. } => "engine",
+            Self::OutputShape { .. } => "output_shape",
+            Self::NonFiniteOutput => "non_finite_output",
+        }
+    }
+
+    /// What the user can do about it, in one sentence.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Model(error) => error.hint(),
+            Self::SampleRate { .. } => "resample the audio to the model's rate first",
+            Self::Empty | Self::TooShort { .. } => "give at least a fifth of a second of speech",
+            Self::NonFinite { .. } => "the recording is damaged; decode it again from its source",
+            Self::FrontEnd { .. } => "check the recording with `vocalics features`",
+            Self::FeatureWidth { .. } => "compute the features with the model's own front end",
+            Self::Engine { .. } | Self::EngineFailure { .. } => {
+                "if the clip is very short, give a longer one; otherwise report it with the model's name"
+            }
+            Self::OutputShape { .. } | Self::NonFiniteOutput => {
+                "the model cannot be used for this clip; report it with the model's name"
+            }
+        }
+    }
+}
