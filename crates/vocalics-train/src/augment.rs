@@ -1,0 +1,297 @@
+//! What is done to training clips, on their log-mel features: crop, time stretch, band shift,
+//! gain, masks, mixing.
+
+use std::f64::consts::LN_10;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+use vocalics_features::FeatureMatrix;
+
+use crate::TrainError;
+
+/// Ranges the augmentations draw from. Every clip gets its own draw in every epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AugmentConfig {
+    /// Factors on the speed, slowest and fastest; `[1, 1]` for none.
+    pub stretch: [f64; 2],
+    /// Largest shift along the mel axis, up or down, in bands: another length of the vocal tract.
+    pub band_shift: usize,
+    /// Largest gain or attenuation, in decibels.
+    pub gain_db: f64,
+    /// Time masks per crop.
+    pub time_masks: usize,
+    /// Largest length of a time mask, in frames.
+    pub time_mask_frames: usize,
+    /// Frequency masks per crop.
+    pub band_masks: usize,
+    /// Largest height of a frequency mask, in bands.
+    pub mask_bands: usize,
+    /// Concentration of the Beta distribution that mixup draws its shares from; 0 for no mixup.
+    pub mixup: f64,
+}
+
+impl Default for AugmentConfig {
+    fn default() -> Self {
+        Self {
+            stretch: [0.8, 1.25],
+            band_shift: 4,
+            gain_db: 3.0,
+            time_masks: 1,
+            time_mask_frames: 20,
+            band_masks: 1,
+            mask_bands: 8,
+            mixup: 0.0,
+        }
+    }
+}
+
+impl AugmentConfig {
+    pub(crate) fn validate(&self, n_mels: usize) -> Result<(), TrainError> {
+        let wrong = |field, actual: String, expected| {
+            Err(TrainError::Config {
+                field,
+                actual,
+                expected,
+            })
+        };
+        let [slow, fast] = self.stretch;
+        if !(slow.is_finite() && fast.is_finite() && 0.25 <= slow && slow <= fast && fast <= 4.0) {
+            let actual = format!("{:?}", self.stretch);
+            return wrong(
+                "augmentation.stretch",
+                actual,
+                "two factors from 0.25 to 4, ascending",
+            );
+        }
+        if self.band_shift >= n_mels {
+            return wrong(
+                "augmentation.band_shift",
+                self.band_shift.to_string(),
+                "below n_mels",
+            );
+        }
+        if self.mask_bands >= n_mels {
+            return wrong(
+                "augmentation.mask_bands",
+                self.mask_bands.to_string(),
+                "below n_mels",
+            );
+        }
+        if !(self.gain_db.is_finite() && self.gain_db >= 0.0) {
+            return wrong(
+                "augmentation.gain_db",
+                self.gain_db.to_string(),
+                "at least 0",
+            );
+        }
+        if !(self.mixup.is_finite() && self.mixup >= 0.0) {
+            return wrong("augmentation.mixup", self.mixup.to_string(), "at least 0");
+        }
+        Ok(())
+    }
+
+    /// Writes an augmented crop of `features` over `out`, `[frames, n_mels]`.
+    ///
+    /// A clip shorter than the crop lies in it whole, with repetitions before and behind: silence
+    /// there would be something the network never meets in recognition.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "frame and band positions are small and kept inside the clip"
+    )]
+    pub(crate) fn crop(&self, features: &FeatureMatrix, rng: &mut StdRng, out: &mut [f32]) {
+        let (n_frames, n_mels) = (features.n_frames(), features.n_features());
+        let frames = out.len() / n_mels;
+        let [slow, fast] = self.stretch;
+        let rate = (slow.ln() + rng.random::<f64>() * (fast.ln() - slow.ln())).exp();
+        let span = frames as f64 * rate;
+        let length = n_frames as f64;
+        let draw = rng.random::<f64>();
+        let start = if span < length {
+            draw * (length - span)
+        } else {
+            // Anywhere in the copy before the one that lies in the crop whole.
+            let earliest = (2.0 * length - span).max(0.0);
+            earliest + draw * (length - earliest)
+        };
+        let shift =
+            rng.random_range(0..=2 * self.band_shift).cast_signed() - self.band_shift.cast_signed();
+        let gain = (rng.random::<f64>() * 2.0 - 1.0) * self.gain_db * LN_10 / 10.0;
+        let gain = gain as f32;
+        let last_band = n_mels - 1;
+        for (t, out) in out.chunks_exact_mut(n_mels).enumerate() {
+            let position = start + t as f64 * rate;
+            let frame = position as usize;
+            let share = (position - frame as f64) as f32;
+            let (from, to) = (
+                features.row(frame % n_frames),
+                features.row((frame + 1) % n_frames),
+            );
+            for (band, out) in out.iter_mut().enumerate() {
+                let source = band.saturating_add_signed(-shift).min(last_band);
+                *out = from[source] + share * (to[source] - from[source]) + gain;
+            }
+        }
+        self.mask(n_mels, rng, out);
+    }
+
+    /// Source: D. S. Park et al., *SpecAugment*, Interspeech 2019. Masks hold the crop's mean.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a crop is far below 2^24 values"
+    )]
+    fn mask(&self, n_mels: usize, rng: &mut StdRng, out: &mut [f32]) {
+        let frames = out.len() / n_mels;
+        let mean = out.iter().sum::<f32>() / out.len() as f32;
+        for _ in 0..self.time_masks {
+            let length = rng.random_range(0..=self.time_mask_frames.min(frames));
+            let start = rng.random_range(0..=frames - length);
+            out[start * n_mels..(start + length) * n_mels].fill(mean);
+        }
+        for _ in 0..self.band_masks {
+            let height = rng.random_range(0..=self.mask_bands);
+            let start = rng.random_range(0..=n_mels - height);
+            for frame in out.chunks_exact_mut(n_mels) {
+                frame[start..start + height].fill(mean);
+            }
+        }
+    }
+
+    /// A share from a symmetric Beta distribution, at least one half; `None` without mixup.
+    ///
+    /// Source: H. Zhang et al., *mixup*, ICLR 2018.
+    pub(crate) fn mixup_share(&self, rng: &mut StdRng) -> Option<f32> {
+        if self.mixup <= 0.0 {
+            return None;
+        }
+        // Jöhnk's method, exact for every concentration; bounded for those near zero.
+        for _ in 0..1000 {
+            let x = rng.random::<f64>().powf(1.0 / self.mixup);
+            let y = rng.random::<f64>().powf(1.0 / self.mixup);
+            if x + y > 0.0 && x + y <= 1.0 {
+                let share = x / (x + y);
+                #[expect(clippy::cast_possible_truncation, reason = "a share from 0 to 1")]
+                return Some(share.max(1.0 - share) as f32);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn still() -> AugmentConfig {
+        AugmentConfig {
+            stretch: [1.0, 1.0],
+            band_shift: 0,
+            gain_db: 0.0,
+            time_masks: 0,
+            band_masks: 0,
+            ..AugmentConfig::default()
+        }
+    }
+
+    fn ramp(n_frames: u16, n_mels: u16) -> FeatureMatrix {
+        let data = (0..n_frames)
+            .flat_map(|t| (0..n_mels).map(move |m| f32::from(t) * 100.0 + f32::from(m)))
+            .collect();
+        FeatureMatrix::new(data, usize::from(n_mels)).unwrap()
+    }
+
+    #[test]
+    fn a_still_crop_is_a_piece_of_the_clip() {
+        let (clip, mut out) = (ramp(50, 4), vec![0.0; 10 * 4]);
+        still().crop(&clip, &mut StdRng::seed_from_u64(3), &mut out);
+        for frame in out.chunks(4) {
+            assert!((frame[1] - frame[0] - 1.0).abs() < 1e-3);
+        }
+        for pair in out.chunks(4).collect::<Vec<_>>().windows(2) {
+            assert!((pair[1][0] - pair[0][0] - 100.0).abs() < 0.1);
+        }
+    }
+
+    #[test]
+    fn a_short_clip_is_repeated() {
+        let (clip, mut out) = (ramp(3, 2), vec![-1.0; 30 * 2]);
+        still().crop(&clip, &mut StdRng::seed_from_u64(1), &mut out);
+        assert!(out.iter().all(|x| (0.0..=201.0).contains(x)));
+    }
+
+    #[test]
+    fn a_clip_little_shorter_than_the_crop_is_whole_in_it() {
+        let (clip, mut out) = (ramp(20, 1), vec![0.0; 28]);
+        for seed in 0..40 {
+            still().crop(&clip, &mut StdRng::seed_from_u64(seed), &mut out);
+            // A fraction of a frame off the grid, the clip's own rise is somewhere unbroken.
+            let rising = out.windows(19).any(|w| w.windows(2).all(|p| p[1] > p[0]));
+            assert!(rising, "{out:?}");
+        }
+    }
+
+    #[test]
+    fn each_augmentation_does_what_it_says() {
+        let clip = FeatureMatrix::new(vec![0.0; 40 * 8], 8).unwrap();
+        let mut out = vec![f32::NAN; 20 * 8];
+        let gain = AugmentConfig {
+            gain_db: 6.0,
+            ..still()
+        };
+        gain.crop(&clip, &mut StdRng::seed_from_u64(5), &mut out);
+        let db = out[0] * 10.0 / 10f32.ln();
+        assert!(out.iter().all(|x| (x - out[0]).abs() < 1e-6) && db.abs() <= 6.0 && db != 0.0);
+
+        let clip = ramp(40, 8);
+        let shift = AugmentConfig {
+            band_shift: 3,
+            ..still()
+        };
+        let mut shifts = std::collections::BTreeSet::new();
+        for seed in 0..50 {
+            shift.crop(&clip, &mut StdRng::seed_from_u64(seed), &mut out);
+            let by = (out[4] - out[0] % 100.0).rem_euclid(100.0).round();
+            shifts.insert(format!("{by}"));
+        }
+        assert!(shifts.len() >= 3, "{shifts:?}");
+
+        let stretch = AugmentConfig {
+            stretch: [0.5, 0.5],
+            ..still()
+        };
+        stretch.crop(&clip, &mut StdRng::seed_from_u64(2), &mut out);
+        assert!((out[8] - out[0] - 50.0).abs() < 0.1);
+
+        let masks = AugmentConfig {
+            time_masks: 2,
+            band_masks: 2,
+            mask_bands: 3,
+            ..still()
+        };
+        let masked = (0..50).any(|seed| {
+            masks.crop(&clip, &mut StdRng::seed_from_u64(seed), &mut out);
+            out.chunks(8)
+                .any(|frame| frame.iter().all(|x| (x - frame[0]).abs() < 1e-6))
+        });
+        assert!(masked);
+    }
+
+    #[test]
+    fn mixup_shares_lie_between_one_half_and_one() {
+        let mut rng = StdRng::seed_from_u64(1);
+        assert_eq!(still().mixup_share(&mut rng), None);
+        let mixup = AugmentConfig {
+            mixup: 0.3,
+            ..still()
+        };
+        for _ in 0..100 {
+            let share = mixup.mixup_share(&mut rng).unwrap();
+            assert!((0.5..=1.0).contains(&share));
+        }
+    }
+}

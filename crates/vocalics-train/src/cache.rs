@@ -1,0 +1,160 @@
+//! Features on disk, so that they are computed once.
+//!
+//! One file per recording and front end: `<root>/<fingerprint>/<hash of the audio file>.feat`.
+//! A file that is damaged, or of another shape, is computed again and replaced.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use vocalics_audio::DecodeOptions;
+use vocalics_features::{FeatureMatrix, LogMel};
+
+use crate::TrainError;
+
+/// Begins every cache file: format and version.
+const MAGIC: &[u8; 8] = b"vocfeat1";
+const HASH_LEN: usize = 32;
+
+/// A folder of features.
+#[derive(Debug, Clone)]
+pub struct FeatureCache {
+    root: PathBuf,
+}
+
+impl FeatureCache {
+    /// A cache in `root`, which need not exist yet.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The features of an audio file, from the cache or computed and put there. The second value
+    /// says why the cache could not be written, if it could not: the features are good all the same.
+    ///
+    /// # Errors
+    /// When the file cannot be read or decoded.
+    pub fn features(
+        &self,
+        front_end: &mut LogMel,
+        path: &Path,
+        decode: &DecodeOptions,
+    ) -> Result<(FeatureMatrix, Option<std::io::Error>), TrainError> {
+        let bytes = std::fs::read(path).map_err(TrainError::io("read", path))?;
+        let file = self
+            .root
+            .join(front_end.fingerprint())
+            .join(format!("{}.feat", blake3::hash(&bytes).to_hex()));
+        let n_mels = front_end.config().n_mels;
+        if let Some(features) = std::fs::read(&file)
+            .ok()
+            .and_then(|bytes| parse(&bytes, n_mels))
+        {
+            return Ok((features, None));
+        }
+        let name = path.display().to_string();
+        let waveform = vocalics_audio::decode_bytes(bytes, &name, decode)?;
+        let features = front_end.compute(waveform.samples())?;
+        let written = write(&file, &serialise(&features)).err();
+        Ok((features, written))
+    }
+}
+
+fn serialise(features: &FeatureMatrix) -> Vec<u8> {
+    let data: Vec<u8> = features
+        .as_slice()
+        .iter()
+        .flat_map(|x| x.to_le_bytes())
+        .collect();
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(blake3::hash(&data).as_bytes());
+    bytes.extend(data);
+    bytes
+}
+
+fn parse(bytes: &[u8], n_mels: usize) -> Option<FeatureMatrix> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (hash, data) = rest.split_at_checked(HASH_LEN)?;
+    if blake3::hash(data).as_bytes() != hash || data.is_empty() || data.len() % (4 * n_mels) != 0 {
+        return None;
+    }
+    let (values, _) = data.as_chunks::<4>();
+    FeatureMatrix::new(
+        values.iter().map(|x| f32::from_le_bytes(*x)).collect(),
+        n_mels,
+    )
+    .ok()
+}
+
+/// Writes a file whole or not at all.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        // A temporary file is the owner's alone; a result is as readable as the user's umask says.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_data()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use vocalics_features::LogMelConfig;
+
+    use super::*;
+
+    #[test]
+    fn a_damaged_entry_is_computed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let audio = folder.path().join("tone.wav");
+        let tone: Vec<f32> = (0..16_000u16)
+            .map(|i| (f32::from(i) * 0.2).sin() * 0.3)
+            .collect();
+        vocalics_audio::write_wav16(&audio, &tone, 16_000).unwrap();
+        let cache = FeatureCache::new(folder.path().join("cache"));
+        let mut front_end = LogMel::new(LogMelConfig::default()).unwrap();
+        let decode = DecodeOptions::default();
+        let (first, warning) = cache.features(&mut front_end, &audio, &decode).unwrap();
+        assert!(warning.is_none());
+        let entry = std::fs::read_dir(folder.path().join("cache").join(front_end.fingerprint()))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        let good = std::fs::read(&entry).unwrap();
+        for damage in [
+            good[..good.len() - 3].to_vec(),
+            Vec::new(),
+            good.iter()
+                .enumerate()
+                .map(|(i, b)| if i == 99 { b ^ 1 } else { *b })
+                .collect(),
+        ] {
+            std::fs::write(&entry, damage).unwrap();
+            let (again, _) = cache.features(&mut front_end, &audio, &decode).unwrap();
+            assert_eq!(again, first);
+            assert_eq!(std::fs::read(&entry).unwrap(), good);
+        }
+    }
+
+    #[test]
+    fn an_unwritable_cache_is_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let audio = folder.path().join("tone.wav");
+        vocalics_audio::write_wav16(&audio, &[0.1, -0.1].repeat(8000), 16_000).unwrap();
+        // A file where the cache's folder would be.
+        let cache = FeatureCache::new(&audio);
+        let mut front_end = LogMel::new(LogMelConfig::default()).unwrap();
+        let (_, warning) = cache
+            .features(&mut front_end, &audio, &DecodeOptions::default())
+            .unwrap();
+        assert!(warning.is_some());
+    }
+}

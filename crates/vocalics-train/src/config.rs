@@ -1,0 +1,300 @@
+//! The configuration of a run: everything but the recordings and the machine.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use vocalics_corpora::{LabelMap, Protocol, Target};
+use vocalics_features::LogMelConfig;
+use vocalics_models::ResidualCnnConfig;
+
+use crate::{AugmentConfig, TrainError};
+
+/// A complete, re-runnable configuration, read from and written as TOML.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Name of the run and of the model.
+    pub name: String,
+    /// Seed of everything random: weights, order, augmentation, splits.
+    pub seed: u64,
+    /// What is recognised: `emotion`, `intensity`, `sex` or `speaker`.
+    pub target: String,
+    /// Corpora trained on, by name, found under the data root unless given on the command line.
+    pub corpora: Vec<String>,
+    /// Map applied to the labels, as `calm=neutral,surprised=drop` or by name; empty for none.
+    pub map: String,
+    /// The features.
+    pub front_end: LogMelConfig,
+    /// The network.
+    pub network: NetworkConfig,
+    /// The loop.
+    pub training: TrainingConfig,
+    /// What is done to training clips.
+    pub augmentation: AugmentConfig,
+    /// How the model is measured.
+    pub evaluation: EvaluationConfig,
+}
+
+/// Which network, and its sizes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum NetworkConfig {
+    /// [`vocalics_models::residual`].
+    ResidualCnn(ResidualCnnConfig),
+}
+
+/// How classes of unequal size count in the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassWeights {
+    /// Every clip counts the same.
+    None,
+    /// Every class counts the same: a clip weighs `clips / (classes · clips of its class)`.
+    Balanced,
+}
+
+/// The training loop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Passes over the training clips. The weights of the last one are used.
+    pub epochs: usize,
+    /// Clips per step.
+    pub batch_size: usize,
+    /// Frames of a training crop. Shorter clips are repeated to this length.
+    pub crop_frames: usize,
+    /// Peak learning rate of AdamW.
+    pub learning_rate: f64,
+    /// Epochs of linear warm-up before the cosine decay to zero.
+    pub warmup_epochs: f64,
+    /// Decoupled weight decay of AdamW, on weights but not on biases and norms.
+    pub weight_decay: f64,
+    /// Probability mass of the target spread over all classes.
+    pub label_smoothing: f64,
+    /// Largest global norm of the gradient; larger ones are scaled down.
+    pub gradient_clip: f64,
+    /// Decay per step of the running average of the weights, which is what is used; 0 for none.
+    pub weight_average: f64,
+    /// How classes of unequal size count.
+    pub class_weights: ClassWeights,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 30,
+            batch_size: 32,
+            crop_frames: 160,
+            learning_rate: 3e-3,
+            warmup_epochs: 2.0,
+            weight_decay: 0.02,
+            label_smoothing: 0.1,
+            gradient_clip: 5.0,
+            weight_average: 0.995,
+            class_weights: ClassWeights::Balanced,
+        }
+    }
+}
+
+/// How the model is measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluationConfig {
+    /// Protocol of `vocalics evaluate` when none is given there.
+    pub protocol: String,
+    /// Speakers cut out of every training part to fit the temperature and to watch the training.
+    pub validation_speakers: usize,
+    /// Resamples of the bootstrap over speakers.
+    pub resamples: usize,
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        Self {
+            protocol: "emobox-6fold".into(),
+            validation_speakers: 2,
+            resamples: 2000,
+        }
+    }
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            name: "residual-cnn".into(),
+            seed: 1,
+            target: "emotion".into(),
+            corpora: vec!["ravdess-speech".into(), "ravdess-song".into()],
+            map: String::new(),
+            front_end: LogMelConfig {
+                normalise_level: false,
+                ..LogMelConfig::default()
+            },
+            network: NetworkConfig::ResidualCnn(ResidualCnnConfig::default()),
+            training: TrainingConfig::default(),
+            augmentation: AugmentConfig::default(),
+            evaluation: EvaluationConfig::default(),
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Reads and validates a configuration file.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`], [`TrainError::ConfigSyntax`], or what [`Self::validate`] says.
+    pub fn read(path: &Path) -> Result<Self, TrainError> {
+        let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
+        let config: Self = toml::from_str(&text).map_err(|source| TrainError::ConfigSyntax {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The configuration as TOML.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        // Every field is a number, a string or a table of those.
+        toml::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// Rejects values that no training can run with.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] and its like, naming the field.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let wrong = |field, actual: String, expected| {
+            Err(TrainError::Config {
+                field,
+                actual,
+                expected,
+            })
+        };
+        self.front_end.validate()?;
+        let NetworkConfig::ResidualCnn(network) = &self.network;
+        network.validate(self.front_end.n_mels)?;
+        self.target()?;
+        self.label_map()?;
+        self.evaluation.protocol.parse::<Protocol>()?;
+        let t = &self.training;
+        if self.name.is_empty() || self.name.contains(['/', '\\']) {
+            return wrong("name", format!("{:?}", self.name), "a name without slashes");
+        }
+        if t.epochs == 0 {
+            return wrong("training.epochs", "0".into(), "at least 1");
+        }
+        if t.batch_size < 2 {
+            return wrong(
+                "training.batch_size",
+                t.batch_size.to_string(),
+                "at least 2",
+            );
+        }
+        if t.crop_frames < 16 {
+            return wrong(
+                "training.crop_frames",
+                t.crop_frames.to_string(),
+                "at least 16",
+            );
+        }
+        let unit = |x: f64| (0.0..1.0).contains(&x);
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        for (field, value, fine, expected) in [
+            (
+                "training.learning_rate",
+                t.learning_rate,
+                positive(t.learning_rate),
+                "above 0",
+            ),
+            (
+                "training.gradient_clip",
+                t.gradient_clip,
+                positive(t.gradient_clip),
+                "above 0",
+            ),
+            (
+                "training.warmup_epochs",
+                t.warmup_epochs,
+                t.warmup_epochs >= 0.0 && t.warmup_epochs.is_finite(),
+                "at least 0",
+            ),
+            (
+                "training.weight_decay",
+                t.weight_decay,
+                t.weight_decay >= 0.0 && t.weight_decay.is_finite(),
+                "at least 0",
+            ),
+            (
+                "training.label_smoothing",
+                t.label_smoothing,
+                unit(t.label_smoothing),
+                "at least 0 and below 1",
+            ),
+            (
+                "training.weight_average",
+                t.weight_average,
+                unit(t.weight_average),
+                "at least 0 and below 1",
+            ),
+        ] {
+            if !fine {
+                return wrong(field, value.to_string(), expected);
+            }
+        }
+        self.augmentation.validate(self.front_end.n_mels)
+    }
+
+    /// The target, parsed.
+    ///
+    /// # Errors
+    /// When there is no target of that name.
+    pub fn target(&self) -> Result<Target, TrainError> {
+        Ok(self.target.parse()?)
+    }
+
+    /// The label map, parsed.
+    ///
+    /// # Errors
+    /// When it is neither a name nor a list of pairs.
+    pub fn label_map(&self) -> Result<LabelMap, TrainError> {
+        if self.map.is_empty() {
+            Ok(LabelMap::identity())
+        } else {
+            Ok(self.map.parse()?)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_survives_toml() {
+        let config = TrainConfig::default();
+        config.validate().unwrap();
+        assert_eq!(
+            toml::from_str::<TrainConfig>(&config.to_toml()).unwrap(),
+            config
+        );
+    }
+
+    #[test]
+    fn unknown_fields_and_bad_values_are_refused() {
+        assert!(toml::from_str::<TrainConfig>("sed = 1").is_err());
+        assert!(toml::from_str::<TrainConfig>("[training]\nepoch = 1").is_err());
+        let bad = |edit: fn(&mut TrainConfig)| {
+            let mut config = TrainConfig::default();
+            edit(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        assert!(bad(|c| c.training.epochs = 0).contains("training.epochs is 0"));
+        assert!(bad(|c| c.training.learning_rate = f64::NAN).contains("learning_rate is NaN"));
+        assert!(bad(|c| c.training.label_smoothing = 1.0).contains("label_smoothing"));
+        assert!(bad(|c| c.evaluation.protocol = "5-fold".into()).contains("5-fold"));
+        assert!(bad(|c| c.target = "mood".into()).contains("mood"));
+        assert!(bad(|c| c.name = "a/b".into()).contains("name"));
+    }
+}

@@ -1,0 +1,183 @@
+//! The recordings of a run with their classes and features.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+use vocalics_audio::DecodeOptions;
+use vocalics_corpora::{CorpusSpec, LabelSet, Utterance, scan_all};
+use vocalics_features::{FeatureMatrix, LogMel};
+
+use crate::{FeatureCache, Progress, TrainConfig, TrainError};
+
+/// Where features are kept and what happens to bad recordings.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Folder of the feature cache.
+    pub cache: PathBuf,
+    /// Leave unusable recordings out instead of stopping.
+    pub keep_going: bool,
+}
+
+/// Recordings, their classes and features, in one order.
+#[derive(Debug, Clone)]
+pub struct Data {
+    /// The recordings, sorted by id.
+    pub utterances: Vec<Utterance>,
+    /// The label set.
+    pub labels: LabelSet,
+    /// Class of each recording, an index into the label set.
+    pub classes: Vec<usize>,
+    /// Log-mel of each recording, `[n_frames, n_mels]`.
+    pub features: Vec<FeatureMatrix>,
+}
+
+impl Data {
+    /// Scans the corpora, maps the labels, and loads the features of what is left.
+    ///
+    /// # Errors
+    /// When a corpus cannot be scanned, a label is not mapped, or a recording cannot be used and
+    /// `keep_going` is off.
+    pub fn load(
+        config: &TrainConfig,
+        corpora: &[CorpusSpec],
+        options: &LoadOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, TrainError> {
+        let scan = scan_all(corpora)?;
+        let mut problems: Vec<String> = scan.problems.iter().map(ToString::to_string).collect();
+        let utterances = config.label_map()?.apply_all(scan.utterances)?;
+        let target = config.target()?;
+        // Recordings whose corpus does not document the target have no class.
+        let utterances: Vec<Utterance> = utterances
+            .into_iter()
+            .filter(|u| target.label_of(u).is_some())
+            .collect();
+        let total = utterances.len() + problems.len();
+        let results = load_features(config, &utterances, options, progress)?;
+        let mut kept = Vec::with_capacity(utterances.len());
+        let mut features = Vec::with_capacity(utterances.len());
+        for (utterance, result) in utterances.into_iter().zip(results) {
+            match result {
+                Ok(matrix) => {
+                    kept.push(utterance);
+                    features.push(matrix);
+                }
+                Err(error) => problems.push(with_sources(&error)),
+            }
+        }
+        if !problems.is_empty() {
+            if !options.keep_going {
+                return Err(TrainError::BadRecordings { problems, total });
+            }
+            for problem in &problems {
+                progress.warning(problem);
+            }
+        }
+        let labels = LabelSet::for_target(&kept, target)?;
+        if labels.len() < 2 {
+            return Err(TrainError::TooFewClasses {
+                actual: labels.len(),
+            });
+        }
+        let classes = kept
+            .iter()
+            .filter_map(|u| target.label_of(u).and_then(|label| labels.index_of(&label)))
+            .collect();
+        Ok(Self {
+            utterances: kept,
+            labels,
+            classes,
+            features,
+        })
+    }
+
+    /// Names of the corpora, each once, in order.
+    #[must_use]
+    pub fn corpora(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.utterances.iter().map(|u| u.corpus.clone()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Identifies the list: ids, classes and labels, but not where the files lie.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for label in self.labels.iter() {
+            hasher.update(label.as_bytes()).update(b"\n");
+        }
+        for ((utterance, class), features) in self
+            .utterances
+            .iter()
+            .zip(&self.classes)
+            .zip(&self.features)
+        {
+            let line = format!(
+                "{},{},{class},{}\n",
+                utterance.id,
+                utterance.speaker,
+                features.n_frames()
+            );
+            hasher.update(line.as_bytes());
+        }
+        hasher.finalize().to_hex()[..16].to_owned()
+    }
+}
+
+fn with_sources(error: &TrainError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+type Loaded = Vec<Result<FeatureMatrix, TrainError>>;
+
+fn load_features(
+    config: &TrainConfig,
+    utterances: &[Utterance],
+    options: &LoadOptions,
+    progress: &dyn Progress,
+) -> Result<Loaded, TrainError> {
+    let cache = FeatureCache::new(&options.cache);
+    let decode = DecodeOptions {
+        sample_rate: config.front_end.sample_rate,
+        ..DecodeOptions::default()
+    };
+    // Fails here, once, rather than in every worker.
+    LogMel::new(config.front_end.clone())?;
+    let (done, warned) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let results = utterances
+        .par_iter()
+        .map_init(
+            || LogMel::new(config.front_end.clone()),
+            |front_end, utterance| {
+                let front_end = match front_end {
+                    Ok(front_end) => front_end,
+                    Err(error) => {
+                        return Err(TrainError::Config {
+                            field: "front_end",
+                            actual: error.to_string(),
+                            expected: "a valid front end",
+                        });
+                    }
+                };
+                let (features, warning) = cache.features(front_end, &utterance.path, &decode)?;
+                if let Some(warning) = warning
+                    && !warned.swap(true, Ordering::Relaxed)
+                {
+                    let folder = options.cache.display();
+                    progress.warning(&format!("features are not kept in {folder}: {warning}"));
+                }
+                progress.features(done.fetch_add(1, Ordering::Relaxed) + 1, utterances.len());
+                Ok(features)
+            },
+        )
+        .collect();
+    Ok(results)
+}

@@ -1,0 +1,147 @@
+//! What can go wrong between a configuration and a model file.
+
+use std::path::PathBuf;
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The configuration is not TOML, or has unknown or missing fields.
+    #[error("{path}: {source}", path = path.display())]
+    ConfigSyntax {
+        /// The configuration file.
+        path: PathBuf,
+        /// Where and what.
+        source: Box<toml::de::Error>,
+    },
+    /// A value that no training can run with.
+    #[error("{field} is {actual}, expected {expected}")]
+    Config {
+        /// The field as written in the file.
+        field: &'static str,
+        /// What it holds.
+        actual: String,
+        /// What it may hold.
+        expected: &'static str,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {action} {path}", path = path.display())]
+    Io {
+        /// `read`, `write`, `create`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The run directory belongs to another configuration or another list of recordings.
+    #[error(
+        "{path} holds a run of another configuration or other recordings",
+        path = path.display()
+    )]
+    OtherRun {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// Another process is writing the run directory.
+    #[error("{path} is in use by another process", path = path.display())]
+    Busy {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// A class without a training clip.
+    #[error("{fold}: no training clip of class {label}")]
+    EmptyClass {
+        /// Fold.
+        fold: String,
+        /// Class.
+        label: String,
+    },
+    /// Fewer than two classes.
+    #[error("the recordings have {actual} class(es), expected at least 2")]
+    TooFewClasses {
+        /// Classes found.
+        actual: usize,
+    },
+    /// The loss is no longer a number.
+    #[error("{fold}: the loss is {loss} in epoch {epoch}, step {step}")]
+    Diverged {
+        /// Fold.
+        fold: String,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Step within the epoch, from 1.
+        step: usize,
+        /// The loss.
+        loss: f64,
+    },
+    /// Some recordings could not be used.
+    #[error("{} of {total} recordings cannot be used; the first: {}", problems.len(), problems[0])]
+    BadRecordings {
+        /// One line each: file and reason. Never empty.
+        problems: Vec<String>,
+        /// Recordings in all.
+        total: usize,
+    },
+    /// A recording could not be decoded.
+    #[error(transparent)]
+    Audio(#[from] vocalics_audio::AudioError),
+    /// Corpora, labels or protocol.
+    #[error(transparent)]
+    Corpus(#[from] vocalics_corpora::CorpusError),
+    /// Features.
+    #[error(transparent)]
+    Feature(#[from] vocalics_features::FeatureError),
+    /// Metrics.
+    #[error(transparent)]
+    Eval(#[from] vocalics_eval::EvalError),
+    /// Network.
+    #[error(transparent)]
+    Model(#[from] vocalics_models::ModelError),
+    /// Model file.
+    #[error(transparent)]
+    ModelFile(#[from] vocalics_runtime::ModelError),
+    /// The thread pool of a training could not be started.
+    #[error("cannot start {threads} threads for training")]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// The system's reason.
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+impl TrainError {
+    /// What to do about it, where there is something to say.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::ConfigSyntax { .. } | Self::Config { .. } | Self::Model(_) => {
+                "correct the configuration; models/default.toml shows every field"
+            }
+            Self::Io { action: "read", .. } => "check that the file exists and may be read",
+            Self::Io { .. } => "check free space and permissions; the run resumes from where it is",
+            Self::OtherRun { .. } => "choose another run directory, or remove this one",
+            Self::Busy { .. } => "wait for the other process, or choose another run directory",
+            Self::EmptyClass { .. } => "map or drop the class (--map), or use a larger corpus",
+            Self::TooFewClasses { .. } => "give more corpora, or map fewer labels away",
+            Self::Diverged { .. } => "lower training.learning_rate or training.gradient_clip",
+            Self::BadRecordings { .. } => {
+                "`vocalics data check` lists them; --keep-going trains without them"
+            }
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+}

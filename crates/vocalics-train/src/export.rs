@@ -1,0 +1,119 @@
+//! A trained model as one ONNX file.
+
+use std::path::Path;
+
+use vocalics_corpora::CorpusKind;
+use vocalics_eval::softmax_t;
+use vocalics_features::FeatureMatrix;
+use vocalics_models::onnx::Graph;
+use vocalics_runtime::{
+    CorpusNote, FORMAT_VERSION, ModelMetadata, ProtocolResult, Recognizer, TestVector,
+    attach_metadata,
+};
+
+use crate::cache::write;
+use crate::fold::infer;
+use crate::{Data, GIT_REVISION, TrainConfig, TrainError, TrainedModel};
+
+/// Frames of the test vector.
+const TEST_FRAMES: usize = 48;
+
+/// What a model file says about its origin besides what the model itself knows.
+#[derive(Debug, Clone, Default)]
+pub struct ExportNotes {
+    /// Recordings the model was trained on, as indices into the data; their corpora and speakers
+    /// are named in the file.
+    pub clips: Vec<usize>,
+    /// What the configuration reached under a protocol.
+    pub result: Option<ProtocolResult>,
+}
+
+/// Writes the model to `path`, after loading the file again through the runtime, which recomputes
+/// its test vector.
+///
+/// # Errors
+/// When the graph cannot be encoded, the file cannot be written, or the runtime refuses it.
+pub fn export(
+    model: &TrainedModel,
+    config: &TrainConfig,
+    data: &Data,
+    notes: &ExportNotes,
+    path: &Path,
+) -> Result<(), TrainError> {
+    let n_mels = config.front_end.n_mels;
+    let mut graph = Graph::default();
+    model.network.trace(&mut graph);
+    let graph = graph.into_bytes(n_mels, data.labels.len())?;
+    let metadata = ModelMetadata {
+        format_version: FORMAT_VERSION,
+        name: config.name.clone(),
+        task: config.target.clone(),
+        labels: data.labels.as_slice().to_vec(),
+        front_end: config.front_end.clone(),
+        front_end_fingerprint: config.front_end.fingerprint(),
+        standardiser: Some(model.standardiser.clone()),
+        temperature: model.temperature,
+        corpora: corpus_notes(data, &notes.clips),
+        speakers: names(data, &notes.clips, |u| u.speaker.clone()),
+        protocol_result: notes.result.clone(),
+        manifest_hash: data.hash(),
+        git_revision: GIT_REVISION.to_owned(),
+        seed: config.seed,
+        created: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+        test_vector: test_vector(model, n_mels)?,
+    };
+    let bytes = attach_metadata(&graph, &metadata)?;
+    Recognizer::from_bytes(bytes.clone())?;
+    write(path, &bytes).map_err(TrainError::io("write", path))
+}
+
+fn names(
+    data: &Data,
+    clips: &[usize],
+    name: impl Fn(&vocalics_corpora::Utterance) -> String,
+) -> Vec<String> {
+    let mut names: Vec<String> = clips.iter().map(|&i| name(&data.utterances[i])).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn corpus_notes(data: &Data, clips: &[usize]) -> Vec<CorpusNote> {
+    names(data, clips, |u| u.corpus.clone())
+        .into_iter()
+        .map(|name| {
+            let of: Vec<usize> = clips
+                .iter()
+                .copied()
+                .filter(|&i| data.utterances[i].corpus == name)
+                .collect();
+            let licence = CorpusKind::documenting(&name).map_or("unknown", |info| info.licence);
+            CorpusNote {
+                licence: licence.to_owned(),
+                clips: of.len() as u64,
+                speakers: names(data, &of, |u| u.speaker.clone()).len() as u64,
+                name,
+            }
+        })
+        .collect()
+}
+
+/// A synthetic input, moving in every band within the training range, and its scores.
+fn test_vector(model: &TrainedModel, n_mels: usize) -> Result<TestVector, TrainError> {
+    let (mean, std) = (model.standardiser.mean(), model.standardiser.std());
+    let mut features = Vec::with_capacity(TEST_FRAMES * n_mels);
+    for t in 0..TEST_FRAMES {
+        for band in 0..n_mels {
+            #[expect(clippy::cast_precision_loss, reason = "small counts")]
+            let phase = (t as f32 * 0.7 + band as f32 * 0.3).sin();
+            features.push(mean[band] + std[band] * phase);
+        }
+    }
+    let matrix = FeatureMatrix::new(features.clone(), n_mels)?;
+    let scores = softmax_t(&infer(&model.network, &matrix), model.temperature)?;
+    Ok(TestVector {
+        features,
+        n_frames: TEST_FRAMES,
+        scores,
+    })
+}

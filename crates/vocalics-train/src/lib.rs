@@ -1,0 +1,38 @@
+//! Training, cross-validation and export.
+//!
+//! A run is a configuration ([`TrainConfig`]), a list of recordings with their features ([`Data`])
+//! and a directory. [`cross_validate`] trains one model per fold of a protocol, side by side, and
+//! measures each on the fold's test part, once; [`train_model`] trains one model on everything and
+//! exports it. Both write the run directory as they go: a run that is killed goes on from its last
+//! checkpoint and ends with the same numbers.
+//!
+//! What a test clip could reach: nothing. Standardisation, weights and temperature come from the
+//! training and validation parts of the fold; the number of epochs is fixed in the configuration
+//! and the weights used are those of the last epoch, so that nothing is selected. Augmentation
+//! happens on the training clips in memory.
+
+mod augment;
+mod cache;
+mod checkpoint;
+mod config;
+mod data;
+mod error;
+mod export;
+mod fold;
+mod optimiser;
+mod parameters;
+mod progress;
+mod run;
+
+pub use augment::AugmentConfig;
+pub use cache::FeatureCache;
+pub use config::{ClassWeights, EvaluationConfig, NetworkConfig, TrainConfig, TrainingConfig};
+pub use data::{Data, LoadOptions};
+pub use error::TrainError;
+pub use export::{ExportNotes, export};
+pub use fold::{TrainedModel, infer};
+pub use progress::{Progress, Silent};
+pub use run::{CrossValidation, RunOptions, cross_validate, train_model};
+
+/// Revision of the source this was built from, or `unknown`.
+pub const GIT_REVISION: &str = env!("VOCALICS_GIT_REVISION");

@@ -1,0 +1,445 @@
+//! A run directory: cross-validation under a protocol, or one model on everything.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use vocalics_corpora::{Fold, Protocol, SplitOptions, Utterance, speaker_overlap};
+use vocalics_eval::html::{self, Page};
+use vocalics_eval::{
+    HistoryRow, Predictions, Provenance, Report, Scored, plot, softmax_t, write_history,
+};
+use vocalics_runtime::ProtocolResult;
+
+use crate::cache::write;
+use crate::export::{ExportNotes, export};
+use crate::fold::{TrainedModel, Trainer, infer};
+use crate::{Data, GIT_REVISION, Progress, TrainConfig, TrainError};
+
+/// Where and how a run works.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The run directory; created if absent, resumed if it holds the same run.
+    pub directory: PathBuf,
+    /// Folds to run, by name; empty for all. The numbers say how many were run.
+    pub folds: Vec<String>,
+    /// Folds trained side by side.
+    pub jobs: usize,
+    /// Threads of each training.
+    pub threads: usize,
+}
+
+/// What a cross-validation gives.
+#[derive(Debug, Clone)]
+pub struct CrossValidation {
+    /// The numbers, with their origin.
+    pub report: Report,
+    /// Scores of every test clip.
+    pub predictions: Predictions,
+    /// Every epoch of every fold.
+    pub history: Vec<HistoryRow>,
+    /// Trained numbers of the network.
+    pub parameters: usize,
+}
+
+impl CrossValidation {
+    /// The result in the form that a model file carries.
+    #[must_use]
+    pub fn protocol_result(&self) -> ProtocolResult {
+        let Report {
+            provenance,
+            metrics,
+            uar_interval,
+            ..
+        } = &self.report;
+        let (low, high) = uar_interval
+            .as_ref()
+            .map_or((metrics.uar, metrics.uar), |i| (i.low, i.high));
+        ProtocolResult {
+            protocol: provenance.protocol.clone(),
+            corpora: provenance.corpora.clone(),
+            folds: provenance.folds,
+            labels: provenance.labels.clone(),
+            seed: provenance.seed,
+            speakers_shared: provenance.speakers_shared,
+            uar: metrics.uar,
+            uar_low: low,
+            uar_high: high,
+            war: metrics.war,
+        }
+    }
+}
+
+/// The directory, locked against other processes for as long as this lives.
+struct RunDirectory {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl RunDirectory {
+    fn open(path: &Path, config: &TrainConfig) -> Result<Self, TrainError> {
+        std::fs::create_dir_all(path).map_err(TrainError::io("create", path))?;
+        let lock_path = path.join(".lock");
+        let lock = File::create(&lock_path).map_err(TrainError::io("create", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(TrainError::Busy {
+                    path: path.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(TrainError::io("lock", &lock_path)(error));
+            }
+        }
+        let config_path = path.join("config.toml");
+        if config_path.exists() && TrainConfig::read(&config_path)? != *config {
+            return Err(TrainError::OtherRun {
+                path: path.to_owned(),
+            });
+        }
+        let directory = Self {
+            path: path.to_owned(),
+            _lock: lock,
+        };
+        directory.write("config.toml", config.to_toml().as_bytes())?;
+        Ok(directory)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
+        let path = self.path.join(name);
+        write(&path, bytes).map_err(TrainError::io("write", path))
+    }
+}
+
+/// `manifest.csv`: which clip served for what in which fold.
+fn manifest(data: &Data, folds: &[Fold]) -> String {
+    let mut text = String::from("id,corpus,speaker,class,fold,part\n");
+    for fold in folds {
+        let parts = [
+            ("train", &fold.train),
+            ("validation", &fold.validation),
+            ("test", &fold.test),
+        ];
+        for (part, clips) in parts {
+            for &i in clips {
+                let Utterance {
+                    id,
+                    corpus,
+                    speaker,
+                    ..
+                } = &data.utterances[i];
+                let class = &data.labels.as_slice()[data.classes[i]];
+                text += &format!("{id},{corpus},{speaker},{class},{},{part}\n", fold.name);
+            }
+        }
+    }
+    text
+}
+
+/// Everything that must be equal for a checkpoint to be of this run.
+fn key(config: &TrainConfig, data: &Data, protocol: &str) -> String {
+    blake3::hash(format!("{}\n{}\n{protocol}", config.to_toml(), data.hash()).as_bytes())
+        .to_hex()
+        .to_string()
+}
+
+/// Trains one model per fold of a protocol and measures it on the fold's test part.
+///
+/// Writes `config.toml`, `manifest.csv`, `history.csv`, `predictions.csv` and `metrics.json`, and
+/// for each fold a folder with `model.onnx`, `predictions.csv` and the checkpoint.
+///
+/// # Errors
+/// When the protocol is not defined on the data, a fold cannot be trained, or the directory cannot
+/// be written. What was done by then stays, and the same call goes on from there.
+pub fn cross_validate(
+    config: &TrainConfig,
+    data: &Data,
+    protocol: &Protocol,
+    options: &RunOptions,
+    progress: &dyn Progress,
+) -> Result<CrossValidation, TrainError> {
+    config.validate()?;
+    let split = SplitOptions {
+        seed: config.seed,
+        validation_speakers: config.evaluation.validation_speakers,
+    };
+    let folds = protocol.folds(&data.utterances, &data.classes, &split)?;
+    let folds = chosen(folds, &options.folds)?;
+    if !protocol.speakers_shared() {
+        refuse_leaks(&folds, &data.utterances)?;
+    }
+    let directory = RunDirectory::open(&options.directory, config)?;
+    directory.write("manifest.csv", manifest(data, &folds).as_bytes())?;
+    let key = key(config, data, protocol.name());
+    let next = AtomicUsize::new(0);
+    let outcomes: Vec<Mutex<Option<Result<FoldOutcome, TrainError>>>> =
+        folds.iter().map(|_| Mutex::new(None)).collect();
+    let worker = || -> Result<(), TrainError> {
+        let pool = pool(options.threads)?;
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(fold) = folds.get(index) else {
+                return Ok(());
+            };
+            let outcome = pool.install(|| run_fold(config, data, fold, &key, &directory, progress));
+            let failed = outcome.is_err();
+            if let Ok(mut slot) = outcomes[index].lock() {
+                *slot = Some(outcome);
+            }
+            if failed {
+                // No new fold starts; those under way finish and keep their checkpoints.
+                next.store(folds.len(), Ordering::Relaxed);
+                return Ok(());
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..options.jobs.clamp(1, folds.len().max(1)))
+            .map(|_| scope.spawn(worker))
+            .collect();
+        workers
+            .into_iter()
+            .try_for_each(|handle| match handle.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+    })?;
+    let (mut rows, mut history, mut parameters) = (Vec::new(), Vec::new(), 0);
+    for outcome in outcomes {
+        if let Ok(Some(outcome)) = outcome.into_inner() {
+            let outcome = outcome?;
+            rows.extend(outcome.rows);
+            history.extend(outcome.history);
+            parameters = outcome.parameters;
+        }
+    }
+    let labels = data.labels.as_slice().to_vec();
+    let predictions = Predictions {
+        labels: labels.clone(),
+        rows,
+    };
+    let mut tested: Vec<String> = folds
+        .iter()
+        .flat_map(|fold| &fold.test)
+        .map(|&i| data.utterances[i].corpus.clone())
+        .collect();
+    tested.sort();
+    tested.dedup();
+    let provenance = Provenance {
+        corpora: tested,
+        protocol: protocol.name().to_owned(),
+        speakers_shared: protocol.speakers_shared(),
+        folds: folds.len(),
+        labels,
+        seed: config.seed,
+    };
+    let report = Report::new(&predictions, provenance, config.evaluation.resamples)?;
+    predictions.write_csv(&directory.path.join("predictions.csv"))?;
+    write_history(&directory.path.join("history.csv"), &history)?;
+    report.write_json(&directory.path.join("metrics.json"))?;
+    plot::write_all(&directory.path, &report, &history)?;
+    let page = Page {
+        title: config.name.clone(),
+        facts: [
+            ("git revision", GIT_REVISION.to_owned()),
+            ("front end", config.front_end.fingerprint()),
+            ("recordings", data.hash()),
+            ("parameters", parameters.to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec(),
+    };
+    html::write(
+        &directory.path.join("report.html"),
+        &report,
+        &history,
+        &page,
+    )?;
+    Ok(CrossValidation {
+        report,
+        predictions,
+        history,
+        parameters,
+    })
+}
+
+fn chosen(folds: Vec<Fold>, names: &[String]) -> Result<Vec<Fold>, TrainError> {
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| !folds.iter().any(|f| f.name == **name))
+    {
+        let known: Vec<&str> = folds.iter().map(|fold| fold.name.as_str()).collect();
+        return Err(TrainError::Config {
+            field: "fold",
+            actual: format!("{unknown} (there are {})", known.join(", ")),
+            expected: "a fold of the protocol",
+        });
+    }
+    Ok(folds
+        .into_iter()
+        .filter(|f| names.is_empty() || names.contains(&f.name))
+        .collect())
+}
+
+fn refuse_leaks(folds: &[Fold], utterances: &[Utterance]) -> Result<(), TrainError> {
+    for fold in folds {
+        if !speaker_overlap(fold, utterances).is_empty() {
+            return Err(TrainError::Config {
+                field: "evaluation.protocol",
+                actual: format!("a split whose {} shares speakers", fold.name),
+                expected: "disjoint speakers",
+            });
+        }
+    }
+    Ok(())
+}
+
+fn pool(threads: usize) -> Result<rayon::ThreadPool, TrainError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|source| TrainError::Threads { threads, source })
+}
+
+struct FoldOutcome {
+    rows: Vec<Scored>,
+    history: Vec<HistoryRow>,
+    parameters: usize,
+}
+
+fn run_fold(
+    config: &TrainConfig,
+    data: &Data,
+    fold: &Fold,
+    key: &str,
+    directory: &RunDirectory,
+    progress: &dyn Progress,
+) -> Result<FoldOutcome, TrainError> {
+    let folder = directory.path.join(&fold.name);
+    let checkpoint = folder.join("checkpoint");
+    let model = Trainer {
+        config,
+        data,
+        fold,
+        key,
+        checkpoint: &checkpoint,
+        progress,
+    }
+    .train()?;
+    let mut rows = Vec::with_capacity(fold.test.len());
+    for &i in &fold.test {
+        let utterance = &data.utterances[i];
+        rows.push(Scored {
+            id: utterance.id.clone(),
+            speaker: utterance.speaker.clone(),
+            sex: utterance.sex.map(|sex| sex.to_string()),
+            intensity: utterance.intensity.clone(),
+            fold: fold.name.clone(),
+            truth: data.classes[i],
+            scores: softmax_t(&infer(&model.network, &data.features[i]), model.temperature)?,
+        });
+    }
+    let predictions = Predictions {
+        labels: data.labels.as_slice().to_vec(),
+        rows,
+    };
+    predictions.write_csv(&folder.join("predictions.csv"))?;
+    let clips = fold.train.iter().chain(&fold.validation).copied().collect();
+    let notes = ExportNotes {
+        clips,
+        result: None,
+    };
+    export(&model, config, data, &notes, &folder.join("model.onnx"))?;
+    progress.fold_finished(&fold.name);
+    let TrainedModel {
+        history,
+        parameters,
+        ..
+    } = model;
+    Ok(FoldOutcome {
+        rows: predictions.rows,
+        history,
+        parameters,
+    })
+}
+
+/// Trains one model on all recordings but those of the validation speakers, which fit the
+/// temperature, and writes `model.onnx`, `config.toml`, `manifest.csv` and `history.csv`.
+///
+/// `result` is what the same configuration reached under a protocol; the file carries it.
+///
+/// # Errors
+/// As [`cross_validate`].
+pub fn train_model(
+    config: &TrainConfig,
+    data: &Data,
+    result: Option<ProtocolResult>,
+    options: &RunOptions,
+    progress: &dyn Progress,
+) -> Result<TrainedModel, TrainError> {
+    config.validate()?;
+    let fold = whole(config, data)?;
+    let directory = RunDirectory::open(&options.directory, config)?;
+    directory.write(
+        "manifest.csv",
+        manifest(data, std::slice::from_ref(&fold)).as_bytes(),
+    )?;
+    let key = key(config, data, "all");
+    let checkpoint = directory.path.join("checkpoint");
+    let trainer = Trainer {
+        config,
+        data,
+        fold: &fold,
+        key: &key,
+        checkpoint: &checkpoint,
+        progress,
+    };
+    let model = pool(options.threads)?.install(|| trainer.train())?;
+    write_history(&directory.path.join("history.csv"), &model.history)?;
+    let clips = fold.train.iter().chain(&fold.validation).copied().collect();
+    let notes = ExportNotes { clips, result };
+    export(
+        &model,
+        config,
+        data,
+        &notes,
+        &directory.path.join("model.onnx"),
+    )?;
+    progress.fold_finished(&fold.name);
+    Ok(model)
+}
+
+/// Everything as training part but `validation_speakers` speakers, taken evenly from the sorted list.
+fn whole(config: &TrainConfig, data: &Data) -> Result<Fold, TrainError> {
+    let mut speakers: Vec<&str> = data.utterances.iter().map(|u| u.speaker.as_str()).collect();
+    speakers.sort_unstable();
+    speakers.dedup();
+    let wanted = config.evaluation.validation_speakers;
+    if wanted >= speakers.len() {
+        return Err(TrainError::Config {
+            field: "evaluation.validation_speakers",
+            actual: format!("{wanted} of {} speakers", speakers.len()),
+            expected: "fewer than there are speakers",
+        });
+    }
+    let held: Vec<&str> = (0..wanted)
+        .map(|i| speakers[(2 * i + 1) * speakers.len() / (2 * wanted)])
+        .collect();
+    let (mut train, mut validation) = (Vec::new(), Vec::new());
+    for (i, utterance) in data.utterances.iter().enumerate() {
+        let part = if held.contains(&utterance.speaker.as_str()) {
+            &mut validation
+        } else {
+            &mut train
+        };
+        part.push(i);
+    }
+    Ok(Fold {
+        name: "all".into(),
+        train,
+        validation,
+        test: Vec::new(),
+    })
+}

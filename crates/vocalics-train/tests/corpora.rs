@@ -1,0 +1,112 @@
+//! On the real recordings, where they are at hand: a short training lowers the loss, and its
+//! exported model agrees across burn, rten and onnxruntime.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use vocalics_corpora::{CorpusKind, locate};
+use vocalics_models::ResidualCnnConfig;
+use vocalics_runtime::Recognizer;
+use vocalics_train::{
+    Data, LoadOptions, NetworkConfig, RunOptions, Silent, TrainConfig, TrainingConfig, infer,
+    train_model,
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn corpora() -> Option<PathBuf> {
+    let named = std::env::var_os("VOCALICS_DATA").map(PathBuf::from);
+    let folder = named.unwrap_or_else(|| root().join("../shared/data"));
+    folder.join("ravdess-speech").is_dir().then_some(folder)
+}
+
+#[test]
+fn two_epochs_lower_the_loss_and_the_export_agrees() {
+    let Some(folder) = corpora() else {
+        println!("skipped: no corpora (set VOCALICS_DATA)");
+        return;
+    };
+    let config = TrainConfig {
+        corpora: vec!["ravdess-speech".into()],
+        network: NetworkConfig::ResidualCnn(ResidualCnnConfig {
+            channels: vec![8, 16, 24],
+            ..ResidualCnnConfig::default()
+        }),
+        training: TrainingConfig {
+            epochs: 2,
+            crop_frames: 96,
+            ..TrainingConfig::default()
+        },
+        ..TrainConfig::default()
+    };
+    let specs: Vec<_> = locate(&folder)
+        .into_iter()
+        .filter(|spec| spec.kind == CorpusKind::RavdessSpeech)
+        .collect();
+    let scratch = tempfile::tempdir().expect("temporary folder");
+    let load = LoadOptions {
+        cache: scratch.path().join("features"),
+        keep_going: false,
+    };
+    let data = Data::load(&config, &specs, &load, &Silent).expect("recordings");
+    assert_eq!(data.utterances.len(), 1440);
+    let options = RunOptions {
+        directory: scratch.path().join("run"),
+        folds: Vec::new(),
+        jobs: 1,
+        threads: 2,
+    };
+    let model = train_model(&config, &data, None, &options, &Silent).expect("training");
+    assert!(model.history[1].train_loss < model.history[0].train_loss);
+
+    let file = options.directory.join("model.onnx");
+    let recognizer = Recognizer::from_file(&file).expect("model file");
+    let mut rows = Vec::new();
+    for (i, features) in data
+        .features
+        .iter()
+        .enumerate()
+        .step_by(data.features.len() / 50)
+        .take(50)
+    {
+        let ours = infer(&model.network, features);
+        let theirs = recognizer.logits_from_features(features).expect("logits");
+        for (a, b) in ours.iter().zip(&theirs) {
+            assert!((a - b).abs() < 1e-4, "{}: {a} {b}", data.utterances[i].id);
+        }
+        rows.push(format!(
+            "{{\"features\":{:?},\"n_mels\":{},\"logits\":{ours:?}}}",
+            features.as_slice(),
+            features.n_features()
+        ));
+    }
+    assert_eq!(rows.len(), 50);
+    agree_with_onnxruntime(&file, &rows);
+}
+
+/// Runs `onnxruntime_agreement.py` with the interpreter of `VOCALICS_PYTHON`.
+#[expect(clippy::print_stdout, reason = "a skipped check says so")]
+fn agree_with_onnxruntime(model: &Path, rows: &[String]) {
+    let Some(python) = std::env::var_os("VOCALICS_PYTHON") else {
+        println!("skipped: onnxruntime (set VOCALICS_PYTHON to a Python that has it)");
+        return;
+    };
+    let mut child = Command::new(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnxruntime_agreement.py"))
+        .arg(model)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("python starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin
+        .write_all(rows.join("\n").as_bytes())
+        .expect("rows are read");
+    drop(stdin);
+    assert!(
+        child.wait().expect("python ends").success(),
+        "onnxruntime disagrees"
+    );
+}

@@ -1,0 +1,271 @@
+//! Whole runs on invented features: same seed, interruption, refusal, export.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use vocalics_corpora::{LabelSet, Protocol, Sex, Utterance};
+use vocalics_eval::HistoryRow;
+use vocalics_features::FeatureMatrix;
+use vocalics_models::ResidualCnnConfig;
+use vocalics_runtime::Recognizer;
+use vocalics_train::{
+    AugmentConfig, Data, EvaluationConfig, NetworkConfig, Progress, RunOptions, Silent,
+    TrainConfig, TrainError, TrainingConfig, cross_validate, infer, train_model,
+};
+
+const N_MELS: usize = 64;
+
+/// Four speakers and two classes that differ in the slope of their spectrum.
+fn data() -> Data {
+    let labels = LabelSet::new(vec!["neutral".into(), "angry".into()]).expect("two labels");
+    let (mut utterances, mut classes, mut features) = (Vec::new(), Vec::new(), Vec::new());
+    for speaker in 0..4u8 {
+        for clip in 0..8u8 {
+            let class = usize::from(clip % 2);
+            let n_frames = 30 + usize::from(clip) * 9;
+            let slope = if class == 0 { -0.05 } else { 0.02 };
+            let mut values = Vec::new();
+            for t in 0..n_frames {
+                for band in 0..N_MELS {
+                    let wave = (t as f32 * 0.4 + band as f32 + f32::from(speaker)).sin();
+                    values.push(slope * band as f32 + 0.3 * wave - f32::from(speaker) * 0.1);
+                }
+            }
+            let id = format!("invented/{speaker}-{clip}");
+            utterances.push(Utterance {
+                path: id.clone().into(),
+                id,
+                corpus: "invented".into(),
+                speaker: format!("speaker-{speaker}"),
+                sex: Some(if speaker % 2 == 0 {
+                    Sex::Female
+                } else {
+                    Sex::Male
+                }),
+                emotion: labels.as_slice()[class].clone(),
+                intensity: None,
+                statement: None,
+                repetition: None,
+                channel: None,
+            });
+            classes.push(class);
+            features.push(FeatureMatrix::new(values, N_MELS).expect("whole rows"));
+        }
+    }
+    Data {
+        utterances,
+        labels,
+        classes,
+        features,
+    }
+}
+
+fn config() -> TrainConfig {
+    TrainConfig {
+        name: "invented".into(),
+        corpora: vec!["invented".into()],
+        network: NetworkConfig::ResidualCnn(ResidualCnnConfig {
+            channels: vec![4, 8],
+            attention: 8,
+            ..ResidualCnnConfig::default()
+        }),
+        training: TrainingConfig {
+            epochs: 3,
+            batch_size: 8,
+            crop_frames: 32,
+            ..TrainingConfig::default()
+        },
+        augmentation: AugmentConfig {
+            mixup: 0.3,
+            ..AugmentConfig::default()
+        },
+        evaluation: EvaluationConfig {
+            protocol: "loso".into(),
+            validation_speakers: 1,
+            resamples: 200,
+        },
+        ..TrainConfig::default()
+    }
+}
+
+fn options(directory: &Path) -> RunOptions {
+    RunOptions {
+        directory: directory.to_owned(),
+        folds: Vec::new(),
+        jobs: 2,
+        threads: 1,
+    }
+}
+
+fn predictions(directory: &Path) -> String {
+    std::fs::read_to_string(directory.join("predictions.csv")).expect("predictions.csv")
+}
+
+fn run(config: &TrainConfig, directory: &Path, progress: &dyn Progress) -> Result<(), TrainError> {
+    cross_validate(
+        config,
+        &data(),
+        &Protocol::Loso,
+        &options(directory),
+        progress,
+    )
+    .map(|_| ())
+}
+
+#[test]
+fn the_same_seed_gives_the_same_predictions_and_another_does_not() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let [a, b, c] = ["a", "b", "c"].map(|name| folder.path().join(name));
+    run(&config(), &a, &Silent).expect("run");
+    run(&config(), &b, &Silent).expect("run");
+    assert_eq!(predictions(&a), predictions(&b));
+    run(
+        &TrainConfig {
+            seed: 2,
+            ..config()
+        },
+        &c,
+        &Silent,
+    )
+    .expect("run");
+    assert_ne!(predictions(&a), predictions(&c));
+    let written = [
+        "config.toml",
+        "manifest.csv",
+        "history.csv",
+        "metrics.json",
+        "report.html",
+        "confusion.svg",
+        "confusion.png",
+        "learning-curves.svg",
+    ];
+    for name in written {
+        assert!(a.join(name).is_file(), "{name}");
+    }
+}
+
+/// Stops a run from inside, after so many epochs of any fold.
+struct Stop(std::sync::atomic::AtomicUsize);
+
+impl Progress for Stop {
+    fn epoch(&self, _: &HistoryRow) {
+        let left = self.0.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+        assert!(left != 1, "stopped by the test");
+    }
+}
+
+#[test]
+fn a_stopped_run_goes_on_to_the_same_numbers() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+    run(&config(), &whole, &Silent).expect("run");
+    for epochs in [2, 1, 4] {
+        let stop = Stop(epochs.into());
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            // One fold at a time: a fold beside the stopped one would run to its end.
+            let options = RunOptions {
+                jobs: 1,
+                ..options(&stopped)
+            };
+            cross_validate(&config(), &data(), &Protocol::Loso, &options, &stop).map(|_| ())
+        }));
+        assert!(result.is_err(), "the test stops the run");
+    }
+    run(&config(), &stopped, &Silent).expect("resumed run");
+    assert_eq!(predictions(&whole), predictions(&stopped));
+}
+
+#[test]
+fn a_directory_of_another_run_is_refused() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    run(&config(), folder.path(), &Silent).expect("run");
+    let before = predictions(folder.path());
+    let other = TrainConfig {
+        seed: 9,
+        ..config()
+    };
+    let refused = run(&other, folder.path(), &Silent);
+    assert!(
+        matches!(refused, Err(TrainError::OtherRun { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(predictions(folder.path()), before);
+}
+
+#[test]
+fn impossible_runs_are_refused() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let options = options(folder.path());
+    let attempt = |config: &TrainConfig, data: &Data| {
+        cross_validate(config, data, &Protocol::Loso, &options, &Silent).map(|_| ())
+    };
+    let mut one_speaker = data();
+    one_speaker
+        .utterances
+        .iter_mut()
+        .for_each(|u| u.speaker = "only".into());
+    assert!(matches!(
+        attempt(&config(), &one_speaker),
+        Err(TrainError::Corpus(_))
+    ));
+
+    let mut empty_class = data();
+    empty_class.classes.iter_mut().for_each(|class| *class = 0);
+    let error = attempt(&config(), &empty_class).expect_err("an empty class");
+    assert!(
+        error
+            .to_string()
+            .contains("no training clip of class angry"),
+        "{error}"
+    );
+
+    let mut explosive = config();
+    explosive.name = "explosive".into();
+    let mut not_a_number = data();
+    not_a_number
+        .features
+        .iter_mut()
+        .for_each(|f| f.as_mut_slice().fill(f32::NAN));
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let result = run_on(&explosive, &not_a_number, folder.path());
+    assert!(result.is_err());
+
+    let file = folder.path().join("file");
+    std::fs::write(&file, "in the way").expect("a file");
+    let error = run(&config(), &file, &Silent).expect_err("a file where the directory would be");
+    assert!(matches!(error, TrainError::Io { .. }), "{error:?}");
+    assert!(error.hint().is_some());
+}
+
+fn run_on(config: &TrainConfig, data: &Data, directory: &Path) -> Result<(), TrainError> {
+    cross_validate(config, data, &Protocol::Loso, &options(directory), &Silent).map(|_| ())
+}
+
+#[test]
+fn the_exported_file_gives_the_networks_scores_at_any_length() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let data = data();
+    let model = train_model(&config(), &data, None, &options(folder.path()), &Silent)
+        .expect("a trained model");
+    let recognizer = Recognizer::from_file(folder.path().join("model.onnx")).expect("model.onnx");
+    assert_eq!(recognizer.labels(), data.labels.as_slice());
+    assert!(
+        recognizer
+            .metadata()
+            .speakers
+            .iter()
+            .any(|s| s == "speaker-3")
+    );
+    for features in &data.features {
+        let ours = infer(&model.network, features);
+        let theirs = recognizer.logits_from_features(features).expect("logits");
+        for (a, b) in ours.iter().zip(&theirs) {
+            assert!(
+                (a - b).abs() < 1e-4,
+                "{a} {b} at {} frames",
+                features.n_frames()
+            );
+        }
+    }
+    assert!(model.history.last().expect("history").train_loss < model.history[0].train_loss);
+}
