@@ -1,0 +1,170 @@
+//! `vocalics evaluate`: how well a way of training, or a model, does under a protocol.
+
+mod fixed_model;
+mod summary;
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, ValueEnum, value_parser};
+use vocalics_corpora::{Protocol, SplitOptions};
+use vocalics_eval::Report;
+use vocalics_train::{RunOptions, TrainConfig, cross_validate};
+
+use crate::failure::Failure;
+use crate::output::{print, tell};
+use crate::progress::Training;
+use crate::recognition::cores;
+use crate::selection::CorpusOptions;
+use crate::train::{Loading, Overrides, read_config};
+
+/// Measure a configuration by cross-validation, or a finished model on a corpus
+///
+/// With --config, one model is trained per fold of the protocol and tested on the fold's test part;
+/// the same command goes on with an evaluation that was stopped. With --model, that model is tested
+/// as it is: on the test parts of the protocol, or with `--protocol all` on every clip. A model that was
+/// trained on a speaker of the test is refused, unless --allow-seen-speakers; the numbers then say so.
+///
+/// A label map given with --model applies to the corpus and to the model's answers alike: scores of
+/// labels that become one are added, those of dropped labels are left out and the rest scaled to sum to 1.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("tested").required(true).args(["config", "model"])))]
+pub(crate) struct Arguments {
+    /// Configuration to train and test with
+    #[arg(long, value_name = "CONFIG.toml")]
+    config: Option<PathBuf>,
+    /// Model file to test as it is
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["epochs", "target", "threads", "cache"])]
+    model: Option<PathBuf>,
+    /// Protocol: emobox-6fold, luna-5fold, loso, random-80-20, seed-mix, a .csv or .tsv file of
+    /// folds, or `all` with --model; that of the configuration, or `all`, if not given
+    #[arg(long, value_name = "PROTOCOL")]
+    protocol: Option<String>,
+    /// Folds to run; all if not given
+    #[arg(long = "fold", value_name = "NAME", num_args = 1..)]
+    folds: Vec<String>,
+    #[command(flatten)]
+    corpora: CorpusOptions,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(flatten)]
+    loading: Loading,
+    /// Folds trained, or clips recognised, side by side; as many as there are cores if not given
+    #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Threads of each training; what the folds side by side leave if not given
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Test a model on speakers it was trained on; the numbers say that speakers are shared
+    #[arg(long, requires = "model")]
+    allow_seen_speakers: bool,
+    /// Run directory; runs/NAME-PROTOCOL of a configuration, and none of a model, if not given
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For reading
+    Table,
+    /// The content of metrics.json
+    Json,
+}
+
+impl Arguments {
+    fn jobs(&self) -> usize {
+        self.jobs.map_or_else(cores, usize::from)
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.model {
+        Some(model) => fixed_model::run(arguments, model),
+        None => cross_validation(arguments),
+    }
+}
+
+fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
+    let mut config = read_config(arguments.config.as_deref())?;
+    arguments.overrides.apply(&mut config);
+    arguments.corpora.override_names(&mut config);
+    let protocol = protocol(arguments, &mut config)?;
+    config.validate()?;
+    let progress = Training::default();
+    let data = arguments
+        .loading
+        .load(&config, &arguments.corpora, &progress)?;
+    let directory = arguments
+        .run
+        .clone()
+        .unwrap_or_else(|| run_directory(&config.name, protocol.name()));
+    tell(&format!("run directory: {}", directory.display()));
+
+    let folds = if arguments.folds.is_empty() {
+        let split = SplitOptions {
+            seed: config.seed,
+            validation_speakers: config.evaluation.validation_speakers,
+        };
+        protocol
+            .folds(&data.utterances, &data.classes, &split)?
+            .len()
+    } else {
+        arguments.folds.len()
+    };
+    let jobs = arguments.jobs().min(folds).max(1);
+    let options = RunOptions {
+        directory: directory.clone(),
+        folds: arguments.folds.clone(),
+        jobs,
+        threads: arguments
+            .threads
+            .map_or_else(|| (cores() / jobs).max(1), usize::from),
+    };
+    let result = cross_validate(&config, &data, &protocol, &options, &progress)?;
+    show(&result.report, arguments.format)?;
+    tell(&format!(
+        "report: {}",
+        directory.join("report.html").display()
+    ));
+    Ok(())
+}
+
+/// `runs/NAME-PROTOCOL`, or `runs/NAME` where the name says the protocol already.
+fn run_directory(name: &str, protocol: &str) -> PathBuf {
+    let folder = if name.contains(protocol) {
+        name.to_owned()
+    } else {
+        format!("{name}-{protocol}")
+    };
+    PathBuf::from("runs").join(folder)
+}
+
+/// The protocol asked for, which a named one leaves in the configuration too.
+fn protocol(arguments: &Arguments, config: &mut TrainConfig) -> Result<Protocol, Failure> {
+    match arguments.protocol.as_deref() {
+        None => Ok(config.evaluation.protocol.parse()?),
+        Some("all") => Err(Failure::usage(
+            "--protocol all tests every clip, which leaves none to train on",
+            format!(
+                "give a protocol with folds ({}), or a model with --model",
+                Protocol::NAMES.join(", ")
+            ),
+        )),
+        Some(text) => {
+            let protocol = Protocol::from_name_or_file(text)?;
+            if !matches!(protocol, Protocol::User(_)) {
+                config.evaluation.protocol = protocol.name().to_owned();
+            }
+            Ok(protocol)
+        }
+    }
+}
+
+fn show(report: &Report, format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Json => print(&report.to_json()?),
+        Format::Table => print(&summary::summary(report)),
+    }
+}

@@ -1,0 +1,64 @@
+//! The `vocalics` command.
+//!
+//! Arguments, progress, tables and exit codes, and nothing else: whatever is worth a test of its own
+//! lives in a library. One module per subcommand. What they share:
+//!
+//! - [`failure`]: an error, what to do about it, and the exit code. 0 is done, 1 failed, 2 bad usage.
+//! - [`output`]: data goes to standard output, everything else to standard error.
+//! - [`progress`]: bars, silent when standard error is no terminal.
+//! - [`selection`]: which corpora are meant, from `--corpus` and the data root.
+//! - [`recognition`]: a model and a recording to scores, several side by side in a stable order.
+
+mod data;
+mod evaluate;
+mod failure;
+mod manual;
+mod output;
+mod predict;
+mod progress;
+mod recognition;
+mod report;
+mod selection;
+mod table;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Recognises how something was said: emotion from speech, on this machine alone.
+#[derive(Debug, Parser)]
+#[command(name = "vocalics", version, arg_required_else_help = true)]
+pub(crate) struct Vocalics {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Predict(predict::Arguments),
+    Data(data::Arguments),
+    Train(train::Arguments),
+    Evaluate(evaluate::Arguments),
+    Report(report::Arguments),
+    Completions(manual::CompletionsArguments),
+    Man(manual::ManArguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Vocalics::parse().command {
+        Command::Predict(arguments) => predict::run(&arguments),
+        Command::Data(arguments) => data::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Completions(arguments) => manual::completions(&arguments),
+        Command::Man(arguments) => manual::man(&arguments),
+    };
+    result.map_or_else(Failure::end, |()| ExitCode::SUCCESS)
+}

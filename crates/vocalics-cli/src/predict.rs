@@ -1,0 +1,162 @@
+//! `vocalics predict`: what recordings sound like.
+
+mod input;
+mod record;
+mod sheet;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, value_parser};
+use vocalics_audio::DecodeOptions;
+
+use self::input::{Input, RawFormat};
+use self::record::{JsonRow, csv_head, csv_row};
+use self::sheet::Sheet;
+use crate::failure::Failure;
+use crate::output::{data, tell};
+use crate::recognition::{cores, in_order, open, recognise};
+
+/// Recognise how recordings sound
+///
+/// The scores are probabilities over the labels of the model and sum to 1. They say what a recording
+/// sounds like to a model of acted speech, not what anybody feels. A recording that is nothing but
+/// silence gets no label. A bad recording never stops the others; the exit code is 1 if there was one.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Recordings, folders to walk, or - for standard input
+    #[arg(required = true, value_name = "FILE|DIR|-")]
+    inputs: Vec<PathBuf>,
+    /// Model file; the one that the program carries if not given
+    #[arg(short, long, value_name = "MODEL")]
+    model: Option<PathBuf>,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Take the inputs as raw 16-bit little-endian samples at this rate
+    #[arg(long, value_name = "HZ", value_parser = value_parser!(u32).range(100..=384_000))]
+    raw_rate: Option<u32>,
+    /// Channels of raw samples, interleaved
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        requires = "raw_rate",
+        value_parser = value_parser!(u16).range(1..=16)
+    )]
+    raw_channels: u16,
+    /// Longest recording accepted, in seconds
+    #[arg(long, value_name = "SECS", default_value_t = 14_400.0, value_parser = seconds)]
+    max_duration: f64,
+    /// Recordings worked on side by side; as many as there are cores if not given
+    #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For reading
+    Table,
+    /// One array of objects
+    Json,
+    /// One object per line
+    Jsonl,
+    /// One row per recording, with a head
+    Csv,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let least = DecodeOptions::default().min_duration_secs;
+    match text.parse::<f64>() {
+        Ok(secs) if secs.is_finite() && secs >= least => Ok(secs),
+        _ => Err(format!("expected a number of seconds, at least {least}")),
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let recognizer = open(arguments.model.as_deref())?;
+    let raw = arguments.raw_rate.map(|rate| RawFormat {
+        rate,
+        channels: arguments.raw_channels,
+    });
+    let decode = DecodeOptions {
+        sample_rate: recognizer.sample_rate(),
+        max_duration_secs: arguments.max_duration,
+        ..DecodeOptions::default()
+    };
+    let inputs = input::expand(&arguments.inputs, raw.is_some())?;
+    let labels = recognizer.labels();
+
+    let mut out = data();
+    let sheet = Sheet::new(&inputs, labels);
+    let mut failed = 0;
+    let mut hinted = BTreeSet::new();
+    match arguments.format {
+        Format::Csv => out.write_all(&csv_head(labels)?)?,
+        Format::Json => out.write_all(b"[")?,
+        Format::Table => out.write_all(sheet.head().as_bytes())?,
+        Format::Jsonl => {}
+    }
+    let jobs = arguments
+        .jobs
+        .map_or_else(|| if inputs.len() > 1 { cores() } else { 1 }, usize::from);
+    let work = |input: &Input| {
+        input
+            .decode(raw, &decode)
+            .and_then(|waveform| recognise(&recognizer, &waveform))
+    };
+    in_order(&inputs, jobs, work, |index, outcome| {
+        let file = inputs[index].file();
+        failed += usize::from(outcome.is_err());
+        match (arguments.format, &outcome) {
+            (Format::Json, _) => {
+                out.write_all(if index == 0 { b"\n  " } else { b",\n  " })?;
+                JsonRow::new(&file, &outcome).write(&mut out)?;
+            }
+            (Format::Jsonl, _) => {
+                JsonRow::new(&file, &outcome).write(&mut out)?;
+                out.write_all(b"\n")?;
+            }
+            (Format::Csv, _) => out.write_all(&csv_row(&file, &outcome, labels.len())?)?,
+            (Format::Table, Ok(prediction)) => {
+                out.write_all(sheet.row(&file, prediction).as_bytes())?;
+            }
+            (Format::Table, Err(refusal)) => {
+                // In its place among the rows.
+                out.flush()?;
+                tell(&format!(
+                    "error: {}: {}",
+                    inputs[index].shown(),
+                    refusal.message
+                ));
+                if hinted.insert(refusal.code) {
+                    tell(&format!("hint: {}", refusal.hint));
+                }
+            }
+        }
+        Ok(out.flush()?)
+    })?;
+    if arguments.format == Format::Json {
+        out.write_all(b"\n]\n")?;
+        out.flush()?;
+    }
+    if failed == 0 {
+        return Ok(());
+    }
+    match arguments.format {
+        Format::Table if inputs.len() == 1 => {}
+        Format::Table => tell(&format!(
+            "error: {failed} of {} recordings failed",
+            inputs.len()
+        )),
+        _ => {
+            tell(&format!(
+                "error: {failed} of {} recordings failed",
+                inputs.len()
+            ));
+            tell("hint: the output says why, under `error`");
+        }
+    }
+    Err(Failure::Reported)
+}

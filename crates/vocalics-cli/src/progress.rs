@@ -1,0 +1,156 @@
+//! Progress on standard error, silent when that is no terminal.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use vocalics_eval::HistoryRow;
+
+use crate::output::tell;
+
+const CLIPS: &str = "{prefix} {bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left";
+const BYTES: &str = "{prefix} {bar:30} {bytes}/{total_bytes}  {binary_bytes_per_sec}  {eta} left";
+const STEPS: &str = "{prefix} {bar:30} {percent:>3} %  {eta} left  {msg}";
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸─")
+}
+
+/// A bar that counts recordings.
+pub(crate) fn clips(prefix: &'static str, total: usize) -> ProgressBar {
+    ProgressBar::new(total as u64)
+        .with_style(style(CLIPS))
+        .with_prefix(prefix)
+}
+
+/// The course of a download.
+#[derive(Debug, Default)]
+pub(crate) struct Download {
+    bar: Option<ProgressBar>,
+}
+
+impl vocalics_corpora::get::Progress for Download {
+    fn begin(&mut self, name: &str, done: u64, total: Option<u64>) {
+        let bar = match total {
+            Some(total) => ProgressBar::new(total),
+            None => ProgressBar::no_length(),
+        };
+        let bar = bar.with_style(style(BYTES)).with_prefix(name.to_owned());
+        bar.set_position(done);
+        bar.reset_eta();
+        if let Some(old) = self.bar.replace(bar) {
+            old.finish_and_clear();
+        }
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc(bytes);
+        }
+    }
+
+    fn note(&mut self, message: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| tell(&format!("note: {message}"))),
+            None => tell(&format!("note: {message}")),
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The course of a training: one bar for the features, one per fold under way.
+#[derive(Debug, Default)]
+pub(crate) struct Training {
+    all: MultiProgress,
+    features: OnceLock<ProgressBar>,
+    folds: Mutex<BTreeMap<String, FoldBar>>,
+}
+
+#[derive(Debug)]
+struct FoldBar {
+    bar: ProgressBar,
+    epochs: usize,
+    epochs_done: usize,
+    /// Whether a step was seen, so that what an earlier run did does not count as speed.
+    moving: bool,
+}
+
+impl Training {
+    fn with_fold(&self, fold: &str, act: impl FnOnce(&mut FoldBar)) {
+        let mut folds = self.folds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bar) = folds.get_mut(fold) {
+            act(bar);
+        }
+    }
+}
+
+impl vocalics_train::Progress for Training {
+    fn features(&self, done: usize, total: usize) {
+        let bar = self
+            .features
+            .get_or_init(|| self.all.add(clips("features", total)));
+        bar.inc(1);
+        if done == total {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn fold_started(&self, fold: &str, epochs_done: usize, epochs: usize) {
+        let bar = ProgressBar::no_length()
+            .with_style(style(STEPS))
+            .with_prefix(fold.to_owned());
+        let bar = self.all.add(bar);
+        bar.set_message(format!("epoch {epochs_done}/{epochs}"));
+        let bar = FoldBar {
+            bar,
+            epochs,
+            epochs_done,
+            moving: false,
+        };
+        let mut folds = self.folds.lock().unwrap_or_else(PoisonError::into_inner);
+        folds.insert(fold.to_owned(), bar);
+    }
+
+    fn step(&self, fold: &str, step: usize, steps: usize) {
+        self.with_fold(fold, |at| {
+            at.bar.set_length((at.epochs * steps) as u64);
+            if !at.moving {
+                at.moving = true;
+                at.bar.set_position((at.epochs_done * steps) as u64);
+                at.bar.reset_eta();
+            }
+            at.bar.set_position((at.epochs_done * steps + step) as u64);
+        });
+    }
+
+    fn epoch(&self, row: &HistoryRow) {
+        self.with_fold(&row.fold, |at| {
+            at.epochs_done = row.epoch;
+            let validation = row.validation_uar.map_or_else(String::new, |uar| {
+                format!(", validation UAR {:.1} %", 100.0 * uar)
+            });
+            at.bar.set_message(format!(
+                "epoch {}/{}, loss {:.3}{validation}, {:.1} s an epoch",
+                row.epoch, at.epochs, row.train_loss, row.seconds
+            ));
+        });
+    }
+
+    fn fold_finished(&self, fold: &str) {
+        let mut folds = self.folds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = folds.remove(fold) {
+            at.bar.finish_and_clear();
+        }
+    }
+
+    fn warning(&self, message: &str) {
+        self.all.suspend(|| tell(&format!("warning: {message}")));
+    }
+}

@@ -1,0 +1,162 @@
+//! A model and recordings to scores.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use vocalics_audio::{AudioError, Waveform};
+use vocalics_runtime::{Clip, Prediction, Recognizer, RuntimeError};
+
+use crate::failure::{Failure, with_causes};
+
+/// Opens a model file, or the model that the program carries.
+pub(crate) fn open(model: Option<&Path>) -> Result<Recognizer, Failure> {
+    match model {
+        Some(path) => Ok(Recognizer::from_file(path)?),
+        None => Ok(Recognizer::embedded()?),
+    }
+}
+
+/// Cores that this process may use.
+pub(crate) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Why one recording has no scores.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// Stable name of the cause.
+    pub(crate) code: &'static str,
+    /// What is wrong, without the name of the recording.
+    pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) hint: &'static str,
+}
+
+impl Refusal {
+    /// `name` is what the decoder was told the recording is called.
+    pub(crate) fn of_audio(error: &AudioError, name: &str) -> Self {
+        let text = with_causes(error);
+        let message = text
+            .strip_prefix(&format!("{name}: "))
+            .unwrap_or(&text)
+            .to_owned();
+        Self {
+            code: error.code(),
+            message,
+            hint: error.hint(),
+        }
+    }
+
+    fn of_runtime(error: &RuntimeError) -> Self {
+        Self {
+            code: error.code(),
+            message: with_causes(error),
+            hint: error.hint(),
+        }
+    }
+}
+
+/// Recognises a decoded recording.
+pub(crate) fn recognise(
+    recognizer: &Recognizer,
+    waveform: &Waveform,
+) -> Result<Prediction, Refusal> {
+    let clip = Clip::new(waveform.samples(), waveform.sample_rate())
+        .with_clipped_ratio(waveform.clipped_ratio());
+    let mut prediction = recognizer
+        .recognize_clip(&clip)
+        .map_err(|error| Refusal::of_runtime(&error))?;
+    prediction.duration_secs = waveform.duration_secs();
+    Ok(prediction)
+}
+
+/// Runs `work` on every item, at most `jobs` at a time, and hands the results to `consume` in the
+/// order of the items, each as soon as it and all before it are there. A single item, or a single
+/// job, starts no thread. An error of `consume` stops everything.
+pub(crate) fn in_order<T: Sync, R: Send>(
+    items: &[T],
+    jobs: usize,
+    work: impl Fn(&T) -> R + Sync,
+    mut consume: impl FnMut(usize, R) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let jobs = jobs.min(items.len());
+    if jobs <= 1 {
+        return items
+            .iter()
+            .enumerate()
+            .try_for_each(|(i, item)| consume(i, work(item)));
+    }
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::channel();
+        for _ in 0..jobs {
+            let sender = sender.clone();
+            scope.spawn(|| {
+                // Moved in, so that the channel closes with the last worker.
+                let sender = sender;
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(index) else { return };
+                    if sender.send((index, work(item))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut early = BTreeMap::new();
+        let mut due = 0;
+        for (index, result) in receiver {
+            early.insert(index, result);
+            while let Some(result) = early.remove(&due) {
+                consume(due, result)?;
+                due += 1;
+            }
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_items() {
+        for jobs in [1, 2, 5] {
+            let items: Vec<u64> = (0..40).collect();
+            let mut seen = Vec::new();
+            let work = |&n: &u64| {
+                thread::sleep(Duration::from_micros(n * 7919 % 300));
+                n * n
+            };
+            in_order(&items, jobs, work, |index, square| {
+                seen.push((index, square));
+                Ok(())
+            })
+            .unwrap();
+            let expected: Vec<_> = items.iter().map(|n| n * n).enumerate().collect();
+            assert_eq!(seen, expected);
+        }
+    }
+
+    #[test]
+    fn a_reader_that_leaves_stops_the_work() {
+        let items: Vec<usize> = (0..100_000).collect();
+        let started = AtomicUsize::new(0);
+        let work = |n: &usize| {
+            started.fetch_add(1, Ordering::Relaxed);
+            thread::sleep(Duration::from_micros(50));
+            *n
+        };
+        let result = in_order(&items, 2, work, |_, _| Err(Failure::ReaderGone));
+        assert!(matches!(result, Err(Failure::ReaderGone)));
+        assert!(started.load(Ordering::Relaxed) < items.len());
+    }
+}

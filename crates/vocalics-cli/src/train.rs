@@ -1,0 +1,200 @@
+//! `vocalics train`: one model from corpora.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, value_parser};
+use vocalics_corpora::{LabelMap, Target};
+use vocalics_eval::Report;
+use vocalics_runtime::ProtocolResult;
+use vocalics_train::{Data, LoadOptions, RunOptions, TrainConfig, train_model};
+
+use crate::failure::Failure;
+use crate::output::{print, tell};
+use crate::progress::Training;
+use crate::recognition::cores;
+use crate::selection::CorpusOptions;
+
+/// Train one model on whole corpora
+///
+/// All recordings are trained on but those of the validation speakers, which calibrate the scores;
+/// `vocalics evaluate` measures a configuration. The same command goes on with a training that was
+/// stopped, and comes to the same model. The path of the model is written to standard output.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Configuration; --print-config shows every field with its default
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    corpora: CorpusOptions,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(flatten)]
+    loading: Loading,
+    /// Run directory, runs/NAME if not given
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Threads; as many as there are cores if not given
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// metrics.json of an evaluation of this configuration, which the model then carries
+    #[arg(long, value_name = "METRICS.json")]
+    result: Option<PathBuf>,
+    /// Write the complete configuration to standard output and do nothing else
+    #[arg(long)]
+    print_config: bool,
+}
+
+/// Options that stand above the configuration.
+#[derive(Debug, Args)]
+pub(crate) struct Overrides {
+    /// Seed of everything random
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Passes over the training clips
+    #[arg(long, value_name = "N")]
+    pub(crate) epochs: Option<usize>,
+    /// Label map, as calm=neutral,surprised=drop, or one of ravdess-7 and four-class
+    #[arg(long, value_parser = map_text)]
+    pub(crate) map: Option<String>,
+    /// What is recognised: emotion, intensity, sex or speaker
+    #[arg(long)]
+    pub(crate) target: Option<Target>,
+}
+
+fn map_text(text: &str) -> Result<String, vocalics_corpora::CorpusError> {
+    text.parse::<LabelMap>().map(|_| text.to_owned())
+}
+
+impl Overrides {
+    pub(crate) fn apply(&self, config: &mut TrainConfig) {
+        if let Some(seed) = self.seed {
+            config.seed = seed;
+        }
+        if let Some(epochs) = self.epochs {
+            config.training.epochs = epochs;
+        }
+        if let Some(map) = &self.map {
+            config.map.clone_from(map);
+        }
+        if let Some(target) = self.target {
+            config.target = target.name().to_owned();
+        }
+    }
+}
+
+/// Options of reading recordings.
+#[derive(Debug, Args)]
+pub(crate) struct Loading {
+    /// Leave out recordings that cannot be used instead of stopping
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// Folder in which features are kept
+    #[arg(long, value_name = "DIR", default_value = "runs/.features")]
+    cache: PathBuf,
+}
+
+impl Loading {
+    /// Loads the recordings of a configuration, and tells what they are.
+    pub(crate) fn load(
+        &self,
+        config: &TrainConfig,
+        corpora: &CorpusOptions,
+        progress: &Training,
+    ) -> Result<Data, Failure> {
+        let specs = corpora.of_config(config)?;
+        let options = LoadOptions {
+            cache: self.cache.clone(),
+            keep_going: self.keep_going,
+        };
+        let data = Data::load(config, &specs, &options, progress)?;
+        let mut speakers: Vec<&str> = data.utterances.iter().map(|u| u.speaker.as_str()).collect();
+        speakers.sort_unstable();
+        speakers.dedup();
+        tell(&format!(
+            "{}: {} clips of {} speakers, {} classes ({})",
+            data.corpora().join(" + "),
+            data.utterances.len(),
+            speakers.len(),
+            data.labels.len(),
+            data.labels.as_slice().join(" ")
+        ));
+        if !config.map.is_empty() {
+            tell(&format!("label map: {}", config.label_map()?));
+        }
+        Ok(data)
+    }
+}
+
+/// Reads a configuration, or takes the default.
+pub(crate) fn read_config(path: Option<&Path>) -> Result<TrainConfig, Failure> {
+    Ok(path.map_or_else(|| Ok(TrainConfig::default()), TrainConfig::read)?)
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let mut config = read_config(arguments.config.as_deref())?;
+    arguments.overrides.apply(&mut config);
+    arguments.corpora.override_names(&mut config);
+    config.validate()?;
+    if arguments.print_config {
+        return print(&config.to_toml());
+    }
+    let result = arguments
+        .result
+        .as_deref()
+        .map(Report::read_json)
+        .transpose()?;
+    let progress = Training::default();
+    let data = arguments
+        .loading
+        .load(&config, &arguments.corpora, &progress)?;
+    if let (Some(path), Some(report)) = (&arguments.result, &result)
+        && report.provenance.labels != data.labels.as_slice()
+    {
+        return Err(Failure::new(
+            format!(
+                "{} was measured with other labels: {}",
+                path.display(),
+                report.provenance.labels.join(", ")
+            ),
+            "give the metrics.json of an evaluation of this configuration",
+        ));
+    }
+    let directory = arguments
+        .run
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("runs").join(&config.name));
+    tell(&format!("run directory: {}", directory.display()));
+    let options = RunOptions {
+        directory: directory.clone(),
+        folds: Vec::new(),
+        jobs: 1,
+        threads: arguments.threads.map_or_else(cores, usize::from),
+    };
+    let result = result.as_ref().map(protocol_result);
+    train_model(&config, &data, result, &options, &progress)?;
+    print(&format!("{}\n", directory.join("model.onnx").display()))
+}
+
+/// What a model file carries of a report.
+fn protocol_result(report: &Report) -> ProtocolResult {
+    let Report {
+        provenance,
+        metrics,
+        uar_interval,
+        ..
+    } = report;
+    let (uar_low, uar_high) = uar_interval.map_or((metrics.uar, metrics.uar), |bounds| {
+        (bounds.low, bounds.high)
+    });
+    ProtocolResult {
+        protocol: provenance.protocol.clone(),
+        corpora: provenance.corpora.clone(),
+        folds: provenance.folds,
+        labels: provenance.labels.clone(),
+        seed: provenance.seed,
+        speakers_shared: provenance.speakers_shared,
+        uar: metrics.uar,
+        uar_low,
+        uar_high,
+        war: metrics.war,
+    }
+}

@@ -1,0 +1,783 @@
+//! The command as a user runs it: output, messages, exit codes.
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may fail it")]
+
+#[path = "../../vocalics-runtime/tests/common/mod.rs"]
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use vocalics_audio::write_wav16;
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn clips() -> Vec<PathBuf> {
+    let folder = workspace().join("examples/audio");
+    ["even", "flat-slow", "lively-high", "loud-fast"]
+        .map(|name| folder.join(name).with_extension("wav"))
+        .to_vec()
+}
+
+/// A folder to work in that holds the golden model, trained on `ravdess-01` by its own account.
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("model.onnx"), common::model()).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vocalics"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_remove("VOCALICS_DATA");
+        command.env_remove("COLUMNS");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(
+            self.command(arguments)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap(),
+        )
+    }
+
+    fn predict(&self, arguments: &[&str]) -> Run {
+        self.run(&[&["predict", "--model", "model.onnx"], arguments].concat())
+    }
+
+    fn feed(&self, arguments: &[&str], input: &[u8]) -> Run {
+        let mut child = self
+            .command(&[&["predict", "--model", "model.onnx"], arguments].concat())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        Run::of(child.wait_with_output().unwrap())
+    }
+
+    /// RAVDESS-named clips of actors 1 to `actors`: two emotions, two takes each.
+    fn corpus(&self, actors: u32) -> PathBuf {
+        let root = self.path("speech");
+        for actor in 1..=actors {
+            let folder = root.join(format!("Actor_{actor:02}"));
+            fs::create_dir_all(&folder).unwrap();
+            for (emotion, pitch) in [("01", 130.0), ("05", 230.0)] {
+                for take in ["01", "02"] {
+                    let name = format!("03-01-{emotion}-01-01-{take}-{actor:02}.wav");
+                    let pitch = pitch + 3.0 * f64::from(actor) + f64::from(take == "02");
+                    write_wav16(&folder.join(name), &voice(pitch, 0.6), 16_000).unwrap();
+                }
+            }
+        }
+        root
+    }
+}
+
+struct Run {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Run {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    fn exits(self, code: i32) -> Self {
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout: {}\nstderr: {}",
+            self.out,
+            self.err
+        );
+        self
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        self.out
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    #[track_caller]
+    fn says(self, parts: &[&str]) -> Self {
+        for part in parts {
+            assert!(self.err.contains(part), "no {part:?} in {}", self.err);
+        }
+        self
+    }
+}
+
+/// Harmonics of `pitch` hertz, switched on and off like syllables.
+#[expect(clippy::cast_possible_truncation, reason = "samples")]
+fn voice(pitch: f64, secs: f64) -> Vec<f32> {
+    let tau = std::f64::consts::TAU;
+    let mut time = 0.0;
+    let mut samples = Vec::new();
+    while time < secs {
+        let tone: f64 = (1..12)
+            .map(|k| (tau * pitch * f64::from(k) * time).sin() / f64::from(k))
+            .sum();
+        samples.push((0.1 * (0.5 - 0.5 * (tau * 4.0 * time).cos()) * tone) as f32);
+        time += 1.0 / 16_000.0;
+    }
+    samples
+}
+
+#[track_caller]
+fn check_row(row: &Value, file: &str) {
+    assert_eq!(row["file"], file);
+    let scores = row["scores"].as_object().unwrap();
+    assert_eq!(scores.len(), common::LABELS.len());
+    let sum: f64 = scores.values().map(|score| score.as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-4, "{row}");
+    let best = scores
+        .values()
+        .filter_map(Value::as_f64)
+        .fold(0.0, f64::max);
+    let label = row["label"].as_str().unwrap();
+    assert!(
+        (scores[label].as_f64().unwrap() - best).abs() < 1e-12,
+        "{row}"
+    );
+    assert!(row["duration_secs"].as_f64().unwrap() > 1.0);
+    for key in [
+        "snr_db",
+        "bandwidth_hz",
+        "speech_ratio",
+        "clipped",
+        "silent",
+    ] {
+        assert!(row["quality"].get(key).is_some(), "{row}");
+    }
+}
+
+#[test]
+fn jsonl_has_one_object_per_file_in_order() {
+    let bench = Bench::new();
+    let files: Vec<String> = clips()
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let arguments: Vec<&str> = files.iter().map(String::as_str).collect();
+    let run = bench
+        .predict(&[&["--format", "jsonl"], arguments.as_slice()].concat())
+        .exits(0);
+    assert_eq!(run.err, "");
+    let rows = run.lines();
+    assert_eq!(rows.len(), files.len());
+    for (row, file) in rows.iter().zip(&files) {
+        check_row(row, file);
+    }
+    // Scores in the order of the labels, as written.
+    let places: Vec<usize> = common::LABELS
+        .iter()
+        .map(|label| run.out.find(&format!("\"{label}\":")).unwrap())
+        .collect();
+    assert!(places.is_sorted(), "{}", run.out);
+    // One by one gives the same.
+    for (row, file) in rows.iter().zip(&files) {
+        let alone = bench.predict(&["--format", "jsonl", file]).exits(0).lines();
+        assert_eq!(alone[0], *row);
+    }
+}
+
+#[test]
+fn json_is_an_array_of_the_same_objects() {
+    let bench = Bench::new();
+    let file = clips()[0].display().to_string();
+    let run = bench
+        .predict(&["--format", "json", &file, "nothing.wav"])
+        .exits(1);
+    let rows: Vec<Value> = serde_json::from_str(&run.out).unwrap();
+    check_row(&rows[0], &file);
+    assert_eq!(rows[1]["error"]["code"], "not_found");
+}
+
+#[test]
+fn csv_has_one_row_per_file_and_a_head() {
+    let bench = Bench::new();
+    let file = clips()[0].display().to_string();
+    let run = bench
+        .predict(&["--format", "csv", &file, "nothing.wav"])
+        .exits(1);
+    let mut reader = csv::Reader::from_reader(run.out.as_bytes());
+    let head = reader.headers().unwrap().clone();
+    assert_eq!(&head[3], "score_neutral");
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 2);
+    let sum: f64 = (3..11).map(|i| rows[0][i].parse::<f64>().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-4);
+    let error = head.iter().position(|name| name == "error_code").unwrap();
+    assert_eq!(&rows[0][error], "");
+    assert_eq!(&rows[1][error], "not_found");
+    assert_eq!(&rows[1][2], "");
+}
+
+#[test]
+fn table_shows_bars_and_says_sounds() {
+    let bench = Bench::new();
+    let file = clips()[0].display().to_string();
+    let run = bench.predict(&[&file]).exits(0);
+    assert!(
+        run.out.contains("sounds ") && run.out.contains('█'),
+        "{}",
+        run.out
+    );
+    for label in common::LABELS {
+        assert!(run.out.contains(label), "{}", run.out);
+    }
+    let folder = workspace().join("examples/audio").display().to_string();
+    let run = bench.predict(&[&folder]).exits(0);
+    assert_eq!(run.out.lines().count(), 1 + clips().len(), "{}", run.out);
+}
+
+#[test]
+fn standard_input_gives_what_the_file_gives() {
+    let bench = Bench::new();
+    let file = &clips()[0];
+    let name = file.display().to_string();
+    let from_file = bench
+        .predict(&["--format", "jsonl", &name])
+        .exits(0)
+        .lines();
+    let fed = bench
+        .feed(&["--format", "jsonl", "-"], &fs::read(file).unwrap())
+        .exits(0)
+        .lines();
+    assert_eq!(fed[0]["file"], "-");
+    assert_eq!(fed[0]["scores"], from_file[0]["scores"]);
+
+    let bytes = fs::read(file).unwrap();
+    let samples = bytes.windows(4).position(|four| four == b"data").unwrap() + 8;
+    let raw = ["--format", "jsonl", "--raw-rate", "16000", "-"];
+    let fed = bench.feed(&raw, &bytes[samples..]).exits(0).lines();
+    assert_eq!(fed[0]["scores"], from_file[0]["scores"]);
+    bench.predict(&["-", "-"]).exits(2).says(&["given twice"]);
+}
+
+#[test]
+fn every_bad_file_has_its_code_and_stops_no_other() {
+    let bench = Bench::new();
+    let good = fs::read(&clips()[0]).unwrap();
+    fs::write(
+        bench.path("text.wav"),
+        "Dear diary, today nothing was recorded at all.",
+    )
+    .unwrap();
+    fs::write(bench.path("empty.wav"), "").unwrap();
+    fs::write(bench.path("cut.wav"), &good[..good.len() / 2]).unwrap();
+    write_wav16(&bench.path("short.wav"), &[0.1; 800], 16_000).unwrap();
+    write_wav16(&bench.path("silent.wav"), &[0.0; 16_000], 16_000).unwrap();
+    fs::write(bench.path("good.wav"), &good).unwrap();
+    fs::create_dir(bench.path("folder")).unwrap();
+    let files = [
+        ("missing.wav", "not_found"),
+        ("text.wav", "not_audio"),
+        ("empty.wav", "empty"),
+        ("cut.wav", "truncated"),
+        ("short.wav", "too_short"),
+        ("folder", "no_recordings"),
+    ];
+    let names: Vec<&str> = files
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["silent.wav", "good.wav"])
+        .collect();
+    let run = bench
+        .predict(&[&["--format", "jsonl"], names.as_slice()].concat())
+        .exits(1);
+    let rows = run.lines();
+    assert_eq!(rows.len(), names.len());
+    for (row, (name, code)) in rows.iter().zip(files) {
+        assert_eq!(row["file"], name);
+        assert_eq!(row["error"]["code"], code, "{row}");
+        assert!(!row["error"]["message"].as_str().unwrap().is_empty());
+        assert_eq!(row.as_object().unwrap().len(), 2, "{row}");
+    }
+    assert_eq!(rows[6]["label"], Value::Null);
+    assert_eq!(rows[6]["quality"]["silent"], true);
+    check_row(&rows[7], "good.wav");
+
+    // For people: what, where, and what to do.
+    bench
+        .predict(&["text.wav"])
+        .exits(1)
+        .says(&["error: text.wav: not an audio file\n", "hint: "]);
+    let run = bench.predict(&["silent.wav"]).exits(0);
+    assert!(run.out.contains("silence"), "{}", run.out);
+    bench
+        .predict(&["--max-duration", "1", "good.wav"])
+        .exits(1)
+        .says(&["too long"]);
+}
+
+#[test]
+fn bad_usage_exits_2() {
+    let bench = Bench::new();
+    for arguments in [
+        &["predict"][..],
+        &["predict", "--no-such-flag", "a.wav"],
+        &["predict", "--format", "xml", "a.wav"],
+        &["predict", "--raw-channels", "2", "a.wav"],
+        &["predict", "--max-duration", "-1", "a.wav"],
+        &["evaluate", "--protocol", "all"],
+        &["evaluate", "--model", "model.onnx", "--config", "c.toml"],
+        &["evaluate", "--model", "model.onnx", "--protocol", "all"],
+        &["data", "stats", "--corpus", "ravdes=x"],
+        &["train", "--map", "calm"],
+        &["nonsense"],
+    ] {
+        let run = bench.run(arguments).exits(2);
+        assert!(
+            run.err.starts_with("error: ") || run.err.contains("Usage"),
+            "{}",
+            run.err
+        );
+        assert_eq!(run.out, "");
+    }
+}
+
+#[test]
+fn a_bad_model_is_named_with_a_hint() {
+    let bench = Bench::new();
+    let clip = clips()[0].display().to_string();
+    fs::write(bench.path("foreign.onnx"), common::graph_bytes()).unwrap();
+    bench
+        .run(&["predict", "--model", "foreign.onnx", &clip])
+        .exits(1)
+        .says(&[
+            "error: model file foreign.onnx",
+            "without vocalics metadata",
+            "hint: ",
+        ]);
+    bench
+        .run(&["predict", "--model", "none.onnx", &clip])
+        .exits(1)
+        .says(&["none.onnx", "hint: check that the path exists"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let bench = Bench::new();
+    let clip = clips()[0].display().to_string();
+    let many: Vec<&str> = std::iter::repeat_n(clip.as_str(), 200).collect();
+    for format in ["jsonl", "csv", "table", "json"] {
+        let arguments = [
+            &["predict", "--model", "model.onnx", "--format", format],
+            &many[..],
+        ]
+        .concat();
+        let mut child = bench
+            .command(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let run = Run::of(child.wait_with_output().unwrap()).exits(0);
+        assert_eq!(run.err, "", "{format}");
+    }
+}
+
+#[test]
+fn a_fixed_model_is_measured_on_a_corpus() {
+    let bench = Bench::new();
+    let root = bench.corpus(4);
+    let corpus = format!("ravdess-speech={}", root.display());
+    let evaluate = |more: &[&str]| {
+        let base = ["evaluate", "--model", "model.onnx", "--corpus", &corpus];
+        bench.run(&[&base[..], more].concat())
+    };
+    // The model names ravdess-01 as one of its speakers.
+    let refused = evaluate(&["--protocol", "all"]).exits(1);
+    assert_eq!(refused.out, "");
+    refused.says(&[
+        "trained on 1 of the speakers",
+        "ravdess-01",
+        "hint: ",
+        "--allow-seen-speakers",
+    ]);
+
+    let run = evaluate(&[
+        "--protocol",
+        "all",
+        "--allow-seen-speakers",
+        "--format",
+        "json",
+    ])
+    .exits(0);
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(report["provenance"]["speakers_shared"], true);
+    assert_eq!(report["provenance"]["protocol"], "all");
+    assert_eq!(report["metrics"]["n"], 16);
+    assert_eq!(report["metrics"]["speakers"], 4);
+
+    let run = evaluate(&["--allow-seen-speakers"]).exits(0);
+    for line in run
+        .out
+        .lines()
+        .filter(|line| line.contains(" % ") || line.contains("UAR ("))
+    {
+        assert!(
+            line.contains("shared")
+                || line.starts_with("fold")
+                || line.starts_with("class")
+                || line.starts_with("group"),
+            "{line}"
+        );
+    }
+
+    // The test part of a speaker it has not heard.
+    let loso = [
+        "--protocol",
+        "loso",
+        "--fold",
+        "ravdess-02",
+        "--format",
+        "json",
+        "--run",
+        "run",
+    ];
+    let run = evaluate(&loso).exits(0);
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(report["provenance"]["speakers_shared"], false);
+    assert_eq!(report["metrics"]["n"], 4);
+    for file in [
+        "metrics.json",
+        "predictions.csv",
+        "report.html",
+        "confusion.svg",
+    ] {
+        assert!(bench.path("run").join(file).is_file(), "{file}");
+    }
+    fs::remove_file(bench.path("run/report.html")).unwrap();
+    bench.run(&["report", "run"]).exits(0);
+    assert!(bench.path("run/report.html").is_file());
+
+    evaluate(&["--protocol", "loso", "--fold", "nobody"])
+        .exits(2)
+        .says(&["nobody", "ravdess-02"]);
+    let run = evaluate(&[
+        "--map",
+        "neutral=flat",
+        "--allow-seen-speakers",
+        "--format",
+        "json",
+    ])
+    .exits(0);
+    assert!(run.err.contains("neutral=flat"), "{}", run.err);
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(report["metrics"]["labels"][0], "flat");
+}
+
+#[test]
+fn labels_unknown_to_the_model_are_an_error_that_names_them() {
+    let bench = Bench::new();
+    let folder = bench.path("own/bored");
+    fs::create_dir_all(&folder).unwrap();
+    write_wav16(&folder.join("a.wav"), &voice(120.0, 0.5), 16_000).unwrap();
+    fs::create_dir_all(bench.path("own/sad")).unwrap();
+    write_wav16(&bench.path("own/sad/b.wav"), &voice(150.0, 0.5), 16_000).unwrap();
+    let base = [
+        "evaluate",
+        "--model",
+        "model.onnx",
+        "--corpus",
+        "folder=own",
+        "--protocol",
+        "all",
+    ];
+    bench
+        .run(&base)
+        .exits(1)
+        .says(&["bored (1 clips)", "hint: ", "--map bored=drop"]);
+    bench
+        .run(&[&base[..], &["--map", "bored=neutral"]].concat())
+        .exits(0);
+}
+
+#[test]
+fn a_tiny_cross_validation_runs_and_resumes() {
+    let bench = Bench::new();
+    let root = bench.corpus(3);
+    let corpus = format!("ravdess-speech={}", root.display());
+    fs::write(
+        bench.path("tiny.toml"),
+        "name = \"tiny\"\n[network]\nkind = \"residual-cnn\"\nchannels = [4, 4]\nattention = 4\n\
+         [training]\nepochs = 1\nbatch_size = 2\ncrop_frames = 32\n\
+         [evaluation]\nprotocol = \"loso\"\nvalidation_speakers = 1\n",
+    )
+    .unwrap();
+    let arguments = [
+        "evaluate",
+        "--config",
+        "tiny.toml",
+        "--corpus",
+        &corpus,
+        "--jobs",
+        "2",
+        "--format",
+        "json",
+    ];
+    let first = bench.run(&arguments).exits(0);
+    let report: Value = serde_json::from_str(&first.out).unwrap();
+    assert_eq!(report["metrics"]["n"], 12);
+    assert_eq!(report["provenance"]["folds"], 3);
+    assert_eq!(report["provenance"]["protocol"], "loso");
+    let run = bench.path("runs/tiny-loso");
+    for file in [
+        "config.toml",
+        "manifest.csv",
+        "history.csv",
+        "metrics.json",
+        "report.html",
+    ] {
+        assert!(run.join(file).is_file(), "{file}");
+    }
+    let again = bench.run(&arguments).exits(0);
+    assert_eq!(again.out, first.out);
+    // Another seed is another run.
+    bench
+        .run(&[&arguments[..], &["--seed", "9"]].concat())
+        .exits(1)
+        .says(&["another configuration", "hint: "]);
+
+    let metrics = run.join("metrics.json").display().to_string();
+    let arguments = [
+        "train",
+        "tiny.toml",
+        "--corpus",
+        &corpus,
+        "--result",
+        &metrics,
+    ];
+    let trained = bench.run(&arguments).exits(0);
+    let model = bench.path(trained.out.trim());
+    let metadata = vocalics_runtime::read_metadata(&fs::read(&model).unwrap()).unwrap();
+    assert_eq!(metadata.protocol_result.unwrap().protocol, "loso");
+    assert_eq!(metadata.speakers.len(), 3);
+    let clip = root
+        .join("Actor_01/03-01-05-01-01-01-01.wav")
+        .display()
+        .to_string();
+    let model = model.display().to_string();
+    bench.run(&["predict", "--model", &model, &clip]).exits(0);
+}
+
+#[test]
+fn a_bad_configuration_is_named_with_a_hint() {
+    let bench = Bench::new();
+    let evaluate = |text: &str| {
+        fs::write(bench.path("c.toml"), text).unwrap();
+        bench.run(&["evaluate", "--config", "c.toml"]).exits(1)
+    };
+    evaluate("sed = 1").says(&["error: c.toml", "unknown field `sed`", "hint: "]);
+    evaluate("[training]\nepochs = 0")
+        .says(&["training.epochs is 0, expected at least 1", "hint: "]);
+    evaluate("target = \"mood\"").says(&["mood", "expected emotion"]);
+    evaluate("").says(&["no corpus ravdess-speech under data", "hint: ", "--corpus"]);
+    bench
+        .run(&["train", "none.toml"])
+        .exits(1)
+        .says(&["none.toml", "hint: check that the file"]);
+    bench
+        .run(&["evaluate", "--config", "c.toml", "--protocol", "five-fold"])
+        .exits(1)
+        .says(&["unknown protocol", "emobox-6fold"]);
+    bench
+        .run(&["evaluate", "--config", "c.toml", "--protocol", "all"])
+        .exits(2)
+        .says(&["--model"]);
+}
+
+#[test]
+fn the_printed_configuration_is_complete_and_can_be_read() {
+    let bench = Bench::new();
+    let run = bench
+        .run(&["train", "--print-config", "--seed", "7", "--epochs", "3"])
+        .exits(0);
+    let config: vocalics_train::TrainConfig = toml::from_str(&run.out).unwrap();
+    assert_eq!((config.seed, config.training.epochs), (7, 3));
+    fs::write(bench.path("c.toml"), &run.out).unwrap();
+    let again = bench.run(&["train", "c.toml", "--print-config"]).exits(0);
+    assert_eq!(again.out, run.out);
+}
+
+#[test]
+fn corpora_are_listed_counted_and_checked() {
+    let bench = Bench::new();
+    let root = bench.corpus(2);
+    let corpus = format!("ravdess-speech={}", root.display());
+    let run = bench.run(&["data", "list"]).exits(0);
+    assert!(
+        run.out.contains("ravdess-song") && run.out.contains("CC BY-NC-SA 4.0"),
+        "{}",
+        run.out
+    );
+    let run = bench.run(&["data", "list", "--format", "json"]).exits(0);
+    assert!(serde_json::from_str::<Vec<Value>>(&run.out).unwrap().len() >= 9);
+
+    let stats = ["data", "stats", "--corpus", &corpus, "--format", "json"];
+    let counted: Value = serde_json::from_str(&bench.run(&stats).exits(0).out).unwrap();
+    assert_eq!(counted["clips"], 8);
+    assert!(counted["minutes"].as_f64().unwrap() > 0.0);
+
+    // The counts are not those of the whole corpus.
+    let check = ["data", "check", "--corpus", &corpus];
+    let run = bench.run(&check).exits(1);
+    assert!(run.out.contains("count-differs"), "{}", run.out);
+    bench
+        .run(&[&check[..], &["--keep-going"]].concat())
+        .exits(0);
+
+    fs::write(root.join("Actor_01/03-01-09-01-01-01-01.wav"), "x").unwrap();
+    bench
+        .run(&stats)
+        .exits(1)
+        .says(&["03-01-09-01-01-01-01.wav", "hint: ", "--keep-going"]);
+    bench
+        .run(&[&stats[..], &["--keep-going"]].concat())
+        .exits(0);
+
+    bench
+        .run(&["data", "stats"])
+        .exits(1)
+        .says(&["no corpus under data", "hint: "]);
+    bench
+        .run(&["data", "stats", "--corpus", "tess=nowhere"])
+        .exits(1)
+        .says(&["nowhere", "hint: "]);
+    bench
+        .run(&["data", "get", "savee"])
+        .exits(1)
+        .says(&["savee cannot be downloaded", "hint: "]);
+}
+
+#[test]
+fn the_5252_clips_come_out_right() {
+    let root = std::env::var_os("VOCALICS_DATA")
+        .map_or_else(|| workspace().join("../shared/data"), PathBuf::from);
+    if !["ravdess-speech", "ravdess-song", "tess"]
+        .iter()
+        .all(|name| root.join(name).is_dir())
+    {
+        println!("skipped: no corpora");
+        return;
+    }
+    let bench = Bench::new();
+    let place = |name: &str| format!("{name}={}", root.join(name).display());
+    let (speech, song, tess) = (
+        place("ravdess-speech"),
+        place("ravdess-song"),
+        place("tess"),
+    );
+    let run = bench
+        .run(&[
+            "data", "stats", "--format", "json", "--corpus", &speech, "--corpus", &song,
+            "--corpus", &tess,
+        ])
+        .exits(0);
+    let counted: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(counted["clips"], 5252);
+    let of = |name: &str| {
+        let columns = counted["corpora"].as_array().unwrap();
+        let column = columns
+            .iter()
+            .find(|column| column["corpus"] == name)
+            .unwrap();
+        column["clips"].as_u64().unwrap()
+    };
+    assert_eq!(of("ravdess-speech"), 1440);
+    assert_eq!(of("ravdess-song"), 1012);
+    assert_eq!(of("tess"), 2800);
+    assert_eq!(counted["speakers"], 26);
+    assert!(
+        (counted["minutes"].as_f64().unwrap() - 263.0).abs() < 3.0,
+        "{}",
+        counted["minutes"]
+    );
+}
+
+#[test]
+fn completions_and_manual_pages_are_generated() {
+    let bench = Bench::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let run = bench.run(&["completions", shell]).exits(0);
+        assert!(run.out.contains("predict"), "{shell}");
+    }
+    let page = bench.run(&["man"]).exits(0).out;
+    assert!(page.contains(".TH vocalics 1"), "{page}");
+    bench.run(&["man", "--out", "pages"]).exits(0);
+    assert!(bench.path("pages/vocalics-data-stats.1").is_file());
+}
+
+/// Compares the help of every command with `tests/help/<command>.txt`;
+/// `UPDATE_SNAPSHOTS=1 cargo test` writes them.
+#[test]
+fn help_is_as_committed() {
+    let bench = Bench::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help");
+    for command in [
+        "",
+        "predict",
+        "data",
+        "data list",
+        "data stats",
+        "data check",
+        "data get",
+        "train",
+        "evaluate",
+        "report",
+        "completions",
+        "man",
+    ] {
+        let mut arguments: Vec<&str> = command.split_whitespace().collect();
+        arguments.push("--help");
+        let help = bench.run(&arguments).exits(0).out;
+        let name = if command.is_empty() {
+            "vocalics".to_owned()
+        } else {
+            command.replace(' ', "-")
+        };
+        let file = folder.join(name).with_extension("txt");
+        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+            fs::write(&file, &help).unwrap();
+        }
+        let committed = fs::read_to_string(&file).unwrap_or_default();
+        assert_eq!(
+            help,
+            committed,
+            "help of `vocalics {command}` differs from {}",
+            file.display()
+        );
+    }
+}
