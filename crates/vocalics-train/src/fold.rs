@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use vocalics_corpora::Fold;
-use vocalics_eval::{HistoryRow, fit_temperature};
+use vocalics_eval::{HistoryRow, fit_temperature, write_history};
 use vocalics_features::{FeatureMatrix, Standardiser};
 use vocalics_models::input::Door;
 use vocalics_models::{Mode, ResidualCnn};
@@ -152,6 +152,7 @@ impl Trainer<'_> {
             };
             at.history.push(row.clone());
             at.save(self.checkpoint)?;
+            write_history(&self.checkpoint.with_file_name("history.csv"), &at.history)?;
             self.progress.epoch(&row);
         }
         let network = scatter(network, &at.average).valid();
@@ -219,14 +220,12 @@ impl Trainer<'_> {
         *network = scatter(network.clone(), &at.state);
         let mut order = self.fold.train.clone();
         order.shuffle(&mut rng);
-        // A rest of one clip has no batch statistics; it joins the batch before.
-        let mut batches: Vec<&[usize]> = order.chunks(training.batch_size).collect();
-        if batches.len() > 1 && batches.last().is_some_and(|last| last.len() == 1) {
-            batches.pop();
-            let start = (batches.len() - 1) * training.batch_size;
-            batches.pop();
-            batches.push(&order[start..]);
-        }
+        // Batches of equal size, give or take one: a small rest would have poor batch statistics.
+        let steps = self.steps();
+        let bound = |step: usize| step * order.len() / steps;
+        let batches: Vec<&[usize]> = (0..steps)
+            .map(|step| &order[bound(step)..bound(step + 1)])
+            .collect();
         let mut tally = Tally::default();
         for (index, clips) in batches.iter().enumerate() {
             let batch = self.batch(clips, weights, &mut rng);

@@ -148,7 +148,8 @@ fn key(config: &TrainConfig, data: &Data, protocol: &str) -> String {
 /// Trains one model per fold of a protocol and measures it on the fold's test part.
 ///
 /// Writes `config.toml`, `manifest.csv`, `history.csv`, `predictions.csv` and `metrics.json`, and
-/// for each fold a folder with `model.onnx`, `predictions.csv` and the checkpoint.
+/// for each fold a folder with `model.onnx`, `predictions.csv`, the checkpoint and, after every
+/// epoch, `history.csv`.
 ///
 /// # Errors
 /// When the protocol is not defined on the data, a fold cannot be trained, or the directory cannot
@@ -397,7 +398,6 @@ pub fn train_model(
         progress,
     };
     let model = pool(options.threads)?.install(|| trainer.train())?;
-    write_history(&directory.path.join("history.csv"), &model.history)?;
     let clips = fold.train.iter().chain(&fold.validation).copied().collect();
     let notes = ExportNotes { clips, result };
     export(
