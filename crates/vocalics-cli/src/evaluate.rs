@@ -6,7 +6,7 @@ mod summary;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum, value_parser};
-use vocalics_corpora::{Protocol, SplitOptions};
+use vocalics_corpora::Protocol;
 use vocalics_eval::Report;
 use vocalics_train::{RunOptions, TrainConfig, cross_validate};
 
@@ -103,12 +103,8 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
     tell(&format!("run directory: {}", directory.display()));
 
     let folds = if arguments.folds.is_empty() {
-        let split = SplitOptions {
-            seed: config.seed,
-            validation_speakers: config.evaluation.validation_speakers,
-        };
         protocol
-            .folds(&data.utterances, &data.classes, &split)?
+            .folds(&data.utterances, &data.classes, &config.split_options())?
             .len()
     } else {
         arguments.folds.len()

@@ -37,6 +37,9 @@ pub struct SplitOptions {
     /// Speakers cut from the training part for validation, default 2. Zero leaves no validation
     /// part. The speaker-sharing protocols cut a tenth of the training clips instead, unless zero.
     pub validation_speakers: usize,
+    /// Folds of the random protocols, default 1: one for each seed from `seed` on. The others have
+    /// their own number of folds.
+    pub repeats: u32,
 }
 
 impl Default for SplitOptions {
@@ -44,6 +47,7 @@ impl Default for SplitOptions {
         Self {
             seed: 0,
             validation_speakers: 2,
+            repeats: 1,
         }
     }
 }
@@ -180,16 +184,10 @@ impl Protocol {
             Self::Emobox6Fold => speakers::ravdess_folds(self.name(), EMOBOX, utterances, options)?,
             Self::Luna5Fold => speakers::ravdess_folds(self.name(), LUNA, utterances, options)?,
             Self::Loso => speakers::leave_one_out(self.name(), utterances, options)?,
-            Self::Random8020 => {
-                vec![stratified::random_80_20(
-                    utterances, labels, options, &groups,
-                )]
-            }
+            Self::Random8020 => stratified::folds(utterances, labels, options, &groups),
             Self::SeedMix => {
                 stratified::require_seed_mix(self.name(), utterances)?;
-                vec![stratified::random_80_20(
-                    utterances, labels, options, &groups,
-                )]
+                stratified::folds(utterances, labels, options, &groups)
             }
             Self::User(user) => user.folds(utterances, labels, options, &groups)?,
         };

@@ -104,7 +104,7 @@ proptest! {
         copies in proptest::collection::vec((0_usize..1000, 0_usize..1000), 0..4),
     ) {
         let labels = labels(&list);
-        let options = SplitOptions { seed, validation_speakers };
+        let options = SplitOptions { seed, validation_speakers, ..SplitOptions::default() };
         let copies: Vec<Vec<usize>> =
             copies.iter().map(|(a, b)| vec![a % list.len(), b % list.len()]).collect();
         let mut protocols: Vec<Protocol> = [
@@ -178,7 +178,7 @@ proptest! {
     #[test]
     fn written_folds_read_back_the_same(list in lists(), seed in any::<u64>()) {
         let folder = tempfile::tempdir().unwrap();
-        let options = SplitOptions { seed, ..SplitOptions::default() };
+        let options = SplitOptions { seed, repeats: 3, ..SplitOptions::default() };
         for protocol in [Protocol::Emobox6Fold, Protocol::Random8020] {
             let folds = protocol.folds(&list, &labels(&list), &options).unwrap();
             let path = folder.path().join("folds.csv");
@@ -188,6 +188,26 @@ proptest! {
             prop_assert_eq!(read.folds(&list, &labels(&list), &options).unwrap(), folds);
         }
     }
+}
+
+#[test]
+fn repeats_are_the_splits_of_the_next_seeds() {
+    let list = small();
+    let folds = |seed, repeats| {
+        let options = SplitOptions {
+            seed,
+            repeats,
+            ..SplitOptions::default()
+        };
+        Protocol::Random8020
+            .folds(&list, &labels(&list), &options)
+            .unwrap()
+    };
+    let three = folds(7, 3);
+    let names: Vec<&str> = three.iter().map(|fold| fold.name.as_str()).collect();
+    assert_eq!(names, ["seed-7", "seed-8", "seed-9"]);
+    assert_eq!(three[2], folds(9, 1)[0]);
+    assert_ne!(three[0].test, three[1].test);
 }
 
 fn small() -> Vec<Utterance> {
@@ -223,6 +243,7 @@ fn user_folds_by_speaker_get_validation_speakers_by_the_rule() {
     let options = SplitOptions {
         seed: 0,
         validation_speakers: 1,
+        ..SplitOptions::default()
     };
     let folds = Protocol::User(folds)
         .folds(&list, &labels(&list), &options)

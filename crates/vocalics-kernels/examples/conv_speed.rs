@@ -75,7 +75,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .iter()
             .zip(medians.iter().zip(&mut total))
         {
-            print!("  {name} {:6.2} ms {:5.1} GFLOP/s", 1e3 * seconds, work / seconds);
+            print!(
+                "  {name} {:6.2} ms {:5.1} GFLOP/s",
+                1e3 * seconds,
+                work / seconds
+            );
             *total += seconds;
         }
         println!();

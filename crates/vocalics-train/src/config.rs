@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use vocalics_corpora::{LabelMap, Protocol, Target};
+use vocalics_corpora::{LabelMap, Protocol, SplitOptions, Target};
 use vocalics_features::LogMelConfig;
 use vocalics_models::ResidualCnnConfig;
 
@@ -104,6 +104,8 @@ pub struct EvaluationConfig {
     pub protocol: String,
     /// Speakers cut out of every training part to fit the temperature and to watch the training.
     pub validation_speakers: usize,
+    /// Folds of the protocols that split at random: one for each seed from the run's on.
+    pub repeats: u32,
     /// Resamples of the bootstrap over speakers.
     pub resamples: usize,
 }
@@ -113,6 +115,7 @@ impl Default for EvaluationConfig {
         Self {
             protocol: "emobox-6fold".into(),
             validation_speakers: 2,
+            repeats: 1,
             resamples: 2000,
         }
     }
@@ -243,7 +246,20 @@ impl TrainConfig {
                 return wrong(field, value.to_string(), expected);
             }
         }
+        if self.evaluation.repeats == 0 {
+            return wrong("evaluation.repeats", "0".into(), "at least 1");
+        }
         self.augmentation.validate(self.front_end.n_mels)
+    }
+
+    /// What a protocol's split depends on besides the list.
+    #[must_use]
+    pub fn split_options(&self) -> SplitOptions {
+        SplitOptions {
+            seed: self.seed,
+            validation_speakers: self.evaluation.validation_speakers,
+            repeats: self.evaluation.repeats,
+        }
     }
 
     /// The target, parsed.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use vocalics_corpora::{Fold, Protocol, SplitOptions, Utterance, speaker_overlap};
+use vocalics_corpora::{Fold, Protocol, Utterance, speaker_overlap};
 use vocalics_eval::html::{self, Page};
 use vocalics_eval::{
     HistoryRow, Predictions, Provenance, Report, Scored, plot, softmax_t, write_history,
@@ -162,11 +162,7 @@ pub fn cross_validate(
     progress: &dyn Progress,
 ) -> Result<CrossValidation, TrainError> {
     config.validate()?;
-    let split = SplitOptions {
-        seed: config.seed,
-        validation_speakers: config.evaluation.validation_speakers,
-    };
-    let folds = protocol.folds(&data.utterances, &data.classes, &split)?;
+    let folds = protocol.folds(&data.utterances, &data.classes, &config.split_options())?;
     let folds = chosen(folds, &options.folds)?;
     if !protocol.speakers_shared() {
         refuse_leaks(&folds, &data.utterances)?;

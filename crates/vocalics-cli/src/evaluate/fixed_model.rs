@@ -242,6 +242,7 @@ impl Parts {
             let split = SplitOptions {
                 seed,
                 validation_speakers: 0,
+                ..SplitOptions::default()
             };
             let folds = protocol.folds(utterances, classes, &split)?;
             (

@@ -30,29 +30,46 @@ pub(super) fn require_seed_mix(
     }
 }
 
-/// A fifth of the clips to test, a tenth of the rest to validation, each class in proportion.
-pub(super) fn random_80_20(
+/// One split for each seed.
+pub(super) fn folds(
     utterances: &[Utterance],
     labels: &[usize],
     options: &SplitOptions,
     groups: &Groups,
+) -> Vec<Fold> {
+    (0..u64::from(options.repeats.max(1)))
+        .map(|repeat| {
+            let seed = options.seed.wrapping_add(repeat);
+            let validate = options.validation_speakers > 0;
+            random_80_20(utterances, labels, seed, validate, groups)
+        })
+        .collect()
+}
+
+/// A fifth of the clips to test, a tenth of the rest to validation, each class in proportion.
+fn random_80_20(
+    utterances: &[Utterance],
+    labels: &[usize],
+    seed: u64,
+    validate: bool,
+    groups: &Groups,
 ) -> Fold {
-    let mut rng = SplitMix64::new(options.seed);
+    let mut rng = SplitMix64::new(seed);
     // In the order of ids, so that the order of the list does not matter.
     let mut order: Vec<usize> = (0..utterances.len()).collect();
     order.sort_by(|&a, &b| utterances[a].id.cmp(&utterances[b].id));
     let (test, rest) = cut(&order, labels, groups, 5, &mut rng);
-    let (validation, train) = if options.validation_speakers == 0 {
-        (Vec::new(), rest)
-    } else {
+    let (validation, train) = if validate {
         cut(&rest, labels, groups, 10, &mut rng)
+    } else {
+        (Vec::new(), rest)
     };
     let sorted = |mut part: Vec<usize>| {
         part.sort_unstable();
         part
     };
     Fold {
-        name: format!("seed-{}", options.seed),
+        name: format!("seed-{seed}"),
         train: sorted(train),
         validation: sorted(validation),
         test: sorted(test),
