@@ -80,6 +80,7 @@ fn config() -> TrainConfig {
             ..AugmentConfig::default()
         },
         evaluation: EvaluationConfig {
+            repeats: 1,
             protocol: "loso".into(),
             validation_speakers: 1,
             resamples: 200,
