@@ -2,6 +2,11 @@
 //!
 //!     cargo run --release -p vocalics-kernels --example conv_speed [BATCH] [FRAMES] [REPETITIONS]
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a program that prints what it measured"
+)]
+
 use std::time::Instant;
 
 use vocalics_kernels::conv::{self, Conv2dShape};
