@@ -40,14 +40,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod clip;
 mod engine;
 mod error;
 mod metadata;
 mod onnx;
 mod quality;
 mod recognizer;
+mod temperature;
 mod wire;
 
+pub use clip::{Clip, Prediction};
 pub use error::{ModelError, RuntimeError};
 pub use metadata::{
     CorpusNote, FORMAT_VERSION, ModelMetadata, ProtocolResult, TestVector, attach_metadata,
@@ -56,6 +59,6 @@ pub use metadata::{
 pub use onnx::{INPUT_NAME, MAX_MODEL_BYTES, OPERATORS, OUTPUT_NAME};
 pub use quality::Quality;
 pub use recognizer::{
-    Clip, MAX_WINDOW_SECS, MIN_DURATION_SECS, Prediction, Recognizer, RecognizerOptions,
-    TEST_VECTOR_TOLERANCE, softmax_with_temperature,
+    MAX_WINDOW_SECS, MIN_DURATION_SECS, Recognizer, RecognizerOptions, TEST_VECTOR_TOLERANCE,
 };
+pub use temperature::softmax_with_temperature;

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use serde::Serialize;
 use vocalics_features::{FeatureMatrix, LogMel};
 
+use crate::clip::{Clip, Prediction};
 use crate::engine::Network;
 use crate::metadata::{ModelMetadata, parse_props};
 use crate::onnx::{MAX_MODEL_BYTES, inspect};
 use crate::quality::Quality;
+use crate::temperature::softmax_with_temperature;
 use crate::{ModelError, RuntimeError};
 
 /// Largest difference allowed between a score of the test vector and the same score recomputed here.
@@ -52,55 +53,6 @@ impl RecognizerOptions {
         self.threads = threads;
         self
     }
-}
-
-/// A recording to recognise: mono samples at a stated rate, full scale ±1.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Clip<'a> {
-    /// Mono samples.
-    pub samples: &'a [f32],
-    /// Their rate in Hz; must be the model's.
-    pub sample_rate: u32,
-    /// Share of clipped samples (0 to 1) in the original recording, when the caller measured it.
-    ///
-    /// Resampling and down-mixing hide clipping, so the decoder knows better; without it the samples
-    /// at hand are looked at.
-    pub clipped_ratio: Option<f32>,
-}
-
-impl<'a> Clip<'a> {
-    /// A clip of which nothing else is known.
-    #[must_use]
-    pub fn new(samples: &'a [f32], sample_rate: u32) -> Self {
-        Self {
-            samples,
-            sample_rate,
-            clipped_ratio: None,
-        }
-    }
-
-    /// States the share of clipped samples measured on the original recording.
-    #[must_use]
-    pub fn with_clipped_ratio(mut self, clipped_ratio: f32) -> Self {
-        self.clipped_ratio = Some(clipped_ratio);
-        self
-    }
-}
-
-/// What was heard in one clip.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Prediction {
-    /// The label with the highest score; `None` when the clip holds nothing but silence.
-    pub label: Option<String>,
-    /// Score of every label, in label order. They sum to 1; in silence all are equal, because nothing
-    /// was heard that would speak for one of them.
-    pub scores: Vec<(String, f32)>,
-    /// Duration of the clip in seconds, silence included.
-    pub duration_secs: f64,
-    /// How far the recording itself can be trusted.
-    pub quality: Quality,
-    /// The network's output before temperature and softmax, in label order; empty in silence.
-    pub logits: Vec<f32>,
 }
 
 /// A model ready to recognise.
@@ -571,40 +523,6 @@ fn windows(n_frames: usize, longest: usize) -> impl Iterator<Item = (usize, usiz
     })
 }
 
-/// Probabilities of logits divided by a temperature.
-///
-/// `p_i = exp(z_i / T) / Σ_j exp(z_j / T)`, computed in f64 after subtracting the largest logit.
-///
-/// # Shapes
-///
-/// `[n_classes]` to `[n_classes]`.
-///
-/// Source: C. Guo et al., *On Calibration of Modern Neural Networks*, 2017, section 4.2.
-///
-/// ```
-/// let scores = vocalics_runtime::softmax_with_temperature(&[1.0, 1.0], 2.0);
-/// assert_eq!(scores, [0.5, 0.5]);
-/// ```
-#[must_use]
-pub fn softmax_with_temperature(logits: &[f32], temperature: f32) -> Vec<f32> {
-    let temperature = f64::from(temperature);
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exponentials: Vec<f64> = logits
-        .iter()
-        .map(|&logit| ((f64::from(logit) - f64::from(largest)) / temperature).exp())
-        .collect();
-    let sum: f64 = exponentials.iter().sum();
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a share between 0 and 1 fits f32"
-    )]
-    let shares = exponentials
-        .iter()
-        .map(|value| (value / sum) as f32)
-        .collect();
-    shares
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -623,16 +541,5 @@ mod tests {
             let (least, most) = (lengths.iter().min().unwrap(), lengths.iter().max().unwrap());
             assert!(*most <= longest && most - least <= 1, "{lengths:?}");
         }
-    }
-
-    #[test]
-    fn temperature_flattens_and_large_logits_do_not_overflow() {
-        let sharp = softmax_with_temperature(&[2.0, 0.0, -1.0], 1.0);
-        let flat = softmax_with_temperature(&[2.0, 0.0, -1.0], 3.0);
-        assert!(sharp[0] > flat[0] && flat[0] > flat[1] && flat[1] > flat[2]);
-        let huge = softmax_with_temperature(&[3e38, -3e38], 0.1);
-        assert!((huge[0] - 1.0).abs() < 1e-6 && huge[1].abs() < 1e-6);
-        // exp(2) / (exp(2) + exp(0) + exp(-1))
-        assert!((sharp[0] - 0.843_794_7).abs() < 1e-6, "{sharp:?}");
     }
 }

@@ -1,0 +1,54 @@
+//! What goes into a recogniser and what comes out.
+
+use serde::Serialize;
+
+use crate::quality::Quality;
+
+/// A recording to recognise: mono samples at a stated rate, full scale ±1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Clip<'a> {
+    /// Mono samples.
+    pub samples: &'a [f32],
+    /// Their rate in Hz; must be the model's.
+    pub sample_rate: u32,
+    /// Share of clipped samples (0 to 1) in the original recording, when the caller measured it.
+    ///
+    /// Resampling and down-mixing hide clipping, so the decoder knows better; without it the samples
+    /// at hand are looked at.
+    pub clipped_ratio: Option<f32>,
+}
+
+impl<'a> Clip<'a> {
+    /// A clip of which nothing else is known.
+    #[must_use]
+    pub fn new(samples: &'a [f32], sample_rate: u32) -> Self {
+        Self {
+            samples,
+            sample_rate,
+            clipped_ratio: None,
+        }
+    }
+
+    /// States the share of clipped samples measured on the original recording.
+    #[must_use]
+    pub fn with_clipped_ratio(mut self, clipped_ratio: f32) -> Self {
+        self.clipped_ratio = Some(clipped_ratio);
+        self
+    }
+}
+
+/// What was heard in one clip.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Prediction {
+    /// The label with the highest score; `None` when the clip holds nothing but silence.
+    pub label: Option<String>,
+    /// Score of every label, in label order. They sum to 1; in silence all are equal, because nothing
+    /// was heard that would speak for one of them.
+    pub scores: Vec<(String, f32)>,
+    /// Duration of the clip in seconds, silence included.
+    pub duration_secs: f64,
+    /// How far the recording itself can be trusted.
+    pub quality: Quality,
+    /// The network's output before temperature and softmax, in label order; empty in silence.
+    pub logits: Vec<f32>,
+}
