@@ -138,24 +138,31 @@ impl AugmentConfig {
         self.mask(n_mels, rng, out);
     }
 
-    /// Source: D. S. Park et al., *SpecAugment*, Interspeech 2019. Masks hold the crop's mean.
+    /// Source: D. S. Park et al., *SpecAugment*, Interspeech 2019. Masks hold the crop's own mean in
+    /// each band, so that they are silent in the standardised and in the centred channel.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a crop is far below 2^24 values"
     )]
     fn mask(&self, n_mels: usize, rng: &mut StdRng, out: &mut [f32]) {
         let frames = out.len() / n_mels;
-        let mean = out.iter().sum::<f32>() / out.len() as f32;
+        let mut mean = vec![0.0; n_mels];
+        for frame in out.chunks_exact(n_mels) {
+            mean.iter_mut().zip(frame).for_each(|(sum, x)| *sum += x);
+        }
+        mean.iter_mut().for_each(|sum| *sum /= frames as f32);
         for _ in 0..self.time_masks {
             let length = rng.random_range(0..=self.time_mask_frames.min(frames));
             let start = rng.random_range(0..=frames - length);
-            out[start * n_mels..(start + length) * n_mels].fill(mean);
+            for frame in out[start * n_mels..(start + length) * n_mels].chunks_exact_mut(n_mels) {
+                frame.copy_from_slice(&mean);
+            }
         }
         for _ in 0..self.band_masks {
             let height = rng.random_range(0..=self.mask_bands);
             let start = rng.random_range(0..=n_mels - height);
             for frame in out.chunks_exact_mut(n_mels) {
-                frame[start..start + height].fill(mean);
+                frame[start..start + height].copy_from_slice(&mean[start..start + height]);
             }
         }
     }
@@ -266,19 +273,45 @@ mod tests {
         };
         stretch.crop(&clip, &mut StdRng::seed_from_u64(2), &mut out);
         assert!((out[8] - out[0] - 50.0).abs() < 0.1);
+    }
 
+    #[test]
+    fn masks_hold_the_mean_of_each_band() {
+        let clip = ramp(40, 8);
         let masks = AugmentConfig {
-            time_masks: 2,
-            band_masks: 2,
+            time_masks: 1,
+            band_masks: 1,
             mask_bands: 3,
             ..still()
         };
-        let masked = (0..50).any(|seed| {
+        let (mut in_time, mut in_band) = (0, 0);
+        for seed in 0..50 {
+            let (mut plain, mut out) = (vec![0.0; 20 * 8], vec![0.0; 20 * 8]);
+            still().crop(&clip, &mut StdRng::seed_from_u64(seed), &mut plain);
             masks.crop(&clip, &mut StdRng::seed_from_u64(seed), &mut out);
-            out.chunks(8)
-                .any(|frame| frame.iter().all(|x| (x - frame[0]).abs() < 1e-6))
-        });
-        assert!(masked);
+            for band in 0..8 {
+                let of = |x: &[f32]| {
+                    x.iter()
+                        .skip(band)
+                        .step_by(8)
+                        .copied()
+                        .collect::<Vec<f32>>()
+                };
+                let (plain, out) = (of(&plain), of(&out));
+                let mean = plain.iter().sum::<f32>() / 20.0;
+                let masked = |x: &f32| (x - mean).abs() < 0.1;
+                for (x, y) in plain.iter().zip(&out) {
+                    assert!(
+                        (x - y).abs() < 1e-3 || masked(y),
+                        "{y} is neither {x} nor the mean {mean}"
+                    );
+                }
+                in_band += usize::from(out.iter().all(masked));
+                in_time += usize::from(out.iter().any(masked));
+            }
+        }
+        assert!(in_band > 0);
+        assert!(in_time > in_band);
     }
 
     #[test]
