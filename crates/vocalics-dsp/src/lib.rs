@@ -36,6 +36,7 @@ pub mod frame;
 pub mod level;
 pub mod logarithm;
 pub mod mel;
+mod real_power;
 pub mod stft;
 pub mod trim;
 pub mod window;

@@ -8,6 +8,7 @@ use realfft::{RealFftPlanner, RealToComplex};
 
 use crate::error::DspError;
 use crate::frame::{Padding, frame_count, reflect};
+use crate::real_power::RealPower;
 use crate::window::hann;
 
 /// Frames whose power spectra are computed side by side in [`Stft::power_lanes`].
@@ -57,6 +58,9 @@ pub struct Stft {
     input: Vec<f32>,
     spectrum: Vec<Complex<f32>>,
     scratch: Vec<Complex<f32>>,
+    /// `None` for an odd `n_fft`: then powers are those of the spectrum.
+    real_power: Option<RealPower>,
+    power: Vec<f32>,
 }
 
 impl fmt::Debug for Stft {
@@ -102,6 +106,8 @@ impl Stft {
             pad: if center { n_fft / 2 } else { 0 },
             input: fft.make_input_vec(),
             spectrum: fft.make_output_vec(),
+            real_power: RealPower::new(n_fft),
+            power: vec![0.0; n_fft / 2 + 1],
             scratch: fft.make_scratch_vec(),
             fft,
         })
@@ -151,10 +157,8 @@ impl Stft {
     /// If `power` does not hold [`n_bins`](Self::n_bins) values.
     pub fn power_frame(&mut self, samples: &[f32], index: usize, power: &mut [f32]) {
         assert_eq!(power.len(), self.n_bins(), "power must hold n_bins values");
-        self.transform(samples, index.saturating_mul(self.config.hop_length));
-        for (p, x) in power.iter_mut().zip(&self.spectrum) {
-            *p = x.norm_sqr();
-        }
+        self.power_at(samples, index.saturating_mul(self.config.hop_length));
+        power.copy_from_slice(&self.power);
     }
 
     /// Power spectra of up to [`LANES`] consecutive frames, one per lane of `power` `[n_bins]`.
@@ -179,12 +183,12 @@ impl Stft {
             power.fill([0.0; LANES]);
         }
         for lane in 0..count {
-            self.transform(
+            self.power_at(
                 samples,
                 position.saturating_add(lane * self.config.hop_length),
             );
-            for (p, x) in power.iter_mut().zip(&self.spectrum) {
-                p[lane] = x.norm_sqr();
+            for (p, x) in power.iter_mut().zip(&self.power) {
+                p[lane] = *x;
             }
         }
     }
@@ -202,8 +206,33 @@ impl Stft {
         power
     }
 
+    /// Power spectrum of the frame that starts at `position` of the padded signal.
+    fn power_at(&mut self, samples: &[f32], position: usize) {
+        if self.real_power.is_none() {
+            self.transform(samples, position);
+            for (p, x) in self.power.iter_mut().zip(&self.spectrum) {
+                *p = x.norm_sqr();
+            }
+            return;
+        }
+        self.cut(samples, position);
+        if let Some(real_power) = &mut self.real_power {
+            real_power.compute(&self.input, &mut self.power);
+        }
+    }
+
     /// Windows and transforms the frame that starts at `position` of the padded signal.
     fn transform(&mut self, samples: &[f32], position: usize) {
+        self.cut(samples, position);
+        let done =
+            self.fft
+                .process_with_scratch(&mut self.input, &mut self.spectrum, &mut self.scratch);
+        // realfft fails on wrong buffer lengths alone, and these were made by the plan itself.
+        debug_assert!(done.is_ok(), "buffers come from the plan");
+    }
+
+    /// Cuts the frame that starts at `position` of the padded signal into the input, windowed.
+    fn cut(&mut self, samples: &[f32], position: usize) {
         let length = self.window.len();
         self.input.fill(0.0);
         let target = &mut self.input[self.window_start..self.window_start + length];
@@ -225,11 +254,6 @@ impl Stft {
                 *y = at.and_then(|at| samples.get(at)).copied().unwrap_or(0.0) * w;
             }
         }
-        let done =
-            self.fft
-                .process_with_scratch(&mut self.input, &mut self.spectrum, &mut self.scratch);
-        // realfft fails on wrong buffer lengths alone, and these were made by the plan itself.
-        debug_assert!(done.is_ok(), "buffers come from the plan");
     }
 }
 

@@ -277,8 +277,16 @@ impl Rows {
                 .power_lanes(samples, position, count, &mut self.power);
             self.mel.apply_lanes(&self.power, &mut self.bands);
             for band in &mut self.bands {
+                // Written so that it vectorises; the floor also replaces what is not a number.
+                for value in band.iter_mut() {
+                    *value = if *value > self.floor {
+                        *value
+                    } else {
+                        self.floor
+                    };
+                }
                 for value in band {
-                    *value = ln(value.max(self.floor));
+                    *value = ln(*value);
                 }
             }
             for (lane, row) in block.chunks_exact_mut(n_mels).enumerate() {
