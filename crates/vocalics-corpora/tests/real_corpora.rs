@@ -217,7 +217,6 @@ fn the_check_finds_the_published_twin_of_actor_7_and_no_other_fault() {
 }
 
 #[test]
-#[ignore = "decodes four hours of audio: cargo test --release -- --ignored"]
 fn the_check_of_everything_finds_what_is_known() {
     let Some(root) = data_root() else { return };
     let utterances = all(&root);
