@@ -61,72 +61,53 @@ impl RealPower {
         if half.is_multiple_of(2) {
             power[half / 2] = self.packed[half / 2].norm_sqr();
         }
+        // Pairs of bins: low ones ascending, high ones mirrored. Whole blocks first, then the rest.
         let count = self.twiddles.len();
+        let whole = count - count % BLOCK;
         let (low, high) = power[1..half].split_at_mut(half - 1 - count);
-        let (low, _) = low.split_at_mut(count);
-        let z = &self.packed[1..=count];
-        let mirrored = &self.packed[half - count..];
-        let (low, low_rest) = low.as_chunks_mut::<BLOCK>();
-        let (high_rest, high) = high.as_rchunks_mut::<BLOCK>();
-        let (z, z_rest) = z.as_chunks::<BLOCK>();
-        let (mirrored_rest, mirrored) = mirrored.as_rchunks::<BLOCK>();
-        let (w, w_rest) = self.twiddles.as_chunks::<BLOCK>();
-        for ((((low, high), a), b), w) in low
-            .iter_mut()
-            .zip(high.iter_mut().rev())
-            .zip(z)
-            .zip(mirrored.iter().rev())
-            .zip(w)
-        {
-            combine(a, b, w, low, high);
-        }
-        for ((((low, high), a), b), w) in low_rest
-            .iter_mut()
-            .zip(high_rest.iter_mut().rev())
-            .zip(z_rest)
-            .zip(mirrored_rest.iter().rev())
-            .zip(w_rest)
-        {
-            combine(
-                &[*a],
-                &[*b],
-                &[*w],
-                std::array::from_mut(low),
-                std::array::from_mut(high),
-            );
-        }
+        let (low, low_rest) = low[..count].split_at_mut(whole);
+        let (high_rest, high) = high.split_at_mut(count - whole);
+        let (z, z_rest) = self.packed[1..=count].split_at(whole);
+        let (mirrored_rest, mirrored) = self.packed[half - count..].split_at(count - whole);
+        let (w, w_rest) = self.twiddles.split_at(whole);
+        combine::<BLOCK>(z, mirrored, w, low, high);
+        combine::<1>(z_rest, mirrored_rest, w_rest, low_rest, high_rest);
     }
 }
 
-/// Bins `k..k + N` from `a = Z[k..k + N]`, and their mirror images from `b`, which holds the
-/// mirrored bins in ascending order.
-#[inline(always)]
+/// Powers of bins from `z`, and of their mirror images from `mirrored`, `N` at a time. All slices
+/// have one length, a multiple of `N`; bin `i` of `low` belongs to bin `length − 1 − i` of `high`.
 fn combine<const N: usize>(
-    a: &[Complex<f32>; N],
-    b: &[Complex<f32>; N],
-    w: &[Complex<f32>; N],
-    low: &mut [f32; N],
-    high: &mut [f32; N],
+    z: &[Complex<f32>],
+    mirrored: &[Complex<f32>],
+    twiddles: &[Complex<f32>],
+    low: &mut [f32],
+    high: &mut [f32],
 ) {
-    let a_re: [f32; N] = std::array::from_fn(|i| a[i].re);
-    let a_im: [f32; N] = std::array::from_fn(|i| a[i].im);
-    let b_re: [f32; N] = std::array::from_fn(|i| b[N - 1 - i].re);
-    let b_im: [f32; N] = std::array::from_fn(|i| b[N - 1 - i].im);
-    let w_re: [f32; N] = std::array::from_fn(|i| w[i].re);
-    let w_im: [f32; N] = std::array::from_fn(|i| w[i].im);
-    let mut mirrored = [0.0; N];
-    for i in 0..N {
-        // Twice E and twice O; the factor leaves with the quarter, which is exact.
-        let (e_re, e_im) = (a_re[i] + b_re[i], a_im[i] - b_im[i]);
-        let (o_re, o_im) = (a_im[i] + b_im[i], b_re[i] - a_re[i]);
-        let t_re = w_re[i] * o_re - w_im[i] * o_im;
-        let t_im = w_re[i] * o_im + w_im[i] * o_re;
-        let (sum_re, sum_im) = (e_re + t_re, e_im + t_im);
-        let (less_re, less_im) = (e_re - t_re, e_im - t_im);
-        low[i] = 0.25 * (sum_re * sum_re + sum_im * sum_im);
-        mirrored[i] = 0.25 * (less_re * less_re + less_im * less_im);
+    let (z, mirrored) = (z.as_chunks::<N>().0, mirrored.as_chunks::<N>().0);
+    let (low, high) = (low.as_chunks_mut::<N>().0, high.as_chunks_mut::<N>().0);
+    let inputs = z.iter().zip(mirrored.iter().rev());
+    let inputs = inputs.zip(twiddles.as_chunks::<N>().0);
+    for ((low, high), ((a, b), w)) in low.iter_mut().zip(high.iter_mut().rev()).zip(inputs) {
+        // Real and imaginary parts apart, so that the loop vectorises.
+        let (a_re, a_im) = (a.map(|a| a.re), a.map(|a| a.im));
+        let (mut b_re, mut b_im) = (b.map(|b| b.re), b.map(|b| b.im));
+        b_re.reverse();
+        b_im.reverse();
+        let (w_re, w_im) = (w.map(|w| w.re), w.map(|w| w.im));
+        for i in 0..N {
+            // Twice E and twice O; the factor leaves with the quarter, which is exact.
+            let (e_re, e_im) = (a_re[i] + b_re[i], a_im[i] - b_im[i]);
+            let (o_re, o_im) = (a_im[i] + b_im[i], b_re[i] - a_re[i]);
+            let t_re = w_re[i] * o_re - w_im[i] * o_im;
+            let t_im = w_re[i] * o_im + w_im[i] * o_re;
+            let (sum_re, sum_im) = (e_re + t_re, e_im + t_im);
+            let (less_re, less_im) = (e_re - t_re, e_im - t_im);
+            low[i] = 0.25 * (sum_re * sum_re + sum_im * sum_im);
+            high[i] = 0.25 * (less_re * less_re + less_im * less_im);
+        }
+        high.reverse();
     }
-    *high = std::array::from_fn(|i| mirrored[N - 1 - i]);
 }
 
 #[cfg(test)]

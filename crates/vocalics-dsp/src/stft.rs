@@ -147,7 +147,8 @@ impl Stft {
     /// Any index has a value: a frame beyond the signal sees its padding alone. An empty signal
     /// counts as zeros.
     pub fn spectrum_frame(&mut self, samples: &[f32], index: usize) -> &[Complex<f32>] {
-        self.transform(samples, index.saturating_mul(self.config.hop_length));
+        self.cut(samples, index.saturating_mul(self.config.hop_length));
+        self.transform();
         &self.spectrum
     }
 
@@ -208,22 +209,19 @@ impl Stft {
 
     /// Power spectrum of the frame that starts at `position` of the padded signal.
     fn power_at(&mut self, samples: &[f32], position: usize) {
-        if self.real_power.is_none() {
-            self.transform(samples, position);
-            for (p, x) in self.power.iter_mut().zip(&self.spectrum) {
-                *p = x.norm_sqr();
-            }
-            return;
-        }
         self.cut(samples, position);
         if let Some(real_power) = &mut self.real_power {
             real_power.compute(&self.input, &mut self.power);
+            return;
+        }
+        self.transform();
+        for (p, x) in self.power.iter_mut().zip(&self.spectrum) {
+            *p = x.norm_sqr();
         }
     }
 
-    /// Windows and transforms the frame that starts at `position` of the padded signal.
-    fn transform(&mut self, samples: &[f32], position: usize) {
-        self.cut(samples, position);
+    /// Complex spectrum of the input.
+    fn transform(&mut self) {
         let done =
             self.fft
                 .process_with_scratch(&mut self.input, &mut self.spectrum, &mut self.scratch);
