@@ -154,14 +154,7 @@ impl From<GetError> for Failure {
 
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
-        let hint = match &error {
-            TrainError::Corpus(inner) => corpus_hint(inner),
-            TrainError::Audio(inner) => Some(inner.hint()),
-            TrainError::ModelFile(inner) => Some(inner.hint()),
-            TrainError::Eval(inner) => eval_hint(inner),
-            other => other.hint(),
-        };
-        let mut failure = Self::of(&error, hint);
+        let mut failure = Self::of(&error, train_hint(&error));
         if let (TrainError::BadRecordings { problems, total }, Self::Told { message, .. }) =
             (&error, &mut failure)
         {
@@ -169,6 +162,17 @@ impl From<TrainError> for Failure {
             message.push_str(&listed(problems));
         }
         failure
+    }
+}
+
+fn train_hint(error: &TrainError) -> Option<&'static str> {
+    match error {
+        TrainError::ConfigValue { source, .. } => train_hint(source).or_else(|| error.hint()),
+        TrainError::Corpus(inner) => corpus_hint(inner),
+        TrainError::Audio(inner) => Some(inner.hint()),
+        TrainError::ModelFile(inner) => Some(inner.hint()),
+        TrainError::Eval(inner) => eval_hint(inner),
+        other => other.hint(),
     }
 }
 

@@ -145,14 +145,20 @@ impl TrainConfig {
     /// Reads and validates a configuration file.
     ///
     /// # Errors
-    /// [`TrainError::Io`], [`TrainError::ConfigSyntax`], or what [`Self::validate`] says.
+    /// [`TrainError::Io`], [`TrainError::ConfigSyntax`], or [`TrainError::ConfigValue`] around what
+    /// [`Self::validate`] says.
     pub fn read(path: &Path) -> Result<Self, TrainError> {
         let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
         let config: Self = toml::from_str(&text).map_err(|source| TrainError::ConfigSyntax {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
-        config.validate()?;
+        config
+            .validate()
+            .map_err(|source| TrainError::ConfigValue {
+                path: path.to_owned(),
+                source: Box::new(source),
+            })?;
         Ok(config)
     }
 
@@ -312,5 +318,17 @@ mod tests {
         assert!(bad(|c| c.evaluation.protocol = "5-fold".into()).contains("5-fold"));
         assert!(bad(|c| c.target = "mood".into()).contains("mood"));
         assert!(bad(|c| c.name = "a/b".into()).contains("name"));
+        assert!(bad(|c| c.front_end.log_floor = 0.0).contains("log_floor is 0"));
+    }
+
+    #[test]
+    fn a_bad_value_names_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bad.toml");
+        std::fs::write(&path, "[front_end]\nlog_floor = 0.0\n").unwrap();
+        let error = TrainConfig::read(&path).unwrap_err();
+        assert!(error.to_string().starts_with(&path.display().to_string()));
+        assert!(error.to_string().contains("log_floor is 0"));
+        assert!(error.hint().unwrap().contains("--print-config"));
     }
 }

@@ -14,6 +14,14 @@ pub enum TrainError {
         /// Where and what.
         source: Box<toml::de::Error>,
     },
+    /// A configuration file holds a value that no training can run with.
+    #[error("{path}: {source}", path = path.display())]
+    ConfigValue {
+        /// The configuration file.
+        path: PathBuf,
+        /// Which value, and why.
+        source: Box<TrainError>,
+    },
     /// A value that no training can run with.
     #[error("{field} is {actual}, expected {expected}")]
     Config {
@@ -116,8 +124,11 @@ impl TrainError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::ConfigSyntax { .. } | Self::Config { .. } | Self::Model(_) => {
-                "correct the configuration; models/default.toml shows every field"
+            Self::ConfigSyntax { .. }
+            | Self::ConfigValue { .. }
+            | Self::Config { .. }
+            | Self::Model(_) => {
+                "correct the configuration; `vocalics train --print-config` shows every field"
             }
             Self::Io { action: "read", .. } => "check that the file exists and may be read",
             Self::Io { .. } => "check free space and permissions; the run resumes from where it is",
