@@ -31,8 +31,8 @@ const READ_WHOLE: u64 = 32 << 20;
 /// Bounds on what is accepted, and the rate to deliver.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecodeOptions {
-    /// Sample rate of the result in hertz. Default 16 000.
-    pub sample_rate: u32,
+    /// Sample rate of the result in hertz; `None` keeps the recording's own. Default 16 000.
+    pub sample_rate: Option<u32>,
     /// Longest recording accepted, in seconds. Default 4 h.
     pub max_duration_secs: f64,
     /// Shortest recording accepted, in seconds. Default 0.2.
@@ -46,7 +46,7 @@ pub struct DecodeOptions {
 impl Default for DecodeOptions {
     fn default() -> Self {
         Self {
-            sample_rate: 16_000,
+            sample_rate: Some(16_000),
             max_duration_secs: 4.0 * 3600.0,
             min_duration_secs: 0.2,
             max_channels: 16,
@@ -58,10 +58,11 @@ impl Default for DecodeOptions {
 impl DecodeOptions {
     fn validate(&self) -> Result<(), AudioError> {
         let fail = |detail: String| Err(AudioError::InvalidOptions { detail });
-        if check_rate(self.sample_rate, "").is_err() {
+        if let Some(rate) = self.sample_rate
+            && check_rate(rate, "").is_err()
+        {
             return fail(format!(
-                "sample_rate is {} Hz, 100 to 384000 can be had",
-                self.sample_rate
+                "sample_rate is {rate} Hz, 100 to 384000 can be had"
             ));
         }
         if self.min_duration_secs.is_nan() || self.max_duration_secs.is_nan() {

@@ -14,6 +14,8 @@ pub(crate) struct Sink<'a> {
     name: &'a str,
     options: &'a DecodeOptions,
     source: SourceFormat,
+    /// Rate of the result in hertz.
+    sample_rate: u32,
     resampler: StreamResampler,
     clipping: ClipCounter,
     mono: Vec<f32>,
@@ -34,7 +36,8 @@ impl<'a> Sink<'a> {
     ) -> Result<Self, AudioError> {
         check_rate(source.sample_rate, name)?;
         check_channels(source.channels, name, options)?;
-        let resampler = StreamResampler::new(source.sample_rate, options.sample_rate)?;
+        let sample_rate = options.sample_rate.unwrap_or(source.sample_rate);
+        let resampler = StreamResampler::new(source.sample_rate, sample_rate)?;
         let threshold = full_scale(source.codec, source.bits_per_sample);
         let clipping = ClipCounter::new(source.channels, threshold);
         let max_frames = options.max_duration_secs * f64::from(source.sample_rate);
@@ -42,6 +45,7 @@ impl<'a> Sink<'a> {
             name,
             options,
             source,
+            sample_rate,
             resampler,
             clipping,
             mono: Vec::new(),
@@ -127,7 +131,7 @@ impl<'a> Sink<'a> {
         self.resampler.finish(&mut self.output)?;
         Ok(Waveform::from_parts(
             self.output,
-            self.options.sample_rate,
+            self.sample_rate,
             duration_secs,
             self.source,
             self.clipping.ratio(),

@@ -438,6 +438,24 @@ fn clipping_is_measured_before_resampling() {
 }
 
 #[test]
+fn the_own_rate_can_be_kept() {
+    let data = (0..24_000_i16).flat_map(i16::to_le_bytes);
+    let wav = Wav {
+        sample_rate: 48_000,
+        data: data.collect(),
+        ..Wav::default()
+    };
+    let options = DecodeOptions {
+        sample_rate: None,
+        ..DecodeOptions::default()
+    };
+    let waveform = decode_bytes(wav.bytes(), "own", &options).expect("decodes");
+    assert_eq!(waveform.sample_rate(), 48_000);
+    let expected: Vec<f32> = (0..24_000_i16).map(|n| f32::from(n) / 32_768.0).collect();
+    assert_eq!(waveform.samples(), expected);
+}
+
+#[test]
 fn missing_files_and_folders() {
     let folder = tempfile::tempdir().expect("folder");
     let missing = read_file(&folder.path().join("none.wav"), &DecodeOptions::default());
@@ -451,7 +469,7 @@ fn missing_files_and_folders() {
 fn contradictory_options_are_refused() {
     let options = [
         DecodeOptions {
-            sample_rate: 0,
+            sample_rate: Some(0),
             ..DecodeOptions::default()
         },
         DecodeOptions {

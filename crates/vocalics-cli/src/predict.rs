@@ -81,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         channels: arguments.raw_channels,
     });
     let decode = DecodeOptions {
-        sample_rate: recognizer.sample_rate(),
+        sample_rate: Some(recognizer.sample_rate()),
         max_duration_secs: arguments.max_duration,
         ..DecodeOptions::default()
     };

@@ -146,7 +146,7 @@ fn load_features(
 ) -> Result<Loaded, TrainError> {
     let cache = FeatureCache::new(&options.cache);
     let decode = DecodeOptions {
-        sample_rate: config.front_end.sample_rate,
+        sample_rate: Some(config.front_end.sample_rate),
         ..DecodeOptions::default()
     };
     // Fails here, once, rather than in every worker.

@@ -306,7 +306,7 @@ fn recognise_all(
     answers: &Answers,
 ) -> Result<BTreeMap<usize, Vec<f32>>, Failure> {
     let decode = DecodeOptions {
-        sample_rate: recognizer.sample_rate(),
+        sample_rate: Some(recognizer.sample_rate()),
         ..DecodeOptions::default()
     };
     let indices: Vec<usize> = parts.indices().collect();
