@@ -10,15 +10,12 @@ hashed independently.
 Needs: numpy, librosa (golden/requirements.txt).
 """
 
-import json
-import pathlib
 import struct
-import sys
 
 import librosa
 import numpy as np
+from vectors import digits, run
 
-PATH = pathlib.Path(__file__).resolve().with_suffix(".json")
 RATE = 16_000
 
 CASES = [
@@ -69,10 +66,6 @@ def fingerprint():
     for byte in text.encode():
         value = ((value ^ byte) * 0x100000001B3) % 2**64
     return f"logmel-v1-{value:016x}"
-
-
-def digits(array):
-    return [float(f"{x:.6e}") for x in np.asarray(array, dtype=np.float64).ravel()]
 
 
 def compute():
@@ -129,29 +122,5 @@ def compute():
     }
 
 
-def differences(a, b, where="$"):
-    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
-        for key in a:
-            yield from differences(a[key], b[key], f"{where}.{key}")
-    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        for i, (x, y) in enumerate(zip(a, b)):
-            yield from differences(x, y, f"{where}[{i}]")
-    elif isinstance(a, float) and isinstance(b, float):
-        if abs(a - b) > 1e-5 * abs(a) + 1e-9:
-            yield f"{where}: {a} became {b}"
-    elif a != b:
-        yield f"{where}: {a!r} became {b!r}"
-
-
-def main():
-    fresh = compute()
-    if "--check" in sys.argv[1:]:
-        found = list(differences(json.loads(PATH.read_text()), fresh))
-        for line in found[:10]:
-            print(line, file=sys.stderr)
-        sys.exit(1 if found else 0)
-    PATH.write_text(json.dumps(fresh, separators=(",", ":")) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    run(__file__, compute, absolute=1e-9)
