@@ -152,6 +152,7 @@ pub fn snr_db(samples: &[f32], sample_rate: u32) -> Option<f32> {
 /// Frame power that counts as digital zero (−130 dBFS): a single 16-bit step among the 320 samples
 /// of a frame at 16 kHz lies 15 dB above.
 const DIGITAL_ZERO: f64 = 1e-13;
+/// Fewest frames to estimate from: those of 100 ms.
 const MIN_FRAMES: usize = 9;
 
 /// Frame powers of a clip without its outer digital silence, and which of them are active.
@@ -284,15 +285,10 @@ mod tests {
 
     const RATE: u32 = 16_000;
 
-    /// White noise of unit variance, uniformly distributed, the same on every run.
+    /// White noise of unit variance, uniformly distributed.
     fn noise(n: usize) -> Vec<f32> {
-        let mut state = 12_345_u32;
-        (0..n)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                narrow((f64::from(state) / f64::from(u32::MAX) - 0.5) * 12.0_f64.sqrt())
-            })
-            .collect()
+        let noise = crate::test_signal::noise(n, 12_345);
+        noise.iter().map(|x| 3.0_f32.sqrt() * x).collect()
     }
 
     fn tone(n: usize, hz: f32) -> Vec<f32> {

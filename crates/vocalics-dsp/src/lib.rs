@@ -1,4 +1,5 @@
-//! Pure signal processing on slices: framing, windows, STFT, mel, deltas, level.
+//! Pure signal processing on slices: spectra, cepstra, chroma, pitch, formants, voice quality, rhythm,
+//! voice activity, noise, level.
 //!
 //! Everything here is a function of the samples it is given: no files, no threads, no clock, no
 //! hidden random numbers, so the crate builds for `wasm32-unknown-unknown` as it is. Samples are
@@ -9,10 +10,31 @@
 //! | [`window`] | analysis windows |
 //! | [`frame`] | how a signal is cut into frames: counting, padding |
 //! | [`stft`] | the short-time Fourier transform, planned once, no allocation per frame |
+//! | [`power_stream`] | the same for a signal that arrives in chunks |
 //! | [`mel`] | mel scales and the sparse triangular filterbank |
+//! | [`cepstrum`] | from log bands to cepstral coefficients |
+//! | [`mfcc`] | cepstral coefficients of clips and streams, conventions of librosa and HTK |
+//! | [`chroma`] | power by pitch class |
+//! | [`spectral`] | centroid, spread, skewness, kurtosis, roll-off, flatness, entropy |
+//! | [`balance`] | slope, alpha ratio, Hammarberg index, flux of a spectrum |
+//! | [`harmonics`] | levels of harmonics: H1-H2, H1-A3, formant levels |
+//! | [`zero_crossing`] | zero-crossing rate |
+//! | [`onset`], [`tempo`] | how much the spectrum rises, and how often |
+//! | [`syllable`], [`pause`], [`npvi`] | nuclei and rates, pauses, variability of durations |
+//! | [`voice_activity`] | where somebody speaks |
+//! | [`noise_estimate`], [`noise_reduction`] | minimum statistics, Wiener filter |
+//! | [`decibel`] | powers and decibels |
 //! | [`logarithm`] | a natural logarithm with the same bits on every platform |
 //! | [`delta`] | regression deltas, whole matrix and streaming |
 //! | [`trim`] | outer silence, relative to the clip's own level |
+//! | [`pitch`] | f0 by autocorrelation with path finding |
+//! | [`pyin`] | f0 by probabilistic YIN |
+//! | [`cepstral_peak`] | cepstral peak prominence |
+//! | [`harmonicity`] | harmonics-to-noise ratio |
+//! | [`periods`] | marks, one per glottal period |
+//! | [`perturbation`] | jitter and shimmer of the marked periods |
+//! | [`formant`] | formants by linear prediction |
+//! | [`intensity`] | sound pressure level |
 //! | [`level`] | RMS, peak, clipping, silence, SNR, speech ratio, bandwidth |
 //!
 //! ```
@@ -30,16 +52,49 @@
 //! # Ok::<(), vocalics_dsp::DspError>(())
 //! ```
 
+mod autocorrelation;
+pub mod balance;
+pub mod cepstral_peak;
+pub mod cepstrum;
+pub mod chroma;
+pub mod decibel;
 pub mod delta;
 mod error;
+pub mod formant;
 pub mod frame;
+pub mod harmonicity;
+pub mod harmonics;
+pub mod intensity;
+mod interpolate;
 pub mod level;
 pub mod logarithm;
+mod lpc;
 pub mod mel;
+pub mod mfcc;
+pub mod noise_estimate;
+pub mod noise_reduction;
+pub mod npvi;
+pub mod onset;
+mod path;
+pub mod pause;
+pub mod periods;
+pub mod perturbation;
+pub mod pitch;
+pub mod power_stream;
+mod prominence;
+pub mod pyin;
+mod rate;
 mod real_power;
+pub mod spectral;
 pub mod stft;
+pub mod syllable;
+pub mod tempo;
+#[cfg(test)]
+mod test_signal;
 pub mod trim;
+pub mod voice_activity;
 pub mod window;
+pub mod zero_crossing;
 
 pub use error::DspError;
 pub use frame::Padding;
@@ -74,13 +129,25 @@ pub fn check_samples(samples: &[f32]) -> Result<(), DspError> {
     Ok(())
 }
 
-/// Rounds to `f32`; the one place where this crate gives up `f64` precision.
+/// Rounds to `f32`: the one place where signal processing and features give up `f64` precision.
+#[must_use]
 #[expect(
     clippy::cast_possible_truncation,
     reason = "rounding to f32 is what is asked for"
 )]
-pub(crate) fn narrow(value: f64) -> f32 {
+pub fn narrow(value: f64) -> f32 {
     value as f32
+}
+
+/// The whole number at or below a value, as an index; 0 for what is negative or NaN.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, and callers bound the index"
+)]
+pub fn floor_index(value: f64) -> usize {
+    value as usize
 }
 
 #[cfg(test)]

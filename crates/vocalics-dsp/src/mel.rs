@@ -3,7 +3,30 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::DspError;
+use crate::frame::{check_length, check_rate};
 use crate::narrow;
+
+/// Checks a number of mel bands.
+pub(crate) fn check_n_mels(n_mels: usize) -> Result<(), DspError> {
+    if (1..=16_384).contains(&n_mels) {
+        return Ok(());
+    }
+    Err(DspError::parameter("n_mels", "1 to 16384", n_mels))
+}
+
+/// Checks the edges of a bank of filters, in hertz.
+pub(crate) fn check_edges(rate: f64, fmin: f32, fmax: f32) -> Result<(f64, f64), DspError> {
+    let (low, high) = (f64::from(fmin), f64::from(fmax));
+    if !(low >= 0.0 && low < high) {
+        let expected = format!("0 to below fmax ({fmax})");
+        return Err(DspError::parameter("fmin", expected, fmin));
+    }
+    if high > rate / 2.0 {
+        let expected = format!("at most {} Hz", rate / 2.0);
+        return Err(DspError::parameter("fmax", expected, fmax));
+    }
+    Ok((low, high))
+}
 
 /// Which formula relates hertz and mels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -91,8 +114,8 @@ impl MelFilterbank {
     /// [`first_empty_band`](Self::first_empty_band).
     ///
     /// # Errors
-    /// [`DspError::Parameter`] unless `sample_rate > 0`, `n_fft ≥ 2`, `n_mels ≥ 1` and
-    /// `0 ≤ fmin < fmax ≤ sample_rate / 2`.
+    /// [`DspError::Parameter`] unless `sample_rate` is 100 to 768000 Hz, `n_fft` 2 to 2²⁴, `n_mels` 1 to
+    /// 16384 and `0 ≤ fmin < fmax ≤ sample_rate / 2`.
     pub fn new(
         sample_rate: u32,
         n_fft: usize,
@@ -102,35 +125,10 @@ impl MelFilterbank {
         scale: MelScale,
         norm: MelNorm,
     ) -> Result<Self, DspError> {
-        if sample_rate == 0 {
-            return Err(DspError::parameter(
-                "sample_rate",
-                "more than 0",
-                sample_rate,
-            ));
-        }
-        if n_fft < 2 {
-            return Err(DspError::parameter("n_fft", "at least 2", n_fft));
-        }
-        if n_mels == 0 {
-            return Err(DspError::parameter("n_mels", "at least 1", n_mels));
-        }
-        let nyquist = f64::from(sample_rate) / 2.0;
-        let (low, high) = (f64::from(fmin), f64::from(fmax));
-        if !(low >= 0.0 && low < high) {
-            return Err(DspError::parameter(
-                "fmin",
-                format!("0 to below fmax ({fmax})"),
-                fmin,
-            ));
-        }
-        if high.is_nan() || high > nyquist {
-            return Err(DspError::parameter(
-                "fmax",
-                format!("at most {nyquist} Hz"),
-                fmax,
-            ));
-        }
+        let rate = check_rate(sample_rate)?;
+        check_length("n_fft", n_fft, 2)?;
+        check_n_mels(n_mels)?;
+        let (low, high) = check_edges(rate, fmin, fmax)?;
         let (first, last) = (scale.hz_to_mel(low), scale.hz_to_mel(high));
         let step = (last - first) / (n_mels + 1) as f64;
         let edges_hz: Vec<f64> = (0..n_mels + 2)
@@ -139,7 +137,7 @@ impl MelFilterbank {
         let n_bins = n_fft / 2 + 1;
         let bands = edges_hz
             .windows(3)
-            .map(|edges| triangle(edges, norm, n_bins, f64::from(sample_rate) / n_fft as f64))
+            .map(|edges| triangle(edges, norm, n_bins, rate / n_fft as f64))
             .collect();
         Ok(Self {
             bands,
@@ -348,6 +346,9 @@ mod tests {
         assert!(make(0, 512, 40, 0.0, 100.0).is_err());
         assert!(make(16_000, 1, 40, 0.0, 100.0).is_err());
         assert!(make(16_000, 512, 0, 0.0, 100.0).is_err());
+        assert!(make(u32::MAX, 512, 40, 0.0, 100.0).is_err());
+        assert!(make(16_000, usize::MAX, 40, 0.0, 100.0).is_err());
+        assert!(make(16_000, 512, usize::MAX, 0.0, 100.0).is_err());
         assert!(make(16_000, 512, 40, 200.0, 100.0).is_err());
         assert!(make(16_000, 512, 40, f32::NAN, 100.0).is_err());
         assert!(make(16_000, 512, 40, -1.0, 100.0).is_err());

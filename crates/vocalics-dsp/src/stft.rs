@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
+use serde::{Deserialize, Serialize};
 
 use crate::error::DspError;
-use crate::frame::{Padding, frame_count, reflect};
+use crate::frame::{Padding, check_length, frame_count, reflect};
 use crate::real_power::RealPower;
 use crate::window::hann;
 
@@ -15,18 +16,35 @@ use crate::window::hann;
 pub const LANES: usize = 8;
 
 /// Shape of a short-time Fourier transform.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct StftConfig {
-    /// Transform length in samples; at least 2.
+    /// Transform length in samples; 2 to 2²⁴.
     pub n_fft: usize,
     /// Length of the Hann window in samples, centred in the transform; 1 to `n_fft`.
     pub win_length: usize,
-    /// Distance between frames in samples; at least 1.
+    /// Distance between frames in samples; 1 to 2²⁴.
     pub hop_length: usize,
     /// Whether frame `i` is centred on sample `i · hop_length` (else it starts there).
     pub center: bool,
     /// What stands beyond the ends of the signal when centred.
     pub padding: Padding,
+}
+
+impl StftConfig {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`DspError::Parameter`] unless `n_fft` is 2 to 2²⁴, `win_length` 1 to `n_fft`, and `hop_length` 1
+    /// to 2²⁴.
+    pub fn validate(&self) -> Result<(), DspError> {
+        check_length("n_fft", self.n_fft, 2)?;
+        if !(1..=self.n_fft).contains(&self.win_length) {
+            let expected = format!("1 to {}", self.n_fft);
+            return Err(DspError::parameter("win_length", expected, self.win_length));
+        }
+        check_length("hop_length", self.hop_length, 1)
+    }
 }
 
 impl Default for StftConfig {
@@ -75,29 +93,15 @@ impl Stft {
     /// Plans the transform and allocates its buffers.
     ///
     /// # Errors
-    /// [`DspError::Parameter`] if `n_fft < 2`, `win_length` is not in `1..=n_fft`, or
-    /// `hop_length` is 0.
+    /// As [`StftConfig::validate`].
     pub fn new(config: &StftConfig) -> Result<Self, DspError> {
+        config.validate()?;
         let StftConfig {
             n_fft,
             win_length,
-            hop_length,
             center,
             ..
         } = *config;
-        if n_fft < 2 {
-            return Err(DspError::parameter("n_fft", "at least 2", n_fft));
-        }
-        if win_length == 0 || win_length > n_fft {
-            return Err(DspError::parameter(
-                "win_length",
-                format!("1 to {n_fft}"),
-                win_length,
-            ));
-        }
-        if hop_length == 0 {
-            return Err(DspError::parameter("hop_length", "at least 1", hop_length));
-        }
         let fft = RealFftPlanner::<f32>::new().plan_fft_forward(n_fft);
         Ok(Self {
             config: config.clone(),
@@ -147,7 +151,12 @@ impl Stft {
     /// Any index has a value: a frame beyond the signal sees its padding alone. An empty signal
     /// counts as zeros.
     pub fn spectrum_frame(&mut self, samples: &[f32], index: usize) -> &[Complex<f32>] {
-        self.cut(samples, index.saturating_mul(self.config.hop_length));
+        self.spectrum_at(samples, index.saturating_mul(self.config.hop_length))
+    }
+
+    /// Complex spectrum `[n_bins]` of the frame that starts at `position` of the padded signal.
+    pub(crate) fn spectrum_at(&mut self, samples: &[f32], position: usize) -> &[Complex<f32>] {
+        self.cut(samples, position);
         self.transform();
         &self.spectrum
     }
@@ -157,8 +166,18 @@ impl Stft {
     /// # Panics
     /// If `power` does not hold [`n_bins`](Self::n_bins) values.
     pub fn power_frame(&mut self, samples: &[f32], index: usize, power: &mut [f32]) {
+        let position = index.saturating_mul(self.config.hop_length);
+        self.power_at(samples, position, power);
+    }
+
+    /// Power spectrum of the frame that starts at `position` of the padded signal (that is, at
+    /// sample `position − pad`) into `power` `[n_bins]`.
+    ///
+    /// # Panics
+    /// If `power` does not hold [`n_bins`](Self::n_bins) values.
+    pub(crate) fn power_at(&mut self, samples: &[f32], position: usize, power: &mut [f32]) {
         assert_eq!(power.len(), self.n_bins(), "power must hold n_bins values");
-        self.power_at(samples, index.saturating_mul(self.config.hop_length));
+        self.compute_power(samples, position);
         power.copy_from_slice(&self.power);
     }
 
@@ -184,7 +203,7 @@ impl Stft {
             power.fill([0.0; LANES]);
         }
         for lane in 0..count {
-            self.power_at(
+            self.compute_power(
                 samples,
                 position.saturating_add(lane * self.config.hop_length),
             );
@@ -207,8 +226,8 @@ impl Stft {
         power
     }
 
-    /// Power spectrum of the frame that starts at `position` of the padded signal.
-    fn power_at(&mut self, samples: &[f32], position: usize) {
+    /// Power spectrum of the frame that starts at `position` of the padded signal, into `self.power`.
+    fn compute_power(&mut self, samples: &[f32], position: usize) {
         self.cut(samples, position);
         if let Some(real_power) = &mut self.real_power {
             real_power.compute(&self.input, &mut self.power);
@@ -392,6 +411,14 @@ mod tests {
             },
             StftConfig {
                 hop_length: 0,
+                ..StftConfig::default()
+            },
+            StftConfig {
+                hop_length: usize::MAX,
+                ..StftConfig::default()
+            },
+            StftConfig {
+                n_fft: usize::MAX,
                 ..StftConfig::default()
             },
         ] {

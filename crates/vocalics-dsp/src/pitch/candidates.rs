@@ -1,0 +1,111 @@
+//! Possible periods of each frame, from its autocorrelation.
+
+use super::PitchConfig;
+use crate::autocorrelation::{Autocorrelation, open_hann};
+use crate::floor_index;
+use crate::interpolate::{parabola, sinc, sinc_peak};
+
+/// One possible period of a frame; frequency 0 stands for unvoiced.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Candidate {
+    pub(super) hz: f64,
+    pub(super) strength: f64,
+}
+
+/// Candidates of each frame, the unvoiced one first.
+pub(super) fn candidates(
+    samples: &[f32],
+    sample_rate: u32,
+    config: &PitchConfig,
+    times: &[f64],
+) -> Vec<Vec<Candidate>> {
+    let rate = f64::from(sample_rate);
+    let window_secs = config.periods_per_window / config.floor_hz;
+    let half = floor_index(window_secs * rate).saturating_sub(1) / 2;
+    let half = half.max(4);
+    let mut plan = Autocorrelation::new(open_hann(2 * half));
+    let mean = samples.iter().map(|x| f64::from(*x)).sum::<f64>() / samples.len().max(1) as f64;
+    let global_peak = samples
+        .iter()
+        .fold(0.0, |peak: f64, x| peak.max((f64::from(*x) - mean).abs()));
+    let period = floor_index(rate / config.floor_hz);
+    // From here on no window touches a sample.
+    let beyond = samples.len() + 2 * half + period;
+    times
+        .iter()
+        .map(|time| {
+            let left = floor_index((time * rate - 0.5).max(0.0)).min(beyond);
+            let local = around(samples, left, period);
+            let mean = local.iter().map(|x| f64::from(*x)).sum::<f64>() / local.len().max(1) as f64;
+            let near = around(samples, left, period / 2 + 1);
+            let local_peak = near
+                .iter()
+                .fold(0.0, |peak: f64, x| peak.max((f64::from(*x) - mean).abs()));
+            let intensity = if global_peak > 0.0 {
+                (local_peak / global_peak).min(1.0)
+            } else {
+                0.0
+            };
+            let silence = if config.silence_threshold > 0.0 {
+                2.0 - intensity * (1.0 + config.voicing_threshold) / config.silence_threshold
+            } else {
+                0.0
+            };
+            let mut found = vec![Candidate {
+                hz: 0.0,
+                strength: config.voicing_threshold + silence.max(0.0),
+            }];
+            if local_peak > 0.0 {
+                let outside = half.saturating_sub(left + 1);
+                let start = (left + 1).saturating_sub(half).min(samples.len());
+                let inside = samples[start..].iter().map(|x| f64::from(*x));
+                let frame = std::iter::repeat_n(mean, outside).chain(inside);
+                let r = plan.compute(frame.take(2 * half), mean);
+                peaks(r, rate, config, &mut found);
+            }
+            found
+        })
+        .collect()
+}
+
+/// The samples up to `reach` on either side of the border between `left` and `left + 1`.
+fn around(samples: &[f32], left: usize, reach: usize) -> &[f32] {
+    let end = (left + 1 + reach).min(samples.len());
+    &samples[(left + 1).saturating_sub(reach).min(end)..end]
+}
+
+/// Adds the strongest peaks of an autocorrelation to the candidates.
+fn peaks(r: &[f64], rate: f64, config: &PitchConfig, found: &mut Vec<Candidate>) {
+    let shortest = floor_index(rate / config.ceiling_hz).max(2);
+    let longest = (floor_index(rate / config.floor_hz) + 2).min(r.len().saturating_sub(2));
+    let worth =
+        |hz: f64, height: f64| height - config.octave_cost * (config.ceiling_hz / hz).log2();
+    let mut places: Vec<(f64, usize)> = (shortest.saturating_sub(1).max(2)..=longest)
+        .filter(|&lag| {
+            r[lag] > 0.5 * config.voicing_threshold && r[lag] > r[lag - 1] && r[lag] >= r[lag + 1]
+        })
+        .map(|lag| {
+            let (offset, _) = parabola(r[lag - 1], r[lag], r[lag + 1]);
+            let position = lag as f64 + offset;
+            let height = fold(sinc(r, position));
+            (worth(rate / position, height), lag)
+        })
+        .collect();
+    places.sort_by(|a, b| b.0.total_cmp(&a.0));
+    places.truncate(config.max_candidates - 1);
+    for (_, lag) in places {
+        let (position, height) = sinc_peak(r, lag);
+        let hz = rate / position;
+        if (config.floor_hz..=config.ceiling_hz).contains(&hz) {
+            found.push(Candidate {
+                hz,
+                strength: fold(height),
+            });
+        }
+    }
+}
+
+/// Interpolation can exceed 1 in short windows; such a peak is as far from perfect as one below.
+fn fold(height: f64) -> f64 {
+    if height > 1.0 { 1.0 / height } else { height }
+}
