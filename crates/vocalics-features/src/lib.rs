@@ -9,7 +9,10 @@
 //! | [`LogMel`] | a whole clip to log-mel features |
 //! | [`LogMelStream`] | the same, chunk by chunk, with the same bits |
 //! | [`FeatureMatrix`] | features, row-major `[n_frames, n_features]` |
+//! | [`sets`], [`set_by_name`] | named sets: `chroma`, `mfcc`, `prosody`, `rhythm` |
 //! | [`Standardiser`] | zero mean and unit deviation per feature, fitted on training clips |
+//! | [`GroupStandardiser`] | the same apart for each speaker or corpus |
+//! | [`Selection`], [`Pca`] | fewer features: ranked by class, or along the largest variance |
 //!
 //! No I/O, no threads, no clock: the crate builds for `wasm32-unknown-unknown` as it is.
 //!
@@ -23,15 +26,28 @@
 //! # Ok::<(), vocalics_features::FeatureError>(())
 //! ```
 
+mod chroma;
 mod error;
+mod group_standardise;
 mod log_mel;
 mod matrix;
+mod mfcc;
+mod pca;
+mod prosody;
+mod rhythm;
+mod selection;
+mod set;
 mod standardise;
+mod statistics;
 mod stream;
 
 pub use error::FeatureError;
+pub use group_standardise::GroupStandardiser;
 pub use log_mel::{LogMel, LogMelConfig, NORMALISED_RMS, SILENCE_RMS};
 pub use matrix::FeatureMatrix;
+pub use pca::Pca;
+pub use selection::{Criterion, MAX_F, Selection, anova_f, mutual_information, ranking};
+pub use set::{Descriptors, FeatureSet, set_by_name, sets};
 pub use standardise::{Standardiser, StandardiserFit};
 pub use stream::LogMelStream;
 pub use vocalics_dsp::Padding;

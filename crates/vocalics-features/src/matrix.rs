@@ -32,15 +32,23 @@ impl FeatureMatrix {
                 actual: data.len(),
             });
         }
-        if let Some(index) = data.iter().position(|x| !x.is_finite()) {
-            return Err(FeatureError::Value {
+        let matrix = Self { data, n_features };
+        matrix.check_finite()?;
+        Ok(matrix)
+    }
+
+    /// Refuses a value that is not finite, which can have come in through
+    /// [`as_mut_slice`](Self::as_mut_slice).
+    pub(crate) fn check_finite(&self) -> Result<(), FeatureError> {
+        let found = self.data.iter().position(|x| !x.is_finite());
+        found.map_or(Ok(()), |index| {
+            Err(FeatureError::Value {
                 what: "feature value",
                 index,
-                value: data[index],
+                value: self.data[index],
                 expected: "a finite number",
-            });
-        }
-        Ok(Self { data, n_features })
+            })
+        })
     }
 
     /// Wraps data that is finite and of whole rows by construction.

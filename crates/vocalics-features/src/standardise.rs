@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use vocalics_dsp::narrow;
 
 use crate::error::FeatureError;
 use crate::matrix::FeatureMatrix;
@@ -164,15 +165,7 @@ impl StandardiserFit {
     /// [`FeatureError::Value`] on a value that is not finite, before anything is taken in.
     pub fn push(&mut self, features: &FeatureMatrix) -> Result<(), FeatureError> {
         expect_count("number of features", self.mean.len(), features.n_features())?;
-        let values = features.as_slice();
-        if let Some(index) = values.iter().position(|x| !x.is_finite()) {
-            return Err(FeatureError::Value {
-                what: "feature value",
-                index,
-                value: values[index],
-                expected: "a finite number",
-            });
-        }
+        features.check_finite()?;
         for row in features.rows() {
             self.count += 1;
             let count = self.count as f64;
@@ -238,7 +231,11 @@ impl StandardiserFit {
     }
 }
 
-fn expect_count(what: &'static str, expected: usize, actual: usize) -> Result<(), FeatureError> {
+pub(crate) fn expect_count(
+    what: &'static str,
+    expected: usize,
+    actual: usize,
+) -> Result<(), FeatureError> {
     if expected == actual {
         return Ok(());
     }
@@ -247,14 +244,6 @@ fn expect_count(what: &'static str, expected: usize, actual: usize) -> Result<()
         expected: expected.to_string(),
         actual,
     })
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "statistics are kept in f64, stored in f32"
-)]
-fn narrow(value: f64) -> f32 {
-    value as f32
 }
 
 #[cfg(test)]
