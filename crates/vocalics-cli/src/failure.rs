@@ -4,9 +4,12 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use vocalics_audio::AudioError;
 use vocalics_corpora::CorpusError;
 use vocalics_corpora::get::GetError;
+use vocalics_dsp::DspError;
 use vocalics_eval::EvalError;
+use vocalics_features::FeatureError;
 use vocalics_runtime::ModelError;
 use vocalics_train::TrainError;
 
@@ -112,6 +115,24 @@ impl From<ModelError> for Failure {
     }
 }
 
+impl From<AudioError> for Failure {
+    fn from(error: AudioError) -> Self {
+        Self::of(&error, Some(error.hint()))
+    }
+}
+
+impl From<FeatureError> for Failure {
+    fn from(error: FeatureError) -> Self {
+        Self::of(&error, Some(feature_hint(&error)))
+    }
+}
+
+impl From<DspError> for Failure {
+    fn from(error: DspError) -> Self {
+        Self::of(&error, Some(dsp_hint(&error)))
+    }
+}
+
 impl From<EvalError> for Failure {
     fn from(error: EvalError) -> Self {
         Self::of(&error, eval_hint(&error))
@@ -162,6 +183,24 @@ impl From<TrainError> for Failure {
             message.push_str(&listed(problems));
         }
         failure
+    }
+}
+
+/// What to do about a recording that decodes and yet has no features.
+pub(crate) fn feature_hint(error: &FeatureError) -> &'static str {
+    match error {
+        FeatureError::Empty | FeatureError::TooShort { .. } => "give a longer recording",
+        FeatureError::Signal(inner) => dsp_hint(inner),
+        _ => "the command's --help lists what its options may be",
+    }
+}
+
+fn dsp_hint(error: &DspError) -> &'static str {
+    match error {
+        DspError::NonFinite { .. } | DspError::OutOfRange { .. } => {
+            "the samples are damaged, or not scaled to ±1; write the recording again from its source"
+        }
+        _ => "the command's --help lists what its options may be",
     }
 }
 

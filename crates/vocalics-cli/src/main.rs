@@ -6,18 +6,24 @@
 //! - [`failure`]: an error, what to do about it, and the exit code. 0 is done, 1 failed, 2 bad usage.
 //! - [`output`]: data goes to standard output, everything else to standard error.
 //! - [`progress`]: bars, silent when standard error is no terminal.
+//! - [`input`]: files, folders and standard input to recordings.
 //! - [`selection`]: which corpora are meant, from `--corpus` and the data root.
 //! - [`recognition`]: a model and a recording to scores, several side by side in a stable order.
 
 mod data;
+mod denoise;
 mod evaluate;
 mod failure;
+mod features;
+mod input;
 mod manual;
 mod output;
+mod plot;
 mod predict;
 mod progress;
 mod recognition;
 mod report;
+mod segment;
 mod selection;
 mod table;
 mod train;
@@ -42,6 +48,10 @@ pub(crate) struct Vocalics {
 #[derive(Debug, Subcommand)]
 enum Command {
     Predict(predict::Arguments),
+    Features(features::Arguments),
+    Plot(plot::Arguments),
+    Segment(segment::Arguments),
+    Denoise(denoise::Arguments),
     Data(data::Arguments),
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
@@ -53,6 +63,10 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Vocalics::parse().command {
         Command::Predict(arguments) => predict::run(&arguments),
+        Command::Features(arguments) => features::run(&arguments),
+        Command::Plot(arguments) => plot::run(&arguments),
+        Command::Segment(arguments) => segment::run(&arguments),
+        Command::Denoise(arguments) => denoise::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),

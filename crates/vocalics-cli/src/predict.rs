@@ -1,6 +1,5 @@
 //! `vocalics predict`: what recordings sound like.
 
-mod input;
 mod record;
 mod sheet;
 
@@ -11,10 +10,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, value_parser};
 use vocalics_audio::DecodeOptions;
 
-use self::input::{Input, RawFormat};
 use self::record::{JsonRow, csv_head, csv_row};
 use self::sheet::Sheet;
 use crate::failure::Failure;
+use crate::input::{self, Input, RawFormat};
 use crate::output::{data, tell};
 use crate::recognition::{cores, in_order, open, recognise};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use vocalics_audio::{AudioError, Waveform};
@@ -74,9 +74,50 @@ pub(crate) fn recognise(
     Ok(prediction)
 }
 
+/// Items that each job may be ahead of the one that is due.
+const AHEAD: usize = 8;
+
+/// Lets items begin only if they are not too far ahead of the one that is due.
+struct Gate {
+    due: Mutex<usize>,
+    moved: Condvar,
+    ahead: usize,
+}
+
+impl Gate {
+    fn new(ahead: usize) -> Self {
+        Self {
+            due: Mutex::new(0),
+            moved: Condvar::new(),
+            ahead,
+        }
+    }
+
+    /// The item that is due is never held up, so somebody always works.
+    fn wait_for(&self, index: usize) {
+        let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let too_far = |due: &mut usize| index >= due.saturating_add(self.ahead);
+        drop(self.moved.wait_while(due, too_far));
+    }
+
+    fn advance(&self, due: usize) {
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = due;
+        self.moved.notify_all();
+    }
+}
+
+struct OpenAtEnd<'a>(&'a Gate);
+
+impl Drop for OpenAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.advance(usize::MAX);
+    }
+}
+
 /// Runs `work` on every item, at most `jobs` at a time, and hands the results to `consume` in the
-/// order of the items, each as soon as it and all before it are there. A single item, or a single
-/// job, starts no thread. An error of `consume` stops everything.
+/// order of the items, each as soon as it and all before it are there. While one takes long, work goes
+/// ahead of it by a few items for each job, and no further. A single item, or a single job, starts no
+/// thread. An error of `consume` stops everything.
 pub(crate) fn in_order<T: Sync, R: Send>(
     items: &[T],
     jobs: usize,
@@ -91,6 +132,7 @@ pub(crate) fn in_order<T: Sync, R: Send>(
             .try_for_each(|(i, item)| consume(i, work(item)));
     }
     let next = AtomicUsize::new(0);
+    let gate = Gate::new(AHEAD * jobs);
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         for _ in 0..jobs {
@@ -101,6 +143,7 @@ pub(crate) fn in_order<T: Sync, R: Send>(
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(item) = items.get(index) else { return };
+                    gate.wait_for(index);
                     if sender.send((index, work(item))).is_err() {
                         return;
                     }
@@ -108,6 +151,8 @@ pub(crate) fn in_order<T: Sync, R: Send>(
             });
         }
         drop(sender);
+        // Whatever ends the loop, nobody may go on waiting.
+        let _open = OpenAtEnd(&gate);
         let mut early = BTreeMap::new();
         let mut due = 0;
         for (index, result) in receiver {
@@ -115,6 +160,7 @@ pub(crate) fn in_order<T: Sync, R: Send>(
             while let Some(result) = early.remove(&due) {
                 consume(due, result)?;
                 due += 1;
+                gate.advance(due);
             }
         }
         Ok(())
@@ -144,6 +190,26 @@ mod tests {
             let expected: Vec<_> = items.iter().map(|n| n * n).enumerate().collect();
             assert_eq!(seen, expected);
         }
+    }
+
+    #[test]
+    fn work_goes_ahead_of_a_slow_item_by_a_few() {
+        let items: Vec<usize> = (0..500).collect();
+        let begun = AtomicUsize::new(0);
+        let work = |n: &usize| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            if *n == 0 {
+                thread::sleep(Duration::from_millis(100));
+            }
+            begun.load(Ordering::Relaxed)
+        };
+        let mut at_first = None;
+        in_order(&items, 3, work, |_, n_begun| {
+            at_first.get_or_insert(n_begun);
+            Ok(())
+        })
+        .unwrap();
+        assert!(at_first.is_some_and(|n| n <= 3 * AHEAD + 3), "{at_first:?}");
     }
 
     #[test]

@@ -749,6 +749,10 @@ fn help_is_as_committed() {
     for command in [
         "",
         "predict",
+        "features",
+        "plot",
+        "segment",
+        "denoise",
         "data",
         "data list",
         "data stats",

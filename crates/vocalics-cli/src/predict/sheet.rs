@@ -2,8 +2,8 @@
 
 use vocalics_runtime::{Prediction, Quality};
 
-use super::input::Input;
-use crate::table::bar;
+use crate::input::Input;
+use crate::table::{bar, end_of};
 
 /// Widest name of a file in a row; of longer ones the end is shown.
 const NAME_WIDTH: usize = 48;
@@ -138,16 +138,6 @@ impl Sheet {
     }
 }
 
-/// The last `width` characters of a name, marked where it is cut.
-fn end_of(name: &str, width: usize) -> String {
-    let length = name.chars().count();
-    if length <= width {
-        return name.to_owned();
-    }
-    let end: String = name.chars().skip(length + 1 - width).collect();
-    format!("…{end}")
-}
-
 type LabelScore<'a> = (&'a str, f32);
 
 /// The best label and the others, by score; `None` in silence.
@@ -238,12 +228,6 @@ mod tests {
         );
         assert!(text.contains("signal-to-noise ratio 31 dB"), "{text}");
         assert!(text.contains("warning: narrow-band"), "{text}");
-    }
-
-    #[test]
-    fn long_names_keep_their_end() {
-        assert_eq!(end_of("abc.wav", 7), "abc.wav");
-        assert_eq!(end_of("äöü/abc.wav", 7), "…bc.wav");
     }
 
     #[test]

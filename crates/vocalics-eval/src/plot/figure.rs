@@ -109,6 +109,15 @@ pub(super) enum Mark {
         radius: f64,
         fill: Rgb,
     },
+    /// Cells of one colour each, row by row from the top.
+    Image {
+        x: f64,
+        y: f64,
+        width: f64,
+        height: f64,
+        columns: usize,
+        pixels: Vec<Rgb>,
+    },
     Text {
         x: f64,
         y: f64,
@@ -191,6 +200,26 @@ impl Figure {
 
     pub(super) fn circle(&mut self, x: f64, y: f64, radius: f64, fill: Rgb) {
         self.marks.push(Mark::Circle { x, y, radius, fill });
+    }
+
+    /// A grid of coloured cells, row by row from the top, stretched over a rectangle.
+    pub(super) fn image(
+        &mut self,
+        x: f64,
+        y: f64,
+        width: f64,
+        height: f64,
+        columns: usize,
+        pixels: Vec<Rgb>,
+    ) {
+        self.marks.push(Mark::Image {
+            x,
+            y,
+            width,
+            height,
+            columns,
+            pixels,
+        });
     }
 
     /// Words whose base line passes through `(x, y)`.
@@ -295,6 +324,28 @@ fn element(mark: &Mark) -> String {
             number(*radius),
             fill.hex()
         ),
+        Mark::Image {
+            x,
+            y,
+            width,
+            height,
+            columns,
+            pixels,
+        } => {
+            // A grid that cannot be drawn leaves a gap in both forms.
+            let png = raster::grid(*columns, pixels)
+                .and_then(|grid| grid.encode_png().ok())
+                .unwrap_or_default();
+            format!(
+                "<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\" \
+                 href=\"data:image/png;base64,{}\"/>",
+                number(*x),
+                number(*y),
+                number(*width),
+                number(*height),
+                base64(&png)
+            )
+        }
         Mark::Text { x, y, words, style } => {
             let (x, y) = (number(*x), number(*y));
             let anchor = match style.anchor {
@@ -320,6 +371,29 @@ fn element(mark: &Mark) -> String {
             )
         }
     }
+}
+
+/// Source: RFC 4648, section 4.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |i: usize| group.get(i).copied().unwrap_or(0);
+        let indices = [
+            byte(0) >> 2,
+            (byte(0) & 3) << 4 | byte(1) >> 4,
+            (byte(1) & 15) << 2 | byte(2) >> 6,
+            byte(2) & 63,
+        ];
+        for (i, index) in indices.into_iter().enumerate() {
+            text.push(if i <= group.len() {
+                char::from(ALPHABET[usize::from(index)])
+            } else {
+                '='
+            });
+        }
+    }
+    text
 }
 
 /// At most two decimals, none when they are zero.
@@ -376,6 +450,19 @@ mod tests {
         assert!(svg.contains("<title>&lt;a &amp; &#39;b&#39;&gt;</title>"));
         assert!(svg.contains(">&quot;x&quot; &lt;</text>"));
         assert!(!svg.contains('\u{0}'));
+    }
+
+    #[test]
+    fn base64_is_that_of_the_standard() {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+        ] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
     }
 
     #[test]

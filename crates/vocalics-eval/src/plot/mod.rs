@@ -15,6 +15,7 @@ mod palette;
 mod raster;
 mod recall;
 mod reliability;
+mod speech;
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,7 @@ pub(crate) use figure::escape;
 pub use learning::learning_curves;
 pub use recall::recall_bars;
 pub use reliability::reliability;
+pub use speech::{Spectrogram, Speech, speech};
 
 use crate::{EvalError, HistoryRow, Report};
 

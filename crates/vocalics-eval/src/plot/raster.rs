@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use tiny_skia::{
-    FillRule, LineJoin, Paint, Path, PathBuilder, Pixmap, Rect, Stroke as Pen, StrokeDash,
-    Transform,
+    FillRule, FilterQuality, LineJoin, Paint, Path, PathBuilder, Pixmap, PixmapPaint, Rect,
+    Stroke as Pen, StrokeDash, Transform,
 };
 use ttf_parser::{Face, OutlineBuilder};
 
@@ -80,6 +80,16 @@ pub(super) fn png(figure: &Figure, scale: f64) -> Result<Vec<u8>, EvalError> {
         .map_err(|error| failed(error.to_string()))
 }
 
+/// A grid of cells as a picture of one pixel each; `None` if it has no cell or too many.
+pub(super) fn grid(columns: usize, cells: &[Rgb]) -> Option<Pixmap> {
+    let rows = cells.len().checked_div(columns)?;
+    let mut grid = Pixmap::new(u32::try_from(columns).ok()?, u32::try_from(rows).ok()?)?;
+    for (pixel, cell) in grid.pixels_mut().iter_mut().zip(cells) {
+        *pixel = tiny_skia::ColorU8::from_rgba(cell.0, cell.1, cell.2, 255).premultiply();
+    }
+    Some(grid)
+}
+
 /// Draws one mark. `None` if a position is not finite or a font is damaged.
 #[expect(
     clippy::cast_possible_truncation,
@@ -117,6 +127,26 @@ fn draw(pixels: &mut Pixmap, mark: &Mark, transform: Transform) -> Option<()> {
                 transform,
                 None,
             );
+        }
+        Mark::Image {
+            x,
+            y,
+            width,
+            height,
+            columns,
+            pixels: cells,
+        } => {
+            if let Some(grid) = grid(*columns, cells) {
+                let transform = transform.pre_translate(*x as f32, *y as f32).pre_scale(
+                    *width as f32 / grid.width() as f32,
+                    *height as f32 / grid.height() as f32,
+                );
+                let paint = PixmapPaint {
+                    quality: FilterQuality::Bilinear,
+                    ..PixmapPaint::default()
+                };
+                pixels.draw_pixmap(0, 0, grid.as_ref(), &paint, transform, None);
+            }
         }
         Mark::Text { x, y, words, style } => {
             let transform = transform

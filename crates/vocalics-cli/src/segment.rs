@@ -1,0 +1,83 @@
+//! `vocalics segment`: where somebody speaks.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use vocalics_audio::DecodeOptions;
+use vocalics_dsp::pause::Segment;
+use vocalics_dsp::voice_activity::{VoiceActivityConfig, voice_activity};
+
+use crate::failure::Failure;
+use crate::input::{decode_one, number_in};
+use crate::output::{data, print_json};
+
+/// Find the stretches of a recording in which somebody speaks
+///
+/// By energy and spectrum, against the recording's own noise. Speech is anything that stands out like
+/// speech does: music and other sounds are not told apart from it.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Recording, or - for standard input
+    #[arg(value_name = "FILE|-")]
+    file: PathBuf,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value_t = Format::Json)]
+    format: Format,
+    /// Gaps in speech shorter than this are closed, in seconds
+    #[arg(long, value_name = "SECS", default_value_t = VoiceActivityConfig::default().min_gap_secs,
+        value_parser = |text: &str| number_in(text, 0.0..=60.0))]
+    min_gap: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// An object with the segments
+    Json,
+    /// Rich Transcription Time Marked, one line per segment
+    Rttm,
+}
+
+#[derive(Debug, Serialize)]
+struct Found {
+    file: String,
+    duration_secs: f64,
+    segments: Vec<Segment>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let waveform = decode_one(&arguments.file, &DecodeOptions::default())?;
+    let config = VoiceActivityConfig {
+        min_gap_secs: arguments.min_gap,
+        ..VoiceActivityConfig::default()
+    };
+    let mut segments = voice_activity(waveform.samples(), waveform.sample_rate(), &config)?;
+    for segment in &mut segments {
+        // Frames are 10 ms long: milliseconds say all there is.
+        segment.start_secs = (segment.start_secs * 1e3).round() / 1e3;
+        segment.end_secs = (segment.end_secs * 1e3).round() / 1e3;
+    }
+    match arguments.format {
+        Format::Json => print_json(&Found {
+            file: arguments.file.display().to_string(),
+            duration_secs: waveform.duration_secs(),
+            segments,
+        }),
+        Format::Rttm => {
+            let stem = arguments.file.file_stem().unwrap_or_default();
+            // Fields are separated by blanks.
+            let name = stem.to_string_lossy().replace(char::is_whitespace, "_");
+            let mut out = data();
+            for segment in &segments {
+                writeln!(
+                    out,
+                    "SPEAKER {name} 1 {:.3} {:.3} <NA> <NA> speech <NA> <NA>",
+                    segment.start_secs,
+                    segment.duration_secs()
+                )?;
+            }
+            Ok(out.flush()?)
+        }
+    }
+}
