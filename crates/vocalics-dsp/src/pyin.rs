@@ -162,8 +162,7 @@ impl PyinConfig {
 /// The f0 of a voiced frame is that of the likeliest candidate in the bin chosen, not the bin's centre.
 /// `strength` of the track is the probability that the frame is voiced. It does not decide alone: with
 /// hundreds of unvoiced bins to share the rest, frames of small probability are voiced where a path leads
-/// through them, now and then in noise as well. A smaller `no_trough_prob` is stricter; `docs/voice.md`
-/// has numbers.
+/// through them, now and then in noise as well. A smaller `no_trough_prob` is stricter.
 ///
 /// Frame `i` is centred on sample `i · hop`; beyond the ends of the signal stand zeros. Silence and a
 /// constant are unvoiced, and no frame at all comes of an empty signal. The result does not change with
@@ -185,8 +184,8 @@ impl PyinConfig {
 /// Source: M. Mauch, S. Dixon, "pYIN: a fundamental frequency estimator using probabilistic threshold
 /// distributions", *ICASSP* 2014, pages 659-663; A. de Cheveigné, H. Kawahara, "YIN, a fundamental
 /// frequency estimator for speech and music", *JASA* 111(4), 2002, pages 1917-1930.
-/// Reference: `librosa.pyin`: the same voicing on 98 % of frames, f0 within a median of 5 cents (half its
-/// bin); what differs is in `docs/voice.md`.
+/// Reference: `librosa.pyin`: on the vectors of `golden/pyin.py` the same voicing on 98 % of frames and f0
+/// within a median of 5 cents (half its bin); on recordings less, see `docs/voice.md`.
 pub fn pyin(
     samples: &[f32],
     sample_rate: u32,
