@@ -55,8 +55,10 @@ impl VoicingPath {
 
     /// A model of 1 to [`MAX_BINS`](Self::MAX_BINS) bins; `switch_prob` between 0 and 1.
     pub(crate) fn new(n_bins: usize, reach: usize, switch_prob: f64) -> Self {
+        // Weights fall as far as asked; what lies beyond the bins is never stepped to.
+        let peak = reach.saturating_add(1) as f64;
         let reach = reach.min(n_bins.saturating_sub(1));
-        let weight = |step: usize| (reach + 1 - step.abs_diff(reach)) as f64;
+        let weight = |step: usize| peak - step.abs_diff(reach) as f64;
         let totals = (0..n_bins)
             .map(|bin| {
                 let first = reach.saturating_sub(bin);
@@ -263,102 +265,79 @@ fn stored(state: usize) -> u16 {
 mod tests {
     use super::*;
 
-    const FLOOR: f64 = 1e-300;
-
-    /// Probability of a path's steps and observations, in logarithms, by the definition.
-    fn worth(
-        observations: &[Observation],
-        path: &[Option<usize>],
-        bins: &[usize],
-        n_bins: usize,
-        reach: usize,
-        switch_prob: f64,
-    ) -> f64 {
-        let weight = |a: usize, b: usize| (reach + 1).saturating_sub(a.abs_diff(b)) as f64;
-        let mut sum = 0.0;
-        for (t, observation) in observations.iter().enumerate() {
-            let seen = path[t].map_or(observation.unvoiced, |bin| {
-                let found = observation.voiced.iter().find(|(b, _)| *b == bin);
-                found.map_or(FLOOR, |(_, p)| *p)
-            });
-            sum += seen.ln();
-            if t > 0 {
-                let (a, b) = (bins[t - 1], bins[t]);
-                let total: f64 = (0..n_bins).map(|c| weight(a, c)).sum();
-                let switched = path[t].is_some() != path[t - 1].is_some();
-                sum += (weight(a, b) / total).max(FLOOR).ln();
-                sum += if switched {
-                    switch_prob
-                } else {
-                    1.0 - switch_prob
-                }
-                .ln();
-            }
-        }
-        sum
-    }
-
-    /// The best worth over every path through every state.
-    fn exhaustive(
+    /// Viterbi over every pair of states.
+    fn dense(
         observations: &[Observation],
         n_bins: usize,
         reach: usize,
         p: f64,
-    ) -> (f64, Vec<Option<usize>>) {
-        let states = 2 * n_bins;
-        let count = states.pow(u32::try_from(observations.len()).unwrap());
-        let mut best = (f64::NEG_INFINITY, Vec::new());
-        for index in 0..count {
-            let mut rest = index;
-            let all: Vec<usize> = (0..observations.len())
-                .map(|_| {
-                    let state = rest % states;
-                    rest /= states;
-                    state
-                })
-                .collect();
-            let path: Vec<_> = all.iter().map(|s| s.checked_sub(n_bins)).collect();
-            let bins: Vec<_> = all.iter().map(|s| s % n_bins).collect();
-            let value = worth(observations, &path, &bins, n_bins, reach, p);
-            if value > best.0 {
-                best = (value, path);
+    ) -> Vec<Option<usize>> {
+        let weight = |a: usize, b: usize| (reach + 1).saturating_sub(a.abs_diff(b)) as f64;
+        let step = |a: usize, b: usize| {
+            let total: f64 = (0..n_bins).map(|c| weight(a % n_bins, c)).sum();
+            let switched = (a < n_bins) != (b < n_bins);
+            let voicing = if switched { p } else { 1.0 - p };
+            (weight(a % n_bins, b % n_bins) / total * voicing).ln()
+        };
+        let steps: Vec<Vec<f64>> = (0..2 * n_bins)
+            .map(|b| (0..2 * n_bins).map(|a| step(a, b)).collect())
+            .collect();
+        let seen = |observation: &Observation, state: usize| match state.checked_sub(n_bins) {
+            None => observation.unvoiced.ln(),
+            Some(bin) => {
+                let found = observation.voiced.iter().find(|(b, _)| *b == bin);
+                found.map_or(f64::NEG_INFINITY, |(_, p)| p.ln())
             }
+        };
+        let mut scores = vec![0.0; 2 * n_bins];
+        let mut origins = Vec::new();
+        for (t, observation) in observations.iter().enumerate() {
+            let arrive = |b: usize| {
+                let from = (0..2 * n_bins).map(|a| (scores[a] + steps[b][a], a));
+                let best = from.max_by(|x, y| x.0.total_cmp(&y.0)).unwrap();
+                if t == 0 { (0.0, 0) } else { best }
+            };
+            let arrivals: Vec<(f64, usize)> = (0..2 * n_bins).map(arrive).collect();
+            origins.push(arrivals.iter().map(|arrival| arrival.1).collect::<Vec<_>>());
+            scores = (0..2 * n_bins)
+                .map(|b| arrivals[b].0 + seen(observation, b))
+                .collect();
         }
-        best
+        let mut at = (0..2 * n_bins)
+            .max_by(|a, b| scores[*a].total_cmp(&scores[*b]))
+            .unwrap();
+        let mut path = Vec::new();
+        for from in origins.iter().rev() {
+            path.push(at.checked_sub(n_bins));
+            at = from[at];
+        }
+        path.reverse();
+        path
     }
 
-    #[test]
-    fn equals_trying_every_path() {
-        let frame = |voiced: &[(usize, f64)]| Observation {
-            voiced: voiced.to_vec(),
-            unvoiced: (1.0 - voiced.iter().map(|v| v.1).sum::<f64>()) / 4.0,
-        };
-        let cases: [Vec<Observation>; 5] = [
-            vec![
-                frame(&[(0, 0.6), (3, 0.3)]),
-                frame(&[(3, 0.5)]),
-                frame(&[(3, 0.7), (2, 0.1)]),
-            ],
-            vec![
-                frame(&[]),
-                frame(&[(1, 0.02)]),
-                frame(&[(2, 0.9)]),
-                frame(&[]),
-            ],
-            vec![
-                frame(&[(0, 0.99)]),
-                frame(&[(3, 0.99)]),
-                frame(&[(0, 0.99)]),
-            ],
-            vec![frame(&[(3, 0.9)]), frame(&[(3, 0.01)]), frame(&[(3, 0.9)])],
-            vec![frame(&[(0, 0.2), (1, 0.2), (2, 0.2), (3, 0.2)]); 4],
-        ];
-        for (number, observations) in cases.iter().enumerate() {
-            for (reach, p) in [(1, 0.01), (2, 0.3), (9, 0.01), (0, 0.1)] {
-                let found = VoicingPath::new(4, reach, p).decode(observations);
-                let (_, expected) = exhaustive(observations, 4, reach.min(3), p);
-                assert_eq!(found, expected, "case {number}, reach {reach}");
-            }
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+        #[test]
+        fn equals_viterbi_over_every_pair_of_states(
+            frames in proptest::collection::vec(
+                proptest::collection::btree_map(0_usize..21, 0.001_f64..0.16, 0..6),
+                1..12,
+            ),
+            reach in 0_usize..30,
+            switch_prob in 0.01_f64..0.5,
+        ) {
+            let observations: Vec<Observation> = frames
+                .iter()
+                .map(|voiced| Observation {
+                    voiced: voiced.iter().map(|(bin, p)| (*bin, *p)).collect(),
+                    unvoiced: (1.0 - voiced.values().sum::<f64>()) / 21.0,
+                })
+                .collect();
+            proptest::prop_assert_eq!(
+                VoicingPath::new(21, reach, switch_prob).decode(&observations),
+                dense(&observations, 21, reach, switch_prob)
+            );
         }
     }
 
