@@ -1,7 +1,7 @@
 """Golden vectors for f0 by probabilistic YIN (vocalics-dsp).
 
 Writes `pyin.json`: a synthetic voice with moving f0, a hiss and a pause in 16-bit steps, and for it what librosa
-computes. librosa is a black box here: its output is compared, its source is not read.
+computes.
 
     python golden/pyin.py           write the file
     python golden/pyin.py --check   compute again and compare (relative 1e-5)
