@@ -4,9 +4,9 @@
 //!
 //! `bench/signal/librosa_agreement.py` reads the lines beside what librosa gives.
 
+mod clips;
+
 use std::error::Error;
-use std::io::Write;
-use std::path::Path;
 
 use serde_json::{Value, json};
 use vocalics_dsp::Padding;
@@ -18,22 +18,7 @@ use vocalics_dsp::stft::{Stft, StftConfig};
 use vocalics_dsp::zero_crossing::zero_crossing_rate;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let sample_rate: u32 = arguments
-        .next()
-        .ok_or("usage: timbre RATE FILE...")?
-        .parse()?;
-    let mut out = std::io::stdout().lock();
-    for path in arguments {
-        let bytes = std::fs::read(&path)?;
-        let (words, _) = bytes.as_chunks::<4>();
-        let samples: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
-        let mut clip = measure(&samples, sample_rate)?;
-        let name = Path::new(&path).file_stem().unwrap_or_default();
-        clip["name"] = json!(name.to_string_lossy());
-        writeln!(out, "{clip}")?;
-    }
-    Ok(())
+    clips::print_each(measure)
 }
 
 /// Every measure with librosa's own defaults, frame by frame.

@@ -1,6 +1,6 @@
-//! The timed half of `bench/frontend/run.py`: log-mel of clips read from standard input.
+//! The timed half of the scripts in `bench/frontend`: log-mel or MFCC of clips read from standard input.
 //!
-//! Reads the number of clips, their length and their samples (little endian), writes the number of
+//! `front_end_speed logmel|mfcc`. Reads the number of clips, their length and their samples (little endian), writes the number of
 //! values and the values of the first clip's features, then for every byte received the seconds each
 //! clip took.
 
@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::io::{Read, Write};
 use std::time::Instant;
 
+use vocalics_dsp::mfcc::{Mfcc, MfccConfig};
 use vocalics_features::{LogMel, LogMelConfig};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -31,16 +32,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .collect::<Vec<f32>>(),
         );
     }
-    let config = LogMelConfig {
-        trim_db: None,
-        normalise_level: false,
-        ..LogMelConfig::default()
-    };
-    let mut front_end = LogMel::new(config)?;
+    let mut compute = method(&std::env::args().nth(1).unwrap_or_default())?;
     if let Some(clip) = clips.first() {
-        let features = front_end.compute(clip)?;
-        output.write_all(&u32::try_from(features.as_slice().len())?.to_le_bytes())?;
-        for value in features.as_slice() {
+        let values = compute(clip)?;
+        output.write_all(&u32::try_from(values.len())?.to_le_bytes())?;
+        for value in &values {
             output.write_all(&value.to_le_bytes())?;
         }
         output.flush()?;
@@ -49,10 +45,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     while input.read(&mut command)? == 1 {
         for clip in &clips {
             let begin = Instant::now();
-            black_box(front_end.compute(black_box(clip))?);
+            black_box(compute(black_box(clip))?);
             output.write_all(&begin.elapsed().as_secs_f64().to_le_bytes())?;
         }
         output.flush()?;
     }
     Ok(())
+}
+
+type Compute = Box<dyn FnMut(&[f32]) -> Result<Vec<f32>, Box<dyn Error>>>;
+
+/// What is timed, planned beforehand, with the settings that the others have as well.
+fn method(name: &str) -> Result<Compute, Box<dyn Error>> {
+    match name {
+        "logmel" => {
+            let mut front_end = LogMel::new(LogMelConfig {
+                trim_db: None,
+                normalise_level: false,
+                ..LogMelConfig::default()
+            })?;
+            Ok(Box::new(move |clip| {
+                Ok(front_end.compute(clip)?.into_vec())
+            }))
+        }
+        "mfcc" => {
+            let mut mfcc = Mfcc::new(MfccConfig::librosa(16_000))?;
+            Ok(Box::new(move |clip| Ok(mfcc.compute(clip)?)))
+        }
+        _ => Err("usage: front_end_speed logmel|mfcc".into()),
+    }
 }
