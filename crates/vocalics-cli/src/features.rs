@@ -20,7 +20,7 @@ use crate::failure::{Failure, feature_hint, with_causes};
 use crate::input::{self, Input};
 use crate::output::{data, target, tell};
 use crate::progress::clips;
-use crate::recognition::{Refusal, cores, in_order};
+use crate::recognition::{Refusal, Refusals, cores, in_order};
 
 /// Compute a set of features of recordings
 ///
@@ -235,9 +235,7 @@ fn compute(
         sample_rate: Some(task.sample_rate),
         ..DecodeOptions::default()
     };
-    let jobs = arguments
-        .jobs
-        .map_or_else(|| if inputs.len() > 1 { cores() } else { 1 }, usize::from);
+    let jobs = arguments.jobs.map_or_else(cores, usize::from);
     let bar = clips("features", inputs.len() + n_done);
     bar.set_position(n_done as u64);
     bar.reset_eta();
@@ -247,22 +245,13 @@ fn compute(
             .and_then(|waveform| task.compute(&waveform))
     };
     let mut failed = 0;
-    let mut hinted = BTreeSet::new();
+    let mut refusals = Refusals::default();
     let result = in_order(inputs, jobs, work, |index, outcome| {
         match outcome {
             Ok(rows) => write(&inputs[index].file(), &rows)?,
             Err(refusal) => {
                 failed += 1;
-                bar.suspend(|| {
-                    tell(&format!(
-                        "error: {}: {}",
-                        inputs[index].shown(),
-                        refusal.message
-                    ));
-                    if hinted.insert(refusal.code) {
-                        tell(&format!("hint: {}", refusal.hint));
-                    }
-                });
+                bar.suspend(|| refusals.tell(&inputs[index].shown(), &refusal));
             }
         }
         bar.inc(1);

@@ -3,7 +3,6 @@
 mod record;
 mod sheet;
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -15,7 +14,7 @@ use self::sheet::Sheet;
 use crate::failure::Failure;
 use crate::input::{self, Input, RawFormat};
 use crate::output::{data, tell};
-use crate::recognition::{cores, in_order, open, recognise};
+use crate::recognition::{Refusals, cores, in_order, open, recognise};
 
 /// Recognise how recordings sound
 ///
@@ -90,16 +89,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut out = data();
     let sheet = Sheet::new(&inputs, labels);
     let mut failed = 0;
-    let mut hinted = BTreeSet::new();
+    let mut refusals = Refusals::default();
     match arguments.format {
         Format::Csv => out.write_all(&csv_head(labels)?)?,
         Format::Json => out.write_all(b"[")?,
         Format::Table => out.write_all(sheet.head().as_bytes())?,
         Format::Jsonl => {}
     }
-    let jobs = arguments
-        .jobs
-        .map_or_else(|| if inputs.len() > 1 { cores() } else { 1 }, usize::from);
+    let jobs = arguments.jobs.map_or_else(cores, usize::from);
     let work = |input: &Input| {
         input
             .decode(raw, &decode)
@@ -124,14 +121,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             (Format::Table, Err(refusal)) => {
                 // In its place among the rows.
                 out.flush()?;
-                tell(&format!(
-                    "error: {}: {}",
-                    inputs[index].shown(),
-                    refusal.message
-                ));
-                if hinted.insert(refusal.code) {
-                    tell(&format!("hint: {}", refusal.hint));
-                }
+                refusals.tell(&inputs[index].shown(), refusal);
             }
         }
         Ok(out.flush()?)

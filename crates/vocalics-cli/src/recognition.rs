@@ -1,6 +1,6 @@
 //! A model and recordings to scores.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +11,7 @@ use vocalics_audio::{AudioError, Waveform};
 use vocalics_runtime::{Clip, Prediction, Recognizer, RuntimeError};
 
 use crate::failure::{Failure, with_causes};
+use crate::output::tell;
 
 /// Opens a model file, or the model that the program carries.
 pub(crate) fn open(model: Option<&Path>) -> Result<Recognizer, Failure> {
@@ -56,6 +57,22 @@ impl Refusal {
             code: error.code(),
             message: with_causes(error),
             hint: error.hint(),
+        }
+    }
+}
+
+/// Tells the user of refusals, with the hint of each kind once.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    hinted: BTreeSet<&'static str>,
+}
+
+impl Refusals {
+    /// `shown` is the recording's name in messages.
+    pub(crate) fn tell(&mut self, shown: &str, refusal: &Refusal) {
+        tell(&format!("error: {shown}: {}", refusal.message));
+        if self.hinted.insert(refusal.code) {
+            tell(&format!("hint: {}", refusal.hint));
         }
     }
 }
