@@ -9,7 +9,7 @@ use vocalics_dsp::decibel::power_db;
 use vocalics_dsp::formant::{FormantConfig, formants};
 use vocalics_dsp::intensity::intensity;
 use vocalics_dsp::pause::{MIN_PAUSE_SECS, Segment, pauses};
-use vocalics_dsp::pitch::{PitchConfig, PitchTrack, pitch};
+use vocalics_dsp::pitch::{PitchConfig, pitch};
 use vocalics_dsp::stft::{Stft, StftConfig};
 use vocalics_dsp::voice_activity::{VoiceActivityConfig, voice_activity};
 use vocalics_eval::plot::{PNG_SCALE, Spectrogram, Speech, speech};
@@ -116,29 +116,10 @@ fn analyse(file: &Path, waveform: &Waveform) -> Result<Speech, Failure> {
                     .map(|formant| (*secs, f64::from(formant.hz)))
             })
             .collect(),
-        voiced: voiced(&track),
+        voiced: spans(&track.voiced_segments()),
         pauses: spans(&pauses(&active, MIN_PAUSE_SECS)),
         speech: spans(&active),
     })
-}
-
-/// Stretches of voiced frames, from half a step before to half a step after.
-fn voiced(track: &PitchTrack) -> Vec<(f64, f64)> {
-    let half = match track.times_secs[..] {
-        [first, second, ..] => (second - first) / 2.0,
-        _ => return Vec::new(),
-    };
-    let frames: Vec<(f64, bool)> = track
-        .times_secs
-        .iter()
-        .zip(&track.f0_hz)
-        .map(|(secs, f0)| (*secs, *f0 > 0.0))
-        .collect();
-    frames
-        .chunk_by(|a, b| a.1 == b.1)
-        .filter(|run| run[0].1)
-        .map(|run| (run[0].0 - half, run[run.len() - 1].0 + half))
-        .collect()
 }
 
 /// Wide-band: windows of 8 ms every 2 ms, so that formants show and harmonics do not. Decibels re a sine of

@@ -1,10 +1,6 @@
 //! Short-term autocorrelation, divided by that of the window.
 
-use std::fmt;
-use std::sync::Arc;
-
-use realfft::num_complex::Complex;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+use crate::correlator::Correlator;
 
 /// Autocorrelation of windowed frames, planned once.
 ///
@@ -14,24 +10,12 @@ use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 ///
 /// Source: P. Boersma, "Accurate short-term analysis of the fundamental frequency and the
 /// harmonics-to-noise ratio of a sampled sound", *IFA Proceedings* 17, 1993, equation 9.
+#[derive(Debug)]
 pub(crate) struct Autocorrelation {
     window: Vec<f64>,
     window_r: Vec<f64>,
-    forward: Arc<dyn RealToComplex<f64>>,
-    inverse: Arc<dyn ComplexToReal<f64>>,
-    time: Vec<f64>,
-    spectrum: Vec<Complex<f64>>,
-    forward_scratch: Vec<Complex<f64>>,
-    inverse_scratch: Vec<Complex<f64>>,
+    correlator: Correlator,
     r: Vec<f64>,
-}
-
-impl fmt::Debug for Autocorrelation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Autocorrelation")
-            .field("window", &self.window.len())
-            .finish_non_exhaustive()
-    }
 }
 
 impl Autocorrelation {
@@ -39,62 +23,44 @@ impl Autocorrelation {
     pub(crate) fn new(window: Vec<f64>) -> Self {
         let n_lags = window.len() / 2 + 1;
         let n_fft = (window.len() + n_lags).max(2).next_power_of_two();
-        let mut planner = RealFftPlanner::<f64>::new();
-        let forward = planner.plan_fft_forward(n_fft);
-        let inverse = planner.plan_fft_inverse(n_fft);
         let mut plan = Self {
             window_r: Vec::new(),
-            time: forward.make_input_vec(),
-            spectrum: forward.make_output_vec(),
-            forward_scratch: forward.make_scratch_vec(),
-            inverse_scratch: inverse.make_scratch_vec(),
-            forward,
-            inverse,
+            correlator: Correlator::new(n_fft),
             r: vec![0.0; n_lags],
             window,
         };
-        plan.time[..plan.window.len()].copy_from_slice(&plan.window);
-        plan.correlate();
-        let zero = plan.time[0];
-        plan.window_r = plan.time[..n_lags].iter().map(|r| r / zero).collect();
+        plan.correlator.time[..plan.window.len()].copy_from_slice(&plan.window);
+        plan.correlator.correlate();
+        let zero = plan.correlator.time[0];
+        plan.window_r = plan.correlator.time[..n_lags]
+            .iter()
+            .map(|r| r / zero)
+            .collect();
         plan
     }
 
     /// Normalised autocorrelation `[n_window / 2 + 1]` of a frame after `mean` is taken off;
     /// 1 at lag 0, or 0 everywhere when the frame is constant.
     pub(crate) fn compute(&mut self, frame: impl Iterator<Item = f64>, mean: f64) -> &[f64] {
-        self.time.fill(0.0);
-        for ((y, x), w) in self.time.iter_mut().zip(frame).zip(&self.window) {
+        self.correlator.time.fill(0.0);
+        for ((y, x), w) in self.correlator.time.iter_mut().zip(frame).zip(&self.window) {
             *y = (x - mean) * w;
         }
-        self.correlate();
-        let zero = self.time[0];
+        self.correlator.correlate();
+        let zero = self.correlator.time[0];
         if zero > 0.0 {
-            for ((r, x), w) in self.r.iter_mut().zip(&self.time).zip(&self.window_r) {
+            for ((r, x), w) in self
+                .r
+                .iter_mut()
+                .zip(&self.correlator.time)
+                .zip(&self.window_r)
+            {
                 *r = x / (zero * w);
             }
         } else {
             self.r.fill(0.0);
         }
         &self.r
-    }
-
-    fn correlate(&mut self) {
-        let done = self.forward.process_with_scratch(
-            &mut self.time,
-            &mut self.spectrum,
-            &mut self.forward_scratch,
-        );
-        debug_assert!(done.is_ok(), "buffers come from the plan");
-        for x in &mut self.spectrum {
-            *x = Complex::new(x.norm_sqr(), 0.0);
-        }
-        let done = self.inverse.process_with_scratch(
-            &mut self.spectrum,
-            &mut self.time,
-            &mut self.inverse_scratch,
-        );
-        debug_assert!(done.is_ok(), "buffers come from the plan");
     }
 }
 

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::DspError;
-use crate::frame::Padding;
+use crate::frame::{Padding, check_rate_from};
 use crate::power_stream::PowerStream;
 use crate::prominence::Smoother;
 use crate::stft::StftConfig;
-use crate::{floor_index, narrow};
+use crate::{floor_index, mean_of_present};
 
 /// Settings of [`cepstral_peak`]; the defaults smooth as Hillenbrand and Houde did.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -59,10 +59,7 @@ impl CepstralPeakConfig {
     /// # Errors
     /// [`DspError::Parameter`] naming the first field outside its range.
     pub fn validate(&self, sample_rate: u32) -> Result<(), DspError> {
-        if !(4_000..=768_000).contains(&sample_rate) {
-            let expected = "4000 to 768000 Hz";
-            return Err(DspError::parameter("sample_rate", expected, sample_rate));
-        }
+        check_rate_from(sample_rate, 4_000)?;
         let ranges = [
             ("fmin", self.fmin, 10.0, 500.0),
             ("fmax", self.fmax, self.fmin * 1.5, 1_000.0),
@@ -109,12 +106,7 @@ impl CepstralPeakTrack {
     /// Mean over the frames that are not silent; `None` if all are.
     #[must_use]
     pub fn mean_db(&self) -> Option<f32> {
-        let (mut sum, mut count) = (0.0, 0_u32);
-        for cpp in self.cpp_db.iter().flatten() {
-            sum += f64::from(*cpp);
-            count += 1;
-        }
-        (count > 0).then(|| narrow(sum / f64::from(count)))
+        mean_of_present(&self.cpp_db)
     }
 }
 
@@ -219,8 +211,10 @@ impl CepstralPeakStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::narrow;
     use crate::power_stream::tests::chunked;
     use crate::stft::Stft;
+    use crate::test_signal::noise;
 
     const RATES: [u32; 4] = [8_000, 16_000, 44_100, 48_000];
 
@@ -242,24 +236,13 @@ mod tests {
             .collect()
     }
 
-    /// White noise of variance 1/3.
-    fn noise(n: u32) -> Vec<f32> {
-        let mut state = 1_u32;
-        (0..n)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 8) as f32 / 8_388_608.0 - 1.0
-            })
-            .collect()
-    }
-
     /// Twenty partials over 140 Hz in white noise, an eighth of a second.
     fn voice(rate: u32, snr_db: f64) -> Vec<f32> {
         let step = std::f64::consts::TAU * 140.0 / f64::from(rate);
         let power: f64 = (1..=20).map(|k| 0.5 / f64::from(k * k)).sum();
         let level = (3.0 * power / 10.0_f64.powf(snr_db / 10.0)).sqrt();
         (0_u32..)
-            .zip(noise(rate / 8))
+            .zip(noise((rate / 8) as usize, 1))
             .map(|(n, x)| {
                 let phase = step * f64::from(n);
                 let sum: f64 = (1..=20)
@@ -334,7 +317,7 @@ mod tests {
             CepstralPeakConfig::unsmoothed(),
         );
         for rate in RATES {
-            let hiss = noise(rate / 4);
+            let hiss = noise((rate / 4) as usize, 1);
             let found = mean_db(&hiss, rate, &smoothed);
             assert!((0.0..3.0).contains(&found), "{rate}: {found} dB");
             let found = mean_db(&hiss, rate, &plain);
@@ -424,7 +407,10 @@ mod tests {
                 .len(),
             1
         );
-        let loud: Vec<f32> = noise(4_000).iter().map(|x| x * crate::MAX_SAMPLE).collect();
+        let loud: Vec<f32> = noise(4_000, 1)
+            .iter()
+            .map(|x| x * crate::MAX_SAMPLE)
+            .collect();
         assert!(mean_db(&loud, 16_000, &config).is_finite());
         assert!(matches!(
             cepstral_peak(&[0.0, f32::NAN], 16_000, &config),

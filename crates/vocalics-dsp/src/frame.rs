@@ -10,12 +10,18 @@ pub(crate) const MAX_LENGTH: usize = 1 << 24;
 
 /// Checks a sample rate, which must lie in 100 to 768000 Hz, and gives it as a number.
 ///
-/// Every function that takes a rate asks here before it looks at samples or plans anything.
+/// Every function that takes a rate asks here, or [`check_rate_from`], before it looks at samples or plans
+/// anything.
 pub(crate) fn check_rate(sample_rate: u32) -> Result<f64, DspError> {
-    if (100..=768_000).contains(&sample_rate) {
+    check_rate_from(sample_rate, 100)
+}
+
+/// [`check_rate`] for what makes no sense below `least` hertz.
+pub(crate) fn check_rate_from(sample_rate: u32, least: u32) -> Result<f64, DspError> {
+    if (least..=768_000).contains(&sample_rate) {
         return Ok(f64::from(sample_rate));
     }
-    let expected = "100 to 768000 Hz";
+    let expected = format!("{least} to 768000 Hz");
     Err(DspError::parameter("sample_rate", expected, sample_rate))
 }
 

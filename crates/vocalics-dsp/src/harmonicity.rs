@@ -1,8 +1,8 @@
 //! How much of a voice is periodic: harmonics-to-noise ratio.
 
 use crate::error::DspError;
-use crate::narrow;
 use crate::pitch::{PitchConfig, pitch};
+use crate::{mean_of_present, narrow};
 
 /// Harmonics-to-noise ratio over time; both vectors are `[n_frames]`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -17,12 +17,7 @@ impl HarmonicityTrack {
     /// Mean over the frames that have a value; `None` if there is none.
     #[must_use]
     pub fn mean_db(&self) -> Option<f32> {
-        let (mut sum, mut count) = (0.0, 0_u32);
-        for hnr in self.hnr_db.iter().flatten() {
-            sum += f64::from(*hnr);
-            count += 1;
-        }
-        (count > 0).then(|| narrow(sum / f64::from(count)))
+        mean_of_present(&self.hnr_db)
     }
 }
 

@@ -57,6 +57,7 @@ pub mod balance;
 pub mod cepstral_peak;
 pub mod cepstrum;
 pub mod chroma;
+mod correlator;
 pub mod decibel;
 pub mod delta;
 mod error;
@@ -148,6 +149,15 @@ pub fn narrow(value: f64) -> f32 {
 )]
 pub fn floor_index(value: f64) -> usize {
     value as usize
+}
+
+/// Mean of the values there are; `None` if there is none.
+pub(crate) fn mean_of_present(values: &[Option<f32>]) -> Option<f32> {
+    let present = values.iter().flatten();
+    let (sum, count) = present.fold((0.0, 0_u32), |(sum, count), x| {
+        (sum + f64::from(*x), count + 1)
+    });
+    (count > 0).then(|| narrow(sum / f64::from(count)))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod voicing_path;
 pub use self::candidates::{PyinCandidate, PyinFrame, PyinStream};
 use self::voicing_path::{Observation, VoicingPath};
 use crate::error::DspError;
+use crate::frame::check_rate_from;
 use crate::pitch::PitchTrack;
 use crate::{floor_index, narrow};
 
@@ -73,11 +74,7 @@ impl PyinConfig {
     /// # Errors
     /// [`DspError::Parameter`] naming the first field outside its range.
     pub fn validate(&self, sample_rate: u32) -> Result<(), DspError> {
-        if !(1_000..=768_000).contains(&sample_rate) {
-            let expected = "1000 to 768000 Hz";
-            return Err(DspError::parameter("sample_rate", expected, sample_rate));
-        }
-        let rate = f64::from(sample_rate);
+        let rate = check_rate_from(sample_rate, 1_000)?;
         let ranges = [
             ("fmin", self.fmin, 10.0, rate / 8.0),
             ("fmax", self.fmax, self.fmin * 1.01, rate / 4.0),
@@ -269,6 +266,7 @@ fn observe(frame: &PyinFrame, config: &PyinConfig, n_bins: usize) -> Observation
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_signal::noise;
 
     /// Phase of an f0 that follows `f0(secs)`, and the number of partials below 0.45 of the rate.
     fn phases(rate: u32, f0: impl Fn(f64) -> f64, secs: f64) -> Vec<(f64, usize)> {
@@ -376,21 +374,10 @@ mod tests {
         }
     }
 
-    /// White noise between -1 and 1.
-    fn noise(n: usize) -> Vec<f32> {
-        let mut state = 1_u32;
-        (0..n)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 8) as f32 / 8_388_608.0 - 1.0
-            })
-            .collect()
-    }
-
     #[test]
     fn what_has_no_period_is_unvoiced() {
         for rate in [8_000, 16_000, 44_100, 48_000] {
-            for samples in [vec![0.0; 20_000], vec![0.7; 20_000], noise(20_000)] {
+            for samples in [vec![0.0; 20_000], vec![0.7; 20_000], noise(20_000, 1)] {
                 let track = pyin(&samples, rate, &PyinConfig::default()).unwrap();
                 let voiced = track.f0_hz.iter().filter(|f0| **f0 > 0.0).count();
                 assert!(voiced <= track.f0_hz.len() / 20, "{rate}: {voiced}");
@@ -409,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_voice_in_a_pause_is_found_where_it_is() {
-        let mut samples: Vec<f32> = noise(32_000).iter().map(|x| 0.01 * x).collect();
+        let mut samples: Vec<f32> = noise(32_000, 1).iter().map(|x| 0.01 * x).collect();
         for (x, y) in samples[12_800..19_200]
             .iter_mut()
             .zip(saw(16_000, |_| 180.0, 0.4))
@@ -438,7 +425,10 @@ mod tests {
             Err(DspError::NonFinite { index: 1 })
         ));
         assert!(pyin(&[0.0, 2e9], 16_000, &config).is_err());
-        let loud: Vec<f32> = noise(4_000).iter().map(|x| x * crate::MAX_SAMPLE).collect();
+        let loud: Vec<f32> = noise(4_000, 1)
+            .iter()
+            .map(|x| x * crate::MAX_SAMPLE)
+            .collect();
         let track = pyin(&loud, 16_000, &config).unwrap();
         assert!(track.strength.iter().all(|s| (0.0..=1.0).contains(s)));
     }
@@ -603,7 +593,7 @@ mod tests {
             let config = PyinConfig { time_step_secs, ..PyinConfig::default() };
             let samples: Vec<f32> = saw(8_000, |_| 190.0, 0.4)[..n]
                 .iter()
-                .zip(&noise(seed + n)[seed..])
+                .zip(&noise(seed + n, 1)[seed..])
                 .map(|(x, y)| x + 0.1 * y)
                 .collect();
             let batch = pyin(&samples, 8_000, &config).unwrap();

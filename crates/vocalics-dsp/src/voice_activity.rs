@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decibel::power_db;
 use crate::error::DspError;
-use crate::frame::{Padding, check_rate, hop_of_10_ms, short_window};
+use crate::frame::{Padding, check_rate_from, hop_of_10_ms, short_window};
 use crate::mel::{MelFilterbank, MelNorm, MelScale};
 use crate::pause::Segment;
 use crate::stft::{Stft, StftConfig};
@@ -100,12 +100,8 @@ impl VoiceActivityConfig {
 
 /// Windows of at least 32 ms every 10 ms, and the bands.
 fn plan(sample_rate: u32) -> Result<(StftConfig, MelFilterbank), DspError> {
-    let rate = check_rate(sample_rate)?;
     // Bands from 100 Hz need room.
-    if sample_rate < 1_000 {
-        let expected = "1000 Hz or more for voice activity";
-        return Err(DspError::parameter("sample_rate", expected, sample_rate));
-    }
+    let rate = check_rate_from(sample_rate, 1_000)?;
     let n_fft = short_window(sample_rate);
     let mel = MelFilterbank::new(
         sample_rate,

@@ -1,7 +1,7 @@
 //! The set `prosody`.
 
 use vocalics_dsp::harmonicity::harmonicity;
-use vocalics_dsp::intensity::{intensity, window_secs as intensity_window_secs};
+use vocalics_dsp::intensity::{IntensityTrack, intensity, window_secs as intensity_window_secs};
 use vocalics_dsp::narrow;
 use vocalics_dsp::pause::{MIN_PAUSE_SECS, Segment};
 use vocalics_dsp::periods::periods;
@@ -90,6 +90,20 @@ fn contours(track: &PitchTrack, step_secs: f64) -> Vec<Vec<(usize, f32)>> {
         .collect()
 }
 
+/// Pitch and intensity of a clip.
+fn tracks(
+    samples: &[f32],
+    sample_rate: u32,
+    config: &PitchConfig,
+) -> Result<(PitchTrack, IntensityTrack), FeatureError> {
+    check(samples, sample_rate)?;
+    let step_secs = config.time_step_secs;
+    Ok((
+        pitch(samples, sample_rate, config)?,
+        intensity(samples, sample_rate, MINIMUM_PITCH_HZ, step_secs)?,
+    ))
+}
+
 /// Change of movements together by their time together, per second; 0 for none.
 fn slope<'a>(movements: impl Iterator<Item = &'a Movement>, step_secs: f32) -> f32 {
     let (change, steps) = movements.fold((0.0, 0), |(change, steps), movement| {
@@ -134,9 +148,8 @@ impl FeatureSet for Prosody {
     }
 
     fn functionals(&self, samples: &[f32], sample_rate: u32) -> Result<Vec<f32>, FeatureError> {
-        check(samples, sample_rate)?;
         let config = PitchConfig::default();
-        let track = pitch(samples, sample_rate, &config)?;
+        let (track, levels) = tracks(samples, sample_rate, &config)?;
         let step_secs = narrow(config.time_step_secs);
         let phrases = contours(&track, config.time_step_secs);
         let pitches: Vec<f32> = phrases.iter().flatten().map(|frame| frame.1).collect();
@@ -164,12 +177,6 @@ impl FeatureSet for Prosody {
             pauses,
             rate,
         } = timing(samples, sample_rate)?;
-        let levels = intensity(
-            samples,
-            sample_rate,
-            MINIMUM_PITCH_HZ,
-            config.time_step_secs,
-        )?;
         let within = |parts: &[Segment]| -> Vec<Vec<(usize, f32)>> {
             let frames = levels.times_secs.iter().zip(&levels.intensity_db);
             let heard: Vec<(usize, f32)> = frames
@@ -228,15 +235,8 @@ impl FeatureSet for Prosody {
     }
 
     fn descriptors(&self, samples: &[f32], sample_rate: u32) -> Result<Descriptors, FeatureError> {
-        check(samples, sample_rate)?;
         let config = PitchConfig::default();
-        let track = pitch(samples, sample_rate, &config)?;
-        let levels = intensity(
-            samples,
-            sample_rate,
-            MINIMUM_PITCH_HZ,
-            config.time_step_secs,
-        )?;
+        let (track, levels) = tracks(samples, sample_rate, &config)?;
         // Both tracks lie in the middle of the clip, with windows of different lengths.
         let level_at = |secs: f64| {
             let after = levels.times_secs.partition_point(|time| *time < secs);

@@ -75,26 +75,17 @@ pub(crate) fn lies_in(segments: &[Segment], secs: f64) -> bool {
         .any(|part| (part.start_secs..part.end_secs).contains(&secs))
 }
 
-/// Durations in seconds of runs of frames with and without f0; the outer runs without count neither as
-/// speech nor as pause.
-fn runs(track: &PitchTrack) -> (Vec<f64>, Vec<f64>) {
-    let step = match track.times_secs[..] {
-        [first, second, ..] => second - first,
-        _ => 0.0,
-    };
-    let voiced: Vec<bool> = track.f0_hz.iter().map(|f0| *f0 > 0.0).collect();
-    let first = voiced.iter().position(|v| *v).unwrap_or(voiced.len());
-    let last = voiced.iter().rposition(|v| *v).map_or(first, |i| i + 1);
-    let (mut with, mut without) = (Vec::new(), Vec::new());
-    for run in voiced[first..last].chunk_by(|a, b| a == b) {
-        let secs = run.len() as f64 * step;
-        if run[0] {
-            with.push(secs);
-        } else {
-            without.push(secs);
-        }
-    }
-    (with, without)
+/// Durations in seconds of the voiced stretches and of the gaps between them; what is before and after
+/// counts neither as speech nor as pause.
+fn durations(track: &PitchTrack) -> (Vec<f64>, Vec<f64>) {
+    let voiced = track.voiced_segments();
+    let gaps = voiced
+        .windows(2)
+        .map(|pair| pair[1].start_secs - pair[0].end_secs);
+    (
+        voiced.iter().map(Segment::duration_secs).collect(),
+        gaps.collect(),
+    )
 }
 
 /// How speech unfolds in time: onsets, tempo, syllables, pauses, voiced and unvoiced stretches, and
@@ -137,7 +128,7 @@ impl FeatureSet for Rhythm {
         } = timing(samples, sample_rate)?;
         let intervals: Vec<f64> = nuclei.windows(2).map(|pair| pair[1] - pair[0]).collect();
         let track = pitch(samples, sample_rate, &PitchConfig::default())?;
-        let (voiced, unvoiced) = runs(&track);
+        let (voiced, unvoiced) = durations(&track);
         let voiced_frames = track.f0_hz.iter().filter(|f0| **f0 > 0.0).count();
         let single = |values: &[f64]| values.iter().map(|x| narrow(*x)).collect::<Vec<f32>>();
         let (with, without) = (single(&voiced), single(&unvoiced));

@@ -3,6 +3,7 @@
 use super::PitchConfig;
 use super::candidates::Candidate;
 use crate::path::best_path;
+use crate::pause::Segment;
 use crate::{floor_index, narrow};
 
 /// An f0 contour; all vectors are `[n_frames]`.
@@ -19,6 +20,24 @@ pub struct PitchTrack {
 }
 
 impl PitchTrack {
+    /// Stretches of voiced frames, from half a step before the first to half a step after the last.
+    #[must_use]
+    pub fn voiced_segments(&self) -> Vec<Segment> {
+        let half = match self.times_secs[..] {
+            [first, second, ..] => (second - first) / 2.0,
+            _ => 0.0,
+        };
+        let frames: Vec<(&f64, &f32)> = self.times_secs.iter().zip(&self.f0_hz).collect();
+        frames
+            .chunk_by(|a, b| (*a.1 > 0.0) == (*b.1 > 0.0))
+            .filter(|run| *run[0].1 > 0.0)
+            .map(|run| Segment {
+                start_secs: run[0].0 - half,
+                end_secs: run[run.len() - 1].0 + half,
+            })
+            .collect()
+    }
+
     /// f0 in hertz at a time in seconds, linear between voiced frames; `None` where the nearest frame
     /// is unvoiced or there is no frame.
     #[must_use]

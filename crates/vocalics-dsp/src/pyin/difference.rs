@@ -1,10 +1,6 @@
 //! The difference function of YIN: how far a frame is from itself, some lag later.
 
-use std::fmt;
-use std::sync::Arc;
-
-use realfft::num_complex::Complex;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+use crate::correlator::Correlator;
 
 /// Share of the frame's power below which a difference is rounding, not sound: −120 dB.
 const ROUNDING: f64 = 1e-12;
@@ -22,28 +18,14 @@ const ROUNDING: f64 = 1e-12;
 ///
 /// Source: A. de Cheveigné, H. Kawahara, "YIN, a fundamental frequency estimator for speech and
 /// music", *JASA* 111(4), 2002, equations 6 and 8.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Difference {
     frame_length: usize,
-    forward: Arc<dyn RealToComplex<f64>>,
-    inverse: Arc<dyn ComplexToReal<f64>>,
-    time: Vec<f64>,
-    spectrum: Vec<Complex<f64>>,
-    forward_scratch: Vec<Complex<f64>>,
-    inverse_scratch: Vec<Complex<f64>>,
+    correlator: Correlator,
     /// `−d` `[n_lags]`: its peaks are the troughs of `d`.
     pub(crate) likeness: Vec<f64>,
     /// `d'` `[n_lags]`.
     pub(crate) normalised: Vec<f64>,
-}
-
-impl fmt::Debug for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Difference")
-            .field("frame_length", &self.frame_length)
-            .field("n_lags", &self.normalised.len())
-            .finish_non_exhaustive()
-    }
 }
 
 impl Difference {
@@ -51,17 +33,9 @@ impl Difference {
     /// exceed it.
     pub(crate) fn new(frame_length: usize, n_lags: usize) -> Self {
         let n_fft = fast_length(frame_length + n_lags);
-        let mut planner = RealFftPlanner::<f64>::new();
-        let forward = planner.plan_fft_forward(n_fft);
-        let inverse = planner.plan_fft_inverse(n_fft);
         Self {
             frame_length,
-            time: forward.make_input_vec(),
-            spectrum: forward.make_output_vec(),
-            forward_scratch: forward.make_scratch_vec(),
-            inverse_scratch: inverse.make_scratch_vec(),
-            forward,
-            inverse,
+            correlator: Correlator::new(n_fft),
             likeness: vec![0.0; n_lags],
             normalised: vec![1.0; n_lags],
         }
@@ -72,7 +46,7 @@ impl Difference {
         debug_assert_eq!(frame.len(), self.frame_length, "planned for this length");
         let n = frame.len();
         let mean = frame.iter().map(|x| f64::from(*x)).sum::<f64>() / n.max(1) as f64;
-        let (own, padding) = self.time.split_at_mut(n);
+        let (own, padding) = self.correlator.time.split_at_mut(n);
         let mut power = 0.0;
         for (y, x) in own.iter_mut().zip(frame) {
             *y = f64::from(*x) - mean;
@@ -83,13 +57,18 @@ impl Difference {
         let mut both = 2.0 * power;
         for (lag, likeness) in self.likeness.iter_mut().enumerate() {
             *likeness = both;
-            both -= self.time[lag].powi(2) + self.time[n - 1 - lag].powi(2);
+            both -= self.correlator.time[lag].powi(2) + self.correlator.time[n - 1 - lag].powi(2);
         }
-        self.correlate();
-        let scale = 2.0 / self.time.len() as f64;
+        self.correlator.correlate();
+        let scale = 2.0 / self.correlator.time.len() as f64;
         let floor = ROUNDING * power / n.max(1) as f64;
         let mut sum = 0.0;
-        for (lag, (likeness, r)) in self.likeness.iter_mut().zip(&self.time).enumerate() {
+        for (lag, (likeness, r)) in self
+            .likeness
+            .iter_mut()
+            .zip(&self.correlator.time)
+            .enumerate()
+        {
             let d = ((*likeness - scale * r) / (n - lag) as f64).max(0.0);
             if lag == 0 {
                 *likeness = 0.0;
@@ -100,25 +79,6 @@ impl Difference {
             let mean = sum / lag as f64;
             self.normalised[lag] = if mean > floor { d / mean } else { 1.0 };
         }
-    }
-
-    /// Replaces the samples by their autocorrelation, times the length of the transform.
-    fn correlate(&mut self) {
-        let done = self.forward.process_with_scratch(
-            &mut self.time,
-            &mut self.spectrum,
-            &mut self.forward_scratch,
-        );
-        debug_assert!(done.is_ok(), "buffers come from the plan");
-        for x in &mut self.spectrum {
-            *x = Complex::new(x.norm_sqr(), 0.0);
-        }
-        let done = self.inverse.process_with_scratch(
-            &mut self.spectrum,
-            &mut self.time,
-            &mut self.inverse_scratch,
-        );
-        debug_assert!(done.is_ok(), "buffers come from the plan");
     }
 }
 
