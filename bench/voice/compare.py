@@ -32,6 +32,20 @@ def frames(ours, theirs, key, times):
     return a, b
 
 
+def voicing_of_pyin(ours, clips, key):
+    """pYIN's frames against the nearest of Praat's."""
+    pairs = []
+    for name, theirs in clips.items():
+        times = np.array(theirs["f0_times"])
+        nearest = [int(np.argmin(np.abs(times - t))) for t in ours[name]["pyin_times"]]
+        pairs.append((np.array(ours[name][key]), np.array(theirs["f0"])[nearest]))
+    a, b = map(np.concatenate, zip(*pairs))
+    both = (a > 0) & (b > 0)
+    gross = np.abs(a[both] / b[both] - 1) > 0.2
+    print(f"{key} | voiced here alone {100 * np.mean((a > 0) & (b == 0)):.2f} % | in praat alone "
+          f"{100 * np.mean((a == 0) & (b > 0)):.2f} % | gross {100 * gross.mean():.2f} %")
+
+
 def praat_table(ours, praat):
     a, b = map(np.concatenate, zip(*(frames(ours[k], v, "f0", "f0_times") for k, v in praat["clips"].items())))
     both = (a > 0) & (b > 0)
@@ -44,10 +58,14 @@ def praat_table(ours, praat):
     print(f"   voiced ours not praat {np.mean((a > 0) & (b == 0)) * 100:.2f} %, other way {np.mean((a == 0) & (b > 0)) * 100:.2f} %")
     clips = praat["clips"]
     any_clip = next(iter(ours.values()))
+    for key in ("pyin_f0", "pyin_strict_f0"):
+        voicing_of_pyin(ours, clips, key)
     for key in [k for k in next(iter(clips.values())) if k.startswith(("hnr", "cpps", "jitter", "shimmer"))]:
         if key in any_clip:
             r, bias, n = pearson([(ours[k][key], v[key]) for k, v in clips.items()])
             print(f"{key} | r {r:.4f} | bias {bias:.4g} | {n} clips")
+    r, bias, n = pearson([(ours[k]["cpps"], v["cpps"]) for k, v in clips.items() if ours[k]["silent"] == 0])
+    print(f"cpps, no digital silence | r {r:.4f} | bias {bias:.4g} | {n} clips")
     if "intensity" in any_clip:
         r, bias, n = pearson([(np.mean(ours[k]["intensity"]), np.mean(v["intensity"])) for k, v in clips.items()])
         a, b = map(np.concatenate, zip(*(frames(ours[k], v, "intensity", "intensity_times") for k, v in clips.items())))

@@ -30,6 +30,13 @@ fn measure(samples: &[f32], sample_rate: u32) -> Result<Value, Box<dyn Error>> {
     let start = Instant::now();
     let probabilistic = pyin(samples, sample_rate, &PyinConfig::default())?;
     let pyin_secs = start.elapsed().as_secs_f64();
+    let strict = PyinConfig {
+        no_trough_prob: 0.001,
+        ..PyinConfig::default()
+    };
+    let strict = pyin(samples, sample_rate, &strict)?;
+    let peaks = cepstral_peak(samples, sample_rate, &CepstralPeakConfig::default())?;
+    let n_silent = peaks.cpp_db.iter().filter(|cpp| cpp.is_none()).count();
     let marks = periods(samples, sample_rate, &track)?;
     let (jitter, shimmer) = (jitter(&marks), shimmer(&marks));
     let level = intensity(samples, sample_rate, 100.0, 0.01)?;
@@ -41,9 +48,10 @@ fn measure(samples: &[f32], sample_rate: u32) -> Result<Value, Box<dyn Error>> {
         "pyin_secs": pyin_secs,
         "pyin_times": probabilistic.times_secs,
         "pyin_f0": probabilistic.f0_hz,
-        "pyin_strength": probabilistic.strength,
+        "pyin_strict_f0": strict.f0_hz,
         "hnr_db": harmonicity(samples, sample_rate, 75.0, 0.01)?.mean_db(),
-        "cpps": cepstral_peak(samples, sample_rate, &CepstralPeakConfig::default())?.mean_db(),
+        "cpps": peaks.mean_db(),
+        "silent": n_silent,
         "n_points": marks.times_secs.len(),
         "jitter_local": jitter.map(|j| j.local),
         "jitter_rap": jitter.map(|j| j.rap),
