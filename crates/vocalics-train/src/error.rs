@@ -109,6 +109,14 @@ pub enum TrainError {
     /// Model file.
     #[error(transparent)]
     ModelFile(#[from] vocalics_runtime::ModelError),
+    /// The device asked for is not there, or this build cannot use it.
+    #[error("cannot train on {asked}: {reason}")]
+    Device {
+        /// As given.
+        asked: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The thread pool of a training could not be started.
     #[error("cannot start {threads} threads for training")]
     Threads {
@@ -140,6 +148,7 @@ impl TrainError {
             Self::BadRecordings { .. } => {
                 "`vocalics data check` lists them; --keep-going trains without them"
             }
+            Self::Device { .. } => "train on the CPU with --device cpu",
             _ => return None,
         })
     }

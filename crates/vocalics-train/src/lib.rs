@@ -12,10 +12,12 @@
 //! happens on the training clips in memory.
 
 mod augment;
+mod batch;
 mod cache;
 mod checkpoint;
 mod config;
 mod data;
+mod device;
 mod error;
 mod export;
 mod fold;
@@ -28,6 +30,7 @@ pub use augment::AugmentConfig;
 pub use cache::FeatureCache;
 pub use config::{ClassWeights, EvaluationConfig, NetworkConfig, TrainConfig, TrainingConfig};
 pub use data::{Data, LoadOptions};
+pub use device::ComputeDevice;
 pub use error::TrainError;
 pub use export::{ExportNotes, export};
 pub use fold::{TrainedModel, infer};

@@ -14,8 +14,8 @@ use vocalics_runtime::ProtocolResult;
 
 use crate::cache::write;
 use crate::export::{ExportNotes, export};
-use crate::fold::{TrainedModel, Trainer, infer};
-use crate::{Data, GIT_REVISION, Progress, TrainConfig, TrainError};
+use crate::fold::{TrainedModel, Trainer, infer_all};
+use crate::{ComputeDevice, Data, GIT_REVISION, Progress, TrainConfig, TrainError};
 
 /// Where and how a run works.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct RunOptions {
     pub jobs: usize,
     /// Threads of each training.
     pub threads: usize,
+    /// Where the networks learn.
+    pub device: ComputeDevice,
 }
 
 /// What a cross-validation gives.
@@ -162,6 +164,7 @@ pub fn cross_validate(
     progress: &dyn Progress,
 ) -> Result<CrossValidation, TrainError> {
     config.validate()?;
+    options.device.check()?;
     let folds = protocol.folds(&data.utterances, &data.classes, &config.split_options())?;
     let folds = chosen(folds, &options.folds)?;
     if !protocol.speakers_shared() {
@@ -173,6 +176,14 @@ pub fn cross_validate(
     let next = AtomicUsize::new(0);
     let outcomes: Vec<Mutex<Option<Result<FoldOutcome, TrainError>>>> =
         folds.iter().map(|_| Mutex::new(None)).collect();
+    let task = Task {
+        config,
+        data,
+        key: &key,
+        directory: &directory,
+        device: options.device,
+        progress,
+    };
     let worker = || -> Result<(), TrainError> {
         let pool = pool(options.threads)?;
         loop {
@@ -180,7 +191,7 @@ pub fn cross_validate(
             let Some(fold) = folds.get(index) else {
                 return Ok(());
             };
-            let outcome = pool.install(|| run_fold(config, data, fold, &key, &directory, progress));
+            let outcome = pool.install(|| run_fold(&task, fold));
             let failed = outcome.is_err();
             if let Ok(mut slot) = outcomes[index].lock() {
                 *slot = Some(outcome);
@@ -306,14 +317,25 @@ struct FoldOutcome {
     parameters: usize,
 }
 
-fn run_fold(
-    config: &TrainConfig,
-    data: &Data,
-    fold: &Fold,
-    key: &str,
-    directory: &RunDirectory,
-    progress: &dyn Progress,
-) -> Result<FoldOutcome, TrainError> {
+/// What the folds of a run have in common.
+struct Task<'a> {
+    config: &'a TrainConfig,
+    data: &'a Data,
+    key: &'a str,
+    directory: &'a RunDirectory,
+    device: ComputeDevice,
+    progress: &'a dyn Progress,
+}
+
+fn run_fold(task: &Task<'_>, fold: &Fold) -> Result<FoldOutcome, TrainError> {
+    let Task {
+        config,
+        data,
+        key,
+        directory,
+        device,
+        progress,
+    } = *task;
     let folder = directory.path.join(&fold.name);
     let checkpoint = folder.join("checkpoint");
     let model = Trainer {
@@ -322,11 +344,13 @@ fn run_fold(
         fold,
         key,
         checkpoint: &checkpoint,
+        device,
         progress,
     }
     .train()?;
     let mut rows = Vec::with_capacity(fold.test.len());
-    for &i in &fold.test {
+    let logits = infer_all(&model.network, &data.features, &fold.test);
+    for (&i, logits) in fold.test.iter().zip(logits) {
         let utterance = &data.utterances[i];
         rows.push(Scored {
             id: utterance.id.clone(),
@@ -335,7 +359,7 @@ fn run_fold(
             intensity: utterance.intensity.clone(),
             fold: fold.name.clone(),
             truth: data.classes[i],
-            scores: softmax_t(&infer(&model.network, &data.features[i]), model.temperature)?,
+            scores: softmax_t(&logits, model.temperature)?,
         });
     }
     let predictions = Predictions {
@@ -377,6 +401,7 @@ pub fn train_model(
     progress: &dyn Progress,
 ) -> Result<TrainedModel, TrainError> {
     config.validate()?;
+    options.device.check()?;
     let fold = whole(config, data)?;
     let directory = RunDirectory::open(&options.directory, config)?;
     directory.write(
@@ -391,6 +416,7 @@ pub fn train_model(
         fold: &fold,
         key: &key,
         checkpoint: &checkpoint,
+        device: options.device,
         progress,
     };
     let model = pool(options.threads)?.install(|| trainer.train())?;

@@ -9,8 +9,8 @@ use vocalics_corpora::{CorpusKind, locate};
 use vocalics_models::ResidualCnnConfig;
 use vocalics_runtime::Recognizer;
 use vocalics_train::{
-    Data, LoadOptions, NetworkConfig, RunOptions, Silent, TrainConfig, TrainingConfig, infer,
-    train_model,
+    ComputeDevice, Data, LoadOptions, NetworkConfig, RunOptions, Silent, TrainConfig,
+    TrainingConfig, infer, train_model,
 };
 
 fn root() -> PathBuf {
@@ -58,6 +58,7 @@ fn two_epochs_lower_the_loss_and_the_export_agrees() {
         folds: Vec::new(),
         jobs: 1,
         threads: 2,
+        device: ComputeDevice::Cpu,
     };
     let model = train_model(&config, &data, None, &options, &Silent).expect("training");
     assert!(model.history[1].train_loss < model.history[0].train_loss);

@@ -9,8 +9,8 @@ use vocalics_features::FeatureMatrix;
 use vocalics_models::ResidualCnnConfig;
 use vocalics_runtime::Recognizer;
 use vocalics_train::{
-    AugmentConfig, Data, EvaluationConfig, NetworkConfig, Progress, RunOptions, Silent,
-    TrainConfig, TrainError, TrainingConfig, cross_validate, infer, train_model,
+    AugmentConfig, ComputeDevice, Data, EvaluationConfig, NetworkConfig, Progress, RunOptions,
+    Silent, TrainConfig, TrainError, TrainingConfig, cross_validate, infer, train_model,
 };
 
 const N_MELS: usize = 64;
@@ -95,6 +95,7 @@ fn options(directory: &Path) -> RunOptions {
         folds: Vec::new(),
         jobs: 2,
         threads: 1,
+        device: ComputeDevice::Cpu,
     }
 }
 
