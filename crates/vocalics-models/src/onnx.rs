@@ -170,17 +170,35 @@ impl Graph {
         );
         let bias = self.constant("conv.bias", values(bias), &[outputs]);
         let [top, left] = layer.conv.padding.map(signed);
-        let attributes = vec![
+        let mut attributes = vec![
             ints("kernel_shape", &[signed(rows), signed(columns)]),
             ints("pads", &[top, left, top, left]),
             ints("strides", &layer.conv.stride.map(signed)),
         ];
+        if layer.conv.dilation != [1, 1] {
+            attributes.push(ints("dilations", &layer.conv.dilation.map(signed)));
+        }
+        if layer.conv.groups != 1 {
+            attributes.push(int("group", signed(layer.conv.groups)));
+        }
         let y = self.node_with("Conv", &[x, &weight, &bias], attributes);
         if layer.norm.relu {
             self.node("Relu", &[&y])
         } else {
             y
         }
+    }
+
+    /// Mean over windows of `size`, as [`crate::pooling::average`].
+    pub fn average(&mut self, x: &str, size: [usize; 2]) -> String {
+        let [rows, columns] = size.map(signed);
+        let attributes = vec![
+            ints("kernel_shape", &[rows, columns]),
+            ints("strides", &[rows, columns]),
+            // Windows at the end may be cut short; what lies outside does not count.
+            ints("pads", &[0, 0, rows - 1, columns - 1]),
+        ];
+        self.node_with("AveragePool", &[x], attributes)
     }
 
     /// A dense layer over the channels of `[batch, in, 1, 1]`.
@@ -214,6 +232,29 @@ impl Graph {
         self.node("Reshape", &[x, &dims])
     }
 
+    /// `[batch, channels, 1, 1]` to `[batch, channels]`.
+    pub fn flatten(&mut self, x: &str) -> String {
+        self.node_with("Flatten", &[x], vec![int("axis", 1)])
+    }
+
+    /// `[batch, channels, rows, columns]` to `[batch, features, columns]`, `features` being
+    /// channels times rows.
+    pub fn flatten_rows(&mut self, x: &str, features: usize) -> String {
+        self.reshape(x, &[0, signed(features), -1])
+    }
+
+    /// `[batch, channels, rows, columns]` to `[batch, features, 1, columns]`, `features` being
+    /// channels times rows.
+    pub fn stack_rows(&mut self, x: &str, features: usize) -> String {
+        self.reshape(x, &[0, signed(features), 1, -1])
+    }
+
+    /// The same without the dimension `axis`, which is 1.
+    pub fn squeeze(&mut self, x: &str, axis: i64) -> String {
+        let axes = self.indices(&[axis]);
+        self.node("Squeeze", &[x, &axes])
+    }
+
     /// Softmax along an axis.
     pub fn softmax(&mut self, x: &str, axis: i64) -> String {
         self.node_with("Softmax", &[x], vec![int("axis", axis)])
@@ -224,13 +265,14 @@ impl Graph {
         self.node_with("Concat", inputs, vec![int("axis", axis)])
     }
 
-    /// Sum along an axis, which disappears.
-    pub fn reduce_sum(&mut self, x: &str, axis: i64) -> String {
+    /// Sum along an axis, which stays with size 1 if `keep`.
+    pub fn reduce_sum(&mut self, x: &str, axis: i64, keep: bool) -> String {
         let axes = self.indices(&[axis]);
-        self.node_with("ReduceSum", &[x, &axes], vec![int("keepdims", 0)])
+        let attributes = vec![int("keepdims", i64::from(keep))];
+        self.node_with("ReduceSum", &[x, &axes], attributes)
     }
 
-    /// Mean along an axis.
+    /// Mean along an axis, which stays with size 1 if `keep`.
     pub fn reduce_mean(&mut self, x: &str, axis: i64, keep: bool) -> String {
         let attributes = vec![ints("axes", &[axis]), int("keepdims", i64::from(keep))];
         self.node_with("ReduceMean", &[x], attributes)

@@ -13,10 +13,10 @@ use vocalics_corpora::Fold;
 use vocalics_eval::{HistoryRow, fit_temperature, write_history};
 use vocalics_features::{FeatureMatrix, Standardiser};
 use vocalics_models::input::Door;
-use vocalics_models::{Mode, ResidualCnn};
+use vocalics_models::{Mode, Network};
 
 use crate::checkpoint::Checkpoint;
-use crate::config::{ClassWeights, NetworkConfig};
+use crate::config::ClassWeights;
 use crate::optimiser::{self, AdamW};
 use crate::parameters::{gather, gather_gradients, scatter};
 use crate::{Data, Progress, TrainConfig, TrainError};
@@ -25,7 +25,7 @@ use crate::{Data, Progress, TrainConfig, TrainError};
 #[derive(Debug, Clone)]
 pub struct TrainedModel {
     /// The network, on a device without autodiff.
-    pub network: ResidualCnn,
+    pub network: Network,
     /// Mean and deviation of every band over the training clips; also inside the network.
     pub standardiser: Standardiser,
     /// Divides the logits; fitted on the validation clips, 1 without any.
@@ -38,7 +38,7 @@ pub struct TrainedModel {
 
 /// Logits of a clip, `[n_classes]`, from its features.
 #[must_use]
-pub fn infer(network: &ResidualCnn, features: &FeatureMatrix) -> Vec<f32> {
+pub fn infer(network: &Network, features: &FeatureMatrix) -> Vec<f32> {
     let dims = [1, features.n_frames(), features.n_features()];
     let data = TensorData::new(features.as_slice().to_vec(), dims);
     let logits = network.forward(Tensor::from_data(data, &Device::flex()), Mode::Infer);
@@ -108,7 +108,7 @@ impl Trainer<'_> {
         let device = Device::flex().autodiff();
         let n_mels = self.config.front_end.n_mels;
         let door = Door::new(n_mels, standardiser.mean(), standardiser.std())?;
-        let NetworkConfig::ResidualCnn(sizes) = &self.config.network;
+        let sizes = &self.config.network;
         let mut rng = generator(self.config.seed, &self.fold.name, "weights", 0);
         let mut network = sizes.init(n_mels, labels.len(), door, &mut rng, &device)?;
         let (layout, fresh) = gather(&network);
@@ -210,7 +210,7 @@ impl Trainer<'_> {
     /// One pass over the training clips, in an order that follows from seed, fold and epoch.
     fn epoch(
         &self,
-        network: &mut ResidualCnn,
+        network: &mut Network,
         layout: &crate::parameters::Layout,
         weights: &[f32],
         at: &mut Checkpoint,
@@ -309,7 +309,7 @@ impl Trainer<'_> {
     }
 
     /// Mean loss and UAR on the validation clips, whole and unaugmented.
-    fn validate(&self, network: &ResidualCnn, weights: &[f32]) -> (Option<f64>, Option<f64>) {
+    fn validate(&self, network: &Network, weights: &[f32]) -> (Option<f64>, Option<f64>) {
         let (mut loss, mut weight, mut recalls) = (0.0, 0.0, Recalls::default());
         for &i in &self.fold.validation {
             let logits = infer(network, &self.data.features[i]);
