@@ -21,10 +21,14 @@
 
 pub mod conv;
 pub mod gate;
+pub mod gru;
+pub mod lstm;
 pub mod matmul;
 pub mod norm;
+pub mod recurrent;
 
 mod real;
+mod simd;
 
 #[cfg(feature = "burn")]
 pub mod extension;
