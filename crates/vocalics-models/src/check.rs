@@ -27,7 +27,13 @@ pub(crate) fn size(field: &'static str, value: usize) -> Result<(), ModelError> 
     require(fine, field, value, "a number from 1 to 4096")
 }
 
-/// A list of such numbers, not empty.
+/// A number of stacked recurrent layers.
+pub(crate) fn depth(field: &'static str, value: usize) -> Result<(), ModelError> {
+    let fine = (1..=16).contains(&value);
+    require(fine, field, value, "a number from 1 to 16")
+}
+
+/// A list of numbers of channels, not empty.
 pub(crate) fn sizes(field: &'static str, values: &[usize]) -> Result<(), ModelError> {
     let fine = !values.is_empty() && values.iter().all(|value| (1..=LARGEST).contains(value));
     let expected = "a list of at least one number, each from 1 to 4096";

@@ -15,7 +15,7 @@ pub const NORM_EPSILON: f64 = 1e-5;
 const NORM_MOMENTUM: f64 = 0.1;
 
 /// Normal noise from the generator, `[len]`, by the Box-Muller transform.
-fn normal(len: usize, deviation: f64, rng: &mut StdRng) -> Vec<f32> {
+pub(crate) fn normal(len: usize, deviation: f64, rng: &mut StdRng) -> Vec<f32> {
     (0..len)
         .map(|_| {
             let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());

@@ -116,6 +116,9 @@ networks! {
     "light-cnn" => LightCnn, light_cnn, LightCnnConfig, LightCnn;
     "depthwise" => Depthwise, depthwise, DepthwiseConfig, Depthwise;
     "temporal" => Temporal, temporal, TemporalConfig, Temporal;
+    "cnn-recurrent" => CnnRecurrent, cnn_recurrent, CnnRecurrentConfig, CnnRecurrent;
+    "dilated-recurrent" => DilatedRecurrent, dilated_recurrent, DilatedRecurrentConfig, DilatedRecurrent;
+    "lstm" => Lstm, lstm, LstmConfig, Lstm;
 }
 
 impl Default for NetworkConfig {

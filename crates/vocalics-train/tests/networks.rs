@@ -27,6 +27,9 @@ const PARAMETERS: &[(&str, usize)] = &[
     ("light-cnn", 0),
     ("depthwise", 0),
     ("temporal", 0),
+    ("cnn-recurrent", 0),
+    ("dilated-recurrent", 0),
+    ("lstm", 0),
 ];
 
 /// Every network with its default sizes, and variants that take its other paths.
@@ -40,6 +43,10 @@ fn configs() -> Vec<NetworkConfig> {
         "kind = 'light-cnn'\nparallel = 4\nchannels = [7]\nlast = 9",
         "kind = 'depthwise'\npooling = 'statistics'\nstem = 6\nchannels = [6, 10]",
         "kind = 'temporal'\npooling = 'statistics'\nchannels = 20\nkernel = 5\ndilations = [3]",
+        "kind = 'cnn-recurrent'\ncell = 'lstm'\nchannels = [6, 8]\nhidden = 10\nlayers = 2",
+        "kind = 'cnn-recurrent'\nbidirectional = false\nhidden = 7\nlayers = 3\nchannels = [4]",
+        "kind = 'dilated-recurrent'\ncell = 'gru'\nstem = 5\nchannels = 6\ndilations = [3, 1]",
+        "kind = 'lstm'\nn_mfcc = 13\nhidden = 9\nlayers = 1\nbidirectional = false",
     ];
     let variants = variants.map(|text| toml::from_str(text).expect("a valid configuration"));
     defaults.chain(variants).collect()
@@ -182,6 +189,7 @@ impl ModuleVisitor for Trained<'_> {
 #[test]
 fn every_weight_is_trained_and_the_sizes_are_those_documented() {
     let device = Device::flex().autodiff();
+    let mut sizes = Vec::new();
     for config in configs() {
         let rng = &mut StdRng::seed_from_u64(3);
         let (mean, std) = (vec![-4.0; N_MELS], vec![3.0; N_MELS]);
@@ -200,10 +208,10 @@ fn every_weight_is_trained_and_the_sizes_are_those_documented() {
         };
         network.visit(&mut trained);
         if Some(&config) == NetworkConfig::named(config.kind()).as_ref() {
-            let documented = PARAMETERS.iter().find(|(kind, _)| *kind == config.kind());
-            assert_eq!(documented, Some(&(config.kind(), trained.numbers)));
+            sizes.push((config.kind(), trained.numbers));
         }
     }
+    assert_eq!(sizes, PARAMETERS);
 }
 
 #[test]
@@ -254,6 +262,16 @@ fn configurations_are_written_and_read_and_bad_ones_named() {
             "network.dilations is [0]",
         ),
         ("kind = 'temporal'\nkernel = 2", "network.kernel is 2"),
+        ("kind = 'cnn-recurrent'\nlayers = 0", "network.layers is 0"),
+        ("kind = 'cnn-recurrent'\nhidden = 0", "network.hidden is 0"),
+        (
+            "kind = 'dilated-recurrent'\ndilations = [300]",
+            "network.dilations is [300]",
+        ),
+        (
+            "kind = 'lstm'\nn_mfcc = 65",
+            "network.n_mfcc is 65 of 64 mel bands",
+        ),
         ("kind = 'temporal'\ndropout = nan", "network.dropout is NaN"),
     ] {
         let config: NetworkConfig = toml::from_str(text).expect("fields of the right type");

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A batch and the logits that are expected for it.
-pub fn row(shape: [usize; 3], features: &[f32], logits: &[f32]) -> String {
+pub(crate) fn row(shape: [usize; 3], features: &[f32], logits: &[f32]) -> String {
     format!("{{\"shape\":{shape:?},\"features\":{features:?},\"logits\":{logits:?}}}")
 }
 
 /// Panics when onnxruntime disagrees; says so when there is none.
 #[expect(clippy::print_stdout, reason = "a skipped check says so")]
-pub fn agrees(model: &Path, rows: &[String], tolerance: f32) {
+pub(crate) fn agrees(model: &Path, rows: &[String], tolerance: f32) {
     let Some(python) = std::env::var_os("VOCALICS_PYTHON") else {
         println!("skipped: onnxruntime (set VOCALICS_PYTHON to a Python that has it)");
         return;
