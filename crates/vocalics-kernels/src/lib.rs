@@ -25,10 +25,12 @@ pub mod gru;
 pub mod lstm;
 pub mod matmul;
 pub mod norm;
+pub mod pool;
 pub mod recurrent;
 
 mod real;
 mod simd;
+mod window;
 
 #[cfg(feature = "burn")]
 pub mod extension;

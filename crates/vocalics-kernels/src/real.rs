@@ -1,6 +1,31 @@
 //! The element type of the kernels.
 
+use std::cell::RefCell;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+use std::thread::LocalKey;
+
+/// Buffers that a thread keeps, the last one used on top.
+type Buffers<T> = RefCell<Vec<Vec<T>>>;
+
+/// Takes a buffer off the thread's stack, so that a call within `work` takes the next one.
+fn with_buffer<T: Real, R>(
+    buffers: &'static LocalKey<Buffers<T>>,
+    len: usize,
+    work: impl FnOnce(&mut [T]) -> R,
+) -> R {
+    let mut values = buffers.with_borrow_mut(Vec::pop).unwrap_or_default();
+    if values.len() < len {
+        values = vec![T::ZERO; len];
+    }
+    let result = work(&mut values[..len]);
+    buffers.with_borrow_mut(|buffers| buffers.push(values));
+    result
+}
+
+thread_local! {
+    static SINGLE: Buffers<f32> = const { RefCell::new(Vec::new()) };
+    static DOUBLE: Buffers<f64> = const { RefCell::new(Vec::new()) };
+}
 
 /// `f32` or `f64`.
 ///
@@ -29,6 +54,11 @@ pub trait Real:
     fn from_f64(value: f64) -> Self;
     /// The value in double precision.
     fn to_f64(self) -> f64;
+    /// Whether the value is not a number.
+    fn is_nan(self) -> bool;
+    /// Calls `work` with `len` elements of memory that belongs to the thread and is kept for the next
+    /// call. What is in it is undefined; calls within `work` get other memory.
+    fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [Self]) -> R) -> R;
     /// Hyperbolic tangent. In single precision a rational function that compilers vectorise.
     fn tanh(self) -> Self;
     /// Logistic function `1 / (1 + e⁻ˣ) = (1 + tanh(x / 2)) / 2`.
@@ -42,6 +72,13 @@ pub trait Real:
 impl Real for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        self.is_nan()
+    }
+    fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [Self]) -> R) -> R {
+        with_buffer(&SINGLE, len, work)
+    }
     #[expect(
         clippy::cast_possible_truncation,
         reason = "rounding to f32 is what is asked for"
@@ -82,6 +119,13 @@ impl Real for f32 {
 impl Real for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        self.is_nan()
+    }
+    fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [Self]) -> R) -> R {
+        with_buffer(&DOUBLE, len, work)
+    }
     fn from_f64(value: f64) -> Self {
         value
     }
@@ -96,6 +140,22 @@ impl Real for f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scratch_is_kept_and_calls_within_get_other_memory() {
+        let outer = f64::with_scratch(5, |outer| {
+            outer.fill(1.0);
+            let inner = f64::with_scratch(9, |inner| {
+                inner.fill(2.0);
+                inner.as_ptr()
+            });
+            assert!(outer.iter().all(|&x| (x - 1.0).abs() < f64::EPSILON));
+            assert_ne!(inner, outer.as_ptr());
+            assert_eq!(inner, f64::with_scratch(7, |again| again.as_ptr()));
+            outer.as_ptr()
+        });
+        assert_eq!(outer, f64::with_scratch(4, |again| again.as_ptr()));
+    }
 
     #[test]
     fn single_precision_tanh_and_sigmoid_are_close_everywhere() {

@@ -7,6 +7,7 @@
 mod conv;
 mod gate;
 mod norm;
+mod pool;
 mod recurrent;
 
 use burn::backend::ops::FloatTensorOps;
@@ -17,6 +18,7 @@ use burn::tensor::{Tensor, TensorData};
 pub use conv::{Conv2dOptions, conv2d};
 pub use gate::{channel_mean, scale_add_relu};
 pub use norm::{BatchNorm, batch_norm};
+pub use pool::{Pool2dOptions, avg_pool2d, max_pool2d};
 pub use recurrent::{gru, lstm};
 
 type Cpu = FloatTensor<Flex>;
