@@ -21,10 +21,16 @@
 
 pub mod conv;
 pub mod gate;
+pub mod gru;
+pub mod lstm;
 pub mod matmul;
 pub mod norm;
+pub mod pool;
+pub mod recurrent;
 
 mod real;
+mod simd;
+mod window;
 
 #[cfg(feature = "burn")]
 pub mod extension;

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use vocalics_corpora::{LabelMap, Protocol, SplitOptions, Target};
 use vocalics_features::LogMelConfig;
-use vocalics_models::ResidualCnnConfig;
+use vocalics_models::NetworkConfig;
 
 use crate::{AugmentConfig, TrainError};
 
@@ -33,14 +33,6 @@ pub struct TrainConfig {
     pub augmentation: AugmentConfig,
     /// How the model is measured.
     pub evaluation: EvaluationConfig,
-}
-
-/// Which network, and its sizes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum NetworkConfig {
-    /// [`vocalics_models::residual`].
-    ResidualCnn(ResidualCnnConfig),
 }
 
 /// How classes of unequal size count in the loss.
@@ -133,7 +125,7 @@ impl Default for TrainConfig {
                 normalise_level: false,
                 ..LogMelConfig::default()
             },
-            network: NetworkConfig::ResidualCnn(ResidualCnnConfig::default()),
+            network: NetworkConfig::default(),
             training: TrainingConfig::default(),
             augmentation: AugmentConfig::default(),
             evaluation: EvaluationConfig::default(),
@@ -182,8 +174,7 @@ impl TrainConfig {
             })
         };
         self.front_end.validate()?;
-        let NetworkConfig::ResidualCnn(network) = &self.network;
-        network.validate(self.front_end.n_mels)?;
+        self.network.validate(self.front_end.n_mels)?;
         self.target()?;
         self.label_map()?;
         self.evaluation.protocol.parse::<Protocol>()?;

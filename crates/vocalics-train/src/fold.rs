@@ -12,11 +12,11 @@ use vocalics_corpora::Fold;
 use vocalics_eval::{HistoryRow, fit_temperature, write_history};
 use vocalics_features::{FeatureMatrix, Standardiser};
 use vocalics_models::input::Door;
-use vocalics_models::{Mode, ResidualCnn};
+use vocalics_models::{Mode, Network};
 
 use crate::batch::{self, Batch, Batches, EpochKey, Purpose};
 use crate::checkpoint::Checkpoint;
-use crate::config::{ClassWeights, NetworkConfig};
+use crate::config::ClassWeights;
 use crate::optimiser::{self, AdamW};
 use crate::parameters::{gather, gather_gradients, scatter};
 use crate::{ComputeDevice, Data, Progress, TrainConfig, TrainError};
@@ -25,7 +25,7 @@ use crate::{ComputeDevice, Data, Progress, TrainConfig, TrainError};
 #[derive(Debug, Clone)]
 pub struct TrainedModel {
     /// The network, on a device without autodiff.
-    pub network: ResidualCnn,
+    pub network: Network,
     /// Mean and deviation of every band over the training clips; also inside the network.
     pub standardiser: Standardiser,
     /// Divides the logits; fitted on the validation clips, 1 without any.
@@ -38,7 +38,7 @@ pub struct TrainedModel {
 
 /// Logits of a clip, `[n_classes]`, from its features.
 #[must_use]
-pub fn infer(network: &ResidualCnn, features: &FeatureMatrix) -> Vec<f32> {
+pub fn infer(network: &Network, features: &FeatureMatrix) -> Vec<f32> {
     let dims = [1, features.n_frames(), features.n_features()];
     let data = TensorData::new(features.as_slice().to_vec(), dims);
     let logits = network.forward(Tensor::from_data(data, &Device::flex()), Mode::Infer);
@@ -47,7 +47,7 @@ pub fn infer(network: &ResidualCnn, features: &FeatureMatrix) -> Vec<f32> {
 
 /// Logits of many clips, in their order, computed side by side.
 pub(crate) fn infer_all(
-    network: &ResidualCnn,
+    network: &Network,
     features: &[FeatureMatrix],
     clips: &[usize],
 ) -> Vec<Vec<f32>> {
@@ -119,7 +119,7 @@ impl Trainer<'_> {
         let weights = self.class_weights()?;
         let n_mels = self.config.front_end.n_mels;
         let door = Door::new(n_mels, standardiser.mean(), standardiser.std())?;
-        let NetworkConfig::ResidualCnn(sizes) = &self.config.network;
+        let sizes = &self.config.network;
         let mut rng = StdRng::from_seed(seed(self.config.seed, &self.fold.name, "weights", 0));
         let mut network = |device| sizes.init(n_mels, labels.len(), door.clone(), &mut rng, device);
         let (mut network, resting) = (network(&self.device.training())?, network(&Device::flex())?);
@@ -215,7 +215,7 @@ impl Trainer<'_> {
     /// One pass over the training clips, in an order that follows from seed, fold and epoch.
     fn epoch(
         &self,
-        network: &mut ResidualCnn,
+        network: &mut Network,
         layout: &crate::parameters::Layout,
         weights: &[f32],
         at: &mut Checkpoint,
@@ -276,7 +276,7 @@ impl Trainer<'_> {
     }
 
     /// Mean loss and UAR on the validation clips, whole and unaugmented.
-    fn validate(&self, network: &ResidualCnn, weights: &[f32]) -> (Option<f64>, Option<f64>) {
+    fn validate(&self, network: &Network, weights: &[f32]) -> (Option<f64>, Option<f64>) {
         let (mut loss, mut weight, mut recalls) = (0.0, 0.0, Recalls::default());
         let validation = &self.fold.validation;
         let all = infer_all(network, &self.data.features, validation);

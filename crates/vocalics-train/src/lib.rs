@@ -28,7 +28,7 @@ mod run;
 
 pub use augment::AugmentConfig;
 pub use cache::FeatureCache;
-pub use config::{ClassWeights, EvaluationConfig, NetworkConfig, TrainConfig, TrainingConfig};
+pub use config::{ClassWeights, EvaluationConfig, TrainConfig, TrainingConfig};
 pub use data::{Data, LoadOptions};
 pub use device::ComputeDevice;
 pub use error::TrainError;
@@ -36,6 +36,7 @@ pub use export::{ExportNotes, export};
 pub use fold::{TrainedModel, infer};
 pub use progress::{Progress, Silent};
 pub use run::{CrossValidation, RunOptions, cross_validate, train_model};
+pub use vocalics_models::{Network, NetworkConfig};
 
 /// Revision of the source this was built from, or `unknown`.
 pub const GIT_REVISION: &str = env!("VOCALICS_GIT_REVISION");
