@@ -17,6 +17,7 @@
 pub mod cnn_recurrent;
 pub mod depthwise;
 pub mod dilated_recurrent;
+pub mod ensemble;
 pub mod input;
 pub mod layers;
 pub mod light_cnn;
@@ -32,6 +33,7 @@ pub mod temporal;
 mod check;
 mod error;
 
+pub use ensemble::Ensemble;
 pub use error::ModelError;
 pub use network::*;
 pub use pooling::Pooling;

@@ -27,10 +27,21 @@ const OPSET: i64 = 13;
 const IR_VERSION: i64 = 7;
 
 /// A graph under construction.
-#[derive(Default)]
 pub struct Graph {
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
+    /// What the last layer of a network is called.
+    output: String,
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Self {
+            nodes: Vec::new(),
+            constants: Vec::new(),
+            output: OUTPUT.to_owned(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Graph {
@@ -355,7 +366,18 @@ impl Graph {
         let [inputs, outputs] = weight.dims();
         let weight = self.constant("head.weight", values(weight), &[inputs, outputs]);
         let bias = self.constant("head.bias", values(layer.bias.val()), &[outputs]);
-        self.push("Gemm", &[x, &weight, &bias], OUTPUT, Vec::new());
+        self.output("Gemm", &[x, &weight, &bias]);
+    }
+
+    /// Names the output of the networks traced from now on; the graph's own is [`OUTPUT`].
+    pub(crate) fn set_output(&mut self, name: &str) {
+        name.clone_into(&mut self.output);
+    }
+
+    /// An operator without attributes that gives the output.
+    pub(crate) fn output(&mut self, operator: &str, inputs: &[&str]) {
+        let output = self.output.clone();
+        self.push(operator, inputs, &output, Vec::new());
     }
 
     /// The graph as the bytes of an ONNX file without metadata.

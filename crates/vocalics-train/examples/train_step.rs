@@ -11,8 +11,8 @@ use std::time::Instant;
 use vocalics_corpora::{LabelSet, Utterance};
 use vocalics_features::{FeatureMatrix, LogMelConfig};
 use vocalics_train::{
-    AugmentConfig, ComputeDevice, Data, NetworkConfig, Progress, RunOptions, TrainConfig, TrainingConfig,
-    train_model,
+    AugmentConfig, ComputeDevice, Data, NetworkConfig, Progress, RunOptions, TrainConfig,
+    TrainingConfig, train_model,
 };
 
 #[global_allocator]

@@ -27,12 +27,46 @@ pub struct TrainConfig {
     pub front_end: LogMelConfig,
     /// The network.
     pub network: NetworkConfig,
+    /// What answers together with it.
+    pub ensemble: EnsembleConfig,
     /// The loop.
     pub training: TrainingConfig,
     /// What is done to training clips.
     pub augmentation: AugmentConfig,
     /// How the model is measured.
     pub evaluation: EvaluationConfig,
+}
+
+/// Several networks that answer together; by default one answers alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnsembleConfig {
+    /// Trainings of each network, with weights, order and crops of their own.
+    pub seeds: usize,
+    /// How the answers are weighted.
+    pub weighting: Weighting,
+    /// Networks besides that of `[network]`.
+    pub networks: Vec<NetworkConfig>,
+}
+
+impl Default for EnsembleConfig {
+    fn default() -> Self {
+        Self {
+            seeds: 1,
+            weighting: Weighting::Equal,
+            networks: Vec::new(),
+        }
+    }
+}
+
+/// How the answers of an ensemble's members are weighted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weighting {
+    /// Each the same.
+    Equal,
+    /// So that the validation clips are likeliest; the same without validation clips.
+    Validation,
 }
 
 /// How classes of unequal size count in the loss.
@@ -126,6 +160,7 @@ impl Default for TrainConfig {
                 ..LogMelConfig::default()
             },
             network: NetworkConfig::default(),
+            ensemble: EnsembleConfig::default(),
             training: TrainingConfig::default(),
             augmentation: AugmentConfig::default(),
             evaluation: EvaluationConfig::default(),
@@ -174,7 +209,12 @@ impl TrainConfig {
             })
         };
         self.front_end.validate()?;
-        self.network.validate(self.front_end.n_mels)?;
+        for network in std::iter::once(&self.network).chain(&self.ensemble.networks) {
+            network.validate(self.front_end.n_mels)?;
+        }
+        if self.ensemble.seeds == 0 {
+            return wrong("ensemble.seeds", "0".into(), "at least 1");
+        }
         self.target()?;
         self.label_map()?;
         self.evaluation.protocol.parse::<Protocol>()?;
@@ -247,6 +287,14 @@ impl TrainConfig {
             return wrong("evaluation.repeats", "0".into(), "at least 1");
         }
         self.augmentation.validate(self.front_end.n_mels)
+    }
+
+    /// The networks to train for one model, in order: each network with its first seed, then with the next.
+    #[must_use]
+    pub fn members(&self) -> Vec<&NetworkConfig> {
+        let networks = std::iter::once(&self.network).chain(&self.ensemble.networks);
+        let all = networks.clone().count() * self.ensemble.seeds;
+        networks.cycle().take(all).collect()
     }
 
     /// What a protocol's split depends on besides the list.

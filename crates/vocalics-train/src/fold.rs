@@ -9,10 +9,10 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rayon::prelude::*;
 use vocalics_corpora::Fold;
-use vocalics_eval::{HistoryRow, fit_temperature, write_history};
+use vocalics_eval::{HistoryRow, write_history};
 use vocalics_features::{FeatureMatrix, Standardiser};
 use vocalics_models::input::Door;
-use vocalics_models::{Mode, Network};
+use vocalics_models::{Ensemble, Mode, Network, NetworkConfig};
 
 use crate::batch::{self, Batch, Batches, EpochKey, Purpose};
 use crate::checkpoint::Checkpoint;
@@ -21,16 +21,16 @@ use crate::optimiser::{self, AdamW};
 use crate::parameters::{gather, gather_gradients, scatter};
 use crate::{ComputeDevice, Data, Progress, TrainConfig, TrainError};
 
-/// A trained network and what it needs to give probabilities.
+/// A trained model and what it needs to give probabilities.
 #[derive(Debug, Clone)]
 pub struct TrainedModel {
-    /// The network, on a device without autodiff.
-    pub network: Network,
-    /// Mean and deviation of every band over the training clips; also inside the network.
+    /// The networks that answer together, mostly one.
+    pub ensemble: Ensemble,
+    /// Mean and deviation of every band over the training clips; also inside the networks.
     pub standardiser: Standardiser,
     /// Divides the logits; fitted on the validation clips, 1 without any.
     pub temperature: f32,
-    /// One row per epoch.
+    /// One row per epoch of each network.
     pub history: Vec<HistoryRow>,
     /// Trained numbers.
     pub parameters: usize,
@@ -38,40 +38,46 @@ pub struct TrainedModel {
 
 /// Logits of a clip, `[n_classes]`, from its features.
 #[must_use]
-pub fn infer(network: &Network, features: &FeatureMatrix) -> Vec<f32> {
+pub fn infer(ensemble: &Ensemble, features: &FeatureMatrix) -> Vec<f32> {
     let dims = [1, features.n_frames(), features.n_features()];
     let data = TensorData::new(features.as_slice().to_vec(), dims);
-    let logits = network.forward(Tensor::from_data(data, &Device::flex()), Mode::Infer);
+    let logits = ensemble.forward(Tensor::from_data(data, &Device::flex()));
     logits.into_data().try_to_vec().unwrap_or_default()
 }
 
 /// Logits of many clips, in their order, computed side by side.
 pub(crate) fn infer_all(
-    network: &Network,
+    ensemble: &Ensemble,
     features: &[FeatureMatrix],
     clips: &[usize],
 ) -> Vec<Vec<f32>> {
     clips
         .par_iter()
-        .map(|&clip| infer(network, &features[clip]))
+        .map(|&clip| infer(ensemble, &features[clip]))
         .collect()
 }
 
-/// A seed for one purpose, independent of those for all others.
-fn seed(seed: u64, fold: &str, purpose: &str, index: usize) -> EpochKey {
-    *blake3::hash(format!("{seed}/{fold}/{purpose}/{index}").as_bytes()).as_bytes()
-}
-
-/// Trains a model on one split. Goes on from the checkpoint at `checkpoint` if there is one.
+/// Trains one network on one split. Goes on from the checkpoint at `checkpoint` if there is one.
 pub(crate) struct Trainer<'a> {
     pub(crate) config: &'a TrainConfig,
     pub(crate) data: &'a Data,
     pub(crate) fold: &'a Fold,
+    pub(crate) network: &'a NetworkConfig,
+    /// Place of the network in the ensemble.
+    pub(crate) member: usize,
     /// Identifies configuration and recordings.
     pub(crate) key: &'a str,
     pub(crate) checkpoint: &'a Path,
     pub(crate) device: ComputeDevice,
     pub(crate) progress: &'a dyn Progress,
+}
+
+/// A network after its last epoch.
+pub(crate) struct TrainedNetwork {
+    pub(crate) network: Network,
+    pub(crate) standardiser: Standardiser,
+    pub(crate) history: Vec<HistoryRow>,
+    pub(crate) parameters: usize,
 }
 
 /// Losses and hits of an epoch so far.
@@ -111,7 +117,25 @@ impl Recalls {
 }
 
 impl Trainer<'_> {
-    pub(crate) fn train(&self) -> Result<TrainedModel, TrainError> {
+    /// What the training is called in history and progress.
+    fn name(&self) -> String {
+        let fold = &self.fold.name;
+        match self.member {
+            0 => fold.clone(),
+            member => format!("{fold} network {}", member + 1),
+        }
+    }
+
+    /// A seed for one purpose, independent of those for all others.
+    fn seed(&self, purpose: &str, index: usize) -> EpochKey {
+        let mut text = format!("{}/{}/{purpose}/{index}", self.config.seed, self.fold.name);
+        if self.member > 0 {
+            text += &format!("/network {}", self.member);
+        }
+        *blake3::hash(text.as_bytes()).as_bytes()
+    }
+
+    pub(crate) fn train(&self) -> Result<TrainedNetwork, TrainError> {
         let Data {
             features, labels, ..
         } = self.data;
@@ -119,12 +143,15 @@ impl Trainer<'_> {
         let weights = self.class_weights()?;
         let n_mels = self.config.front_end.n_mels;
         let door = Door::new(n_mels, standardiser.mean(), standardiser.std())?;
-        let sizes = &self.config.network;
-        let mut rng = StdRng::from_seed(seed(self.config.seed, &self.fold.name, "weights", 0));
-        let mut network = |device| sizes.init(n_mels, labels.len(), door.clone(), &mut rng, device);
+        let mut rng = StdRng::from_seed(self.seed("weights", 0));
+        let mut network = |device| {
+            self.network
+                .init(n_mels, labels.len(), door.clone(), &mut rng, device)
+        };
         let (mut network, resting) = (network(&self.device.training())?, network(&Device::flex())?);
         let (layout, fresh) = gather(&network);
-        let key = format!("{}/{}", self.key, self.fold.name);
+        let name = self.name();
+        let key = format!("{}/{name}", self.key);
         let found = Checkpoint::load(self.checkpoint, &key)?;
         let mut at = found
             .filter(|found| found.optimiser.len() == layout.len())
@@ -137,18 +164,17 @@ impl Trainer<'_> {
                 history: Vec::new(),
             });
         let epochs = self.config.training.epochs;
-        self.progress
-            .fold_started(&self.fold.name, at.epochs_done, epochs);
+        self.progress.fold_started(&name, at.epochs_done, epochs);
         while at.epochs_done < epochs {
             let started = Instant::now();
             let tally = self.epoch(&mut network, &layout, &weights, &mut at)?;
             at.epochs_done += 1;
-            let averaged = scatter(resting.clone(), &at.average);
+            let averaged = scatter(resting.clone(), &at.average).into();
             let (validation_loss, validation_uar) = self.validate(&averaged, &weights);
             let last_step = at.epochs_done * self.steps() - 1;
             #[expect(clippy::cast_precision_loss, reason = "step counts are small")]
             let row = HistoryRow {
-                fold: self.fold.name.clone(),
+                fold: name.clone(),
                 epoch: at.epochs_done,
                 train_loss: tally.loss / tally.steps.max(1) as f64,
                 validation_loss,
@@ -166,19 +192,9 @@ impl Trainer<'_> {
             write_history(&self.checkpoint.with_file_name("history.csv"), &at.history)?;
             self.progress.epoch(&row);
         }
-        let network = scatter(resting, &at.average);
-        let validation = &self.fold.validation;
-        let logits = infer_all(&network, features, validation);
-        let truth: Vec<usize> = validation.iter().map(|&i| self.data.classes[i]).collect();
-        let temperature = if logits.is_empty() {
-            1.0
-        } else {
-            fit_temperature(&logits, &truth)?
-        };
-        Ok(TrainedModel {
-            network,
+        Ok(TrainedNetwork {
+            network: scatter(resting, &at.average),
             standardiser,
-            temperature,
             history: at.history,
             parameters: layout.parameters(),
         })
@@ -222,9 +238,10 @@ impl Trainer<'_> {
     ) -> Result<Tally, TrainError> {
         let training = &self.config.training;
         let classes = self.data.labels.len();
-        let key = seed(self.config.seed, &self.fold.name, "epoch", at.epochs_done);
+        let key = self.seed("epoch", at.epochs_done);
         let batches = Batches::new(self.config, self.data, weights, &self.fold.train, key);
         let steps = batches.steps();
+        let name = self.name();
         *network = scatter(network.clone(), &at.state);
         let mut tally = Tally::default();
         batches.for_each(|batch| {
@@ -236,7 +253,7 @@ impl Trainer<'_> {
             let value = f64::from(loss.clone().into_scalar::<f32>());
             if !value.is_finite() {
                 return Err(TrainError::Diverged {
-                    fold: self.fold.name.clone(),
+                    fold: name.clone(),
                     epoch: at.epochs_done + 1,
                     step: batch.step + 1,
                     loss: value,
@@ -257,7 +274,7 @@ impl Trainer<'_> {
             }
             tally.loss += value;
             tally.steps += 1;
-            self.progress.step(&self.fold.name, batch.step + 1, steps);
+            self.progress.step(&name, batch.step + 1, steps);
             Ok(())
         })?;
         Ok(tally)
@@ -276,7 +293,7 @@ impl Trainer<'_> {
     }
 
     /// Mean loss and UAR on the validation clips, whole and unaugmented.
-    fn validate(&self, network: &Network, weights: &[f32]) -> (Option<f64>, Option<f64>) {
+    fn validate(&self, network: &Ensemble, weights: &[f32]) -> (Option<f64>, Option<f64>) {
         let (mut loss, mut weight, mut recalls) = (0.0, 0.0, Recalls::default());
         let validation = &self.fold.validation;
         let all = infer_all(network, &self.data.features, validation);

@@ -21,6 +21,7 @@ mod device;
 mod error;
 mod export;
 mod fold;
+mod jobs;
 mod optimiser;
 mod parameters;
 mod progress;
@@ -28,7 +29,9 @@ mod run;
 
 pub use augment::AugmentConfig;
 pub use cache::FeatureCache;
-pub use config::{ClassWeights, EvaluationConfig, TrainConfig, TrainingConfig};
+pub use config::{
+    ClassWeights, EnsembleConfig, EvaluationConfig, TrainConfig, TrainingConfig, Weighting,
+};
 pub use data::{Data, LoadOptions};
 pub use device::ComputeDevice;
 pub use error::TrainError;
@@ -36,7 +39,7 @@ pub use export::{ExportNotes, export};
 pub use fold::{TrainedModel, infer};
 pub use progress::{Progress, Silent};
 pub use run::{CrossValidation, RunOptions, cross_validate, train_model};
-pub use vocalics_models::{Network, NetworkConfig};
+pub use vocalics_models::{Ensemble, Network, NetworkConfig};
 
 /// Revision of the source this was built from, or `unknown`.
 pub const GIT_REVISION: &str = env!("VOCALICS_GIT_REVISION");

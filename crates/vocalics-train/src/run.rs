@@ -2,8 +2,6 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use vocalics_corpora::{Fold, Protocol, Utterance, speaker_overlap};
 use vocalics_eval::html::{self, Page};
@@ -14,7 +12,8 @@ use vocalics_runtime::ProtocolResult;
 
 use crate::cache::write;
 use crate::export::{ExportNotes, export};
-use crate::fold::{TrainedModel, Trainer, infer_all};
+use crate::fold::{TrainedModel, infer_all};
+use crate::jobs::Task;
 use crate::{ComputeDevice, Data, GIT_REVISION, Progress, TrainConfig, TrainError};
 
 /// Where and how a run works.
@@ -173,55 +172,24 @@ pub fn cross_validate(
     let directory = RunDirectory::open(&options.directory, config)?;
     directory.write("manifest.csv", manifest(data, &folds).as_bytes())?;
     let key = key(config, data, protocol.name());
-    let next = AtomicUsize::new(0);
-    let outcomes: Vec<Mutex<Option<Result<FoldOutcome, TrainError>>>> =
-        folds.iter().map(|_| Mutex::new(None)).collect();
     let task = Task {
         config,
         data,
         key: &key,
-        directory: &directory,
         device: options.device,
         progress,
     };
-    let worker = || -> Result<(), TrainError> {
-        let pool = pool(options.threads)?;
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(fold) = folds.get(index) else {
-                return Ok(());
-            };
-            let outcome = pool.install(|| run_fold(&task, fold));
-            let failed = outcome.is_err();
-            if let Ok(mut slot) = outcomes[index].lock() {
-                *slot = Some(outcome);
-            }
-            if failed {
-                // No new fold starts; those under way finish and keep their checkpoints.
-                next.store(folds.len(), Ordering::Relaxed);
-                return Ok(());
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..options.jobs.clamp(1, folds.len().max(1)))
-            .map(|_| scope.spawn(worker))
-            .collect();
-        workers
-            .into_iter()
-            .try_for_each(|handle| match handle.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-    })?;
+    let outcomes = task.run(
+        &folds,
+        options,
+        |fold| directory.path.join(&fold.name),
+        |fold, model| measure(&task, fold, model, &directory.path.join(&fold.name)),
+    )?;
     let (mut rows, mut history, mut parameters) = (Vec::new(), Vec::new(), 0);
     for outcome in outcomes {
-        if let Ok(Some(outcome)) = outcome.into_inner() {
-            let outcome = outcome?;
-            rows.extend(outcome.rows);
-            history.extend(outcome.history);
-            parameters = outcome.parameters;
-        }
+        rows.extend(outcome.rows);
+        history.extend(outcome.history);
+        parameters = outcome.parameters;
     }
     let labels = data.labels.as_slice().to_vec();
     let predictions = Predictions {
@@ -304,52 +272,27 @@ fn refuse_leaks(folds: &[Fold], utterances: &[Utterance]) -> Result<(), TrainErr
     Ok(())
 }
 
-fn pool(threads: usize) -> Result<rayon::ThreadPool, TrainError> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|source| TrainError::Threads { threads, source })
-}
-
 struct FoldOutcome {
     rows: Vec<Scored>,
     history: Vec<HistoryRow>,
     parameters: usize,
 }
 
-/// What the folds of a run have in common.
-struct Task<'a> {
-    config: &'a TrainConfig,
-    data: &'a Data,
-    key: &'a str,
-    directory: &'a RunDirectory,
-    device: ComputeDevice,
-    progress: &'a dyn Progress,
-}
-
-fn run_fold(task: &Task<'_>, fold: &Fold) -> Result<FoldOutcome, TrainError> {
+/// Tests a fold's model on the fold's test part, and writes both.
+fn measure(
+    task: &Task<'_>,
+    fold: &Fold,
+    model: TrainedModel,
+    folder: &Path,
+) -> Result<FoldOutcome, TrainError> {
     let Task {
         config,
         data,
-        key,
-        directory,
-        device,
         progress,
+        ..
     } = *task;
-    let folder = directory.path.join(&fold.name);
-    let checkpoint = folder.join("checkpoint");
-    let model = Trainer {
-        config,
-        data,
-        fold,
-        key,
-        checkpoint: &checkpoint,
-        device,
-        progress,
-    }
-    .train()?;
     let mut rows = Vec::with_capacity(fold.test.len());
-    let logits = infer_all(&model.network, &data.features, &fold.test);
+    let logits = infer_all(&model.ensemble, &data.features, &fold.test);
     for (&i, logits) in fold.test.iter().zip(logits) {
         let utterance = &data.utterances[i];
         rows.push(Scored {
@@ -409,26 +352,28 @@ pub fn train_model(
         manifest(data, std::slice::from_ref(&fold)).as_bytes(),
     )?;
     let key = key(config, data, "all");
-    let checkpoint = directory.path.join("checkpoint");
-    let trainer = Trainer {
+    let task = Task {
         config,
         data,
-        fold: &fold,
         key: &key,
-        checkpoint: &checkpoint,
         device: options.device,
         progress,
     };
-    let model = pool(options.threads)?.install(|| trainer.train())?;
     let clips = fold.train.iter().chain(&fold.validation).copied().collect();
     let notes = ExportNotes { clips, result };
-    export(
-        &model,
-        config,
-        data,
-        &notes,
-        &directory.path.join("model.onnx"),
-    )?;
+    let path = directory.path.join("model.onnx");
+    let finish = |_: &Fold, model: TrainedModel| {
+        export(&model, config, data, &notes, &path)?;
+        Ok(model)
+    };
+    let folds = std::slice::from_ref(&fold);
+    let models = task.run(folds, options, |_| directory.path.clone(), finish)?;
+    let model = models.into_iter().next().ok_or(TrainError::Config {
+        field: "ensemble.seeds",
+        actual: "0".into(),
+        expected: "at least 1",
+    })?;
+    write_history(&directory.path.join("history.csv"), &model.history)?;
     progress.fold_finished(&fold.name);
     Ok(model)
 }

@@ -73,7 +73,7 @@ fn two_epochs_lower_the_loss_and_the_export_agrees() {
         .step_by(data.features.len() / 50)
         .take(50)
     {
-        let ours = infer(&model.network, features);
+        let ours = infer(&model.ensemble, features);
         let theirs = recognizer.logits_from_features(features).expect("logits");
         for (a, b) in ours.iter().zip(&theirs) {
             assert!((a - b).abs() < 1e-4, "{}: {a} {b}", data.utterances[i].id);

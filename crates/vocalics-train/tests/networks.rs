@@ -123,7 +123,7 @@ fn burn_rten_and_onnxruntime_agree_at_any_length_and_batch() {
         let rng = &mut StdRng::seed_from_u64(11);
         let (network, standardiser) = network(config, &device, rng);
         let model = TrainedModel {
-            network,
+            ensemble: network.into(),
             standardiser,
             temperature: 1.0,
             history: Vec::new(),
@@ -143,11 +143,7 @@ fn burn_rten_and_onnxruntime_agree_at_any_length_and_batch() {
                 let shape = [size, n_frames, N_MELS];
                 let what = format!("{config:?} {shape:?}");
                 let features = noise(shape.iter().product(), rng);
-                let ours = values(
-                    model
-                        .network
-                        .forward(batch(shape, &features, &device), Mode::Infer),
-                );
+                let ours = values(model.ensemble.forward(batch(shape, &features, &device)));
                 assert_eq!(ours.len(), size * N_CLASSES);
                 let view = NdTensorView::from_data(shape, features.as_slice());
                 let theirs = engine
@@ -158,7 +154,7 @@ fn burn_rten_and_onnxruntime_agree_at_any_length_and_batch() {
                 rows.push(onnxruntime::row(shape, &features, &ours));
                 if size == 1 {
                     let clip = FeatureMatrix::new(features, N_MELS).expect("whole rows");
-                    close(&ours, &infer(&model.network, &clip), &what);
+                    close(&ours, &infer(&model.ensemble, &clip), &what);
                     let theirs = recognizer.logits_from_features(&clip).expect("logits");
                     close(&ours, &theirs, &what);
                 }

@@ -9,8 +9,9 @@ use vocalics_features::FeatureMatrix;
 use vocalics_models::ResidualCnnConfig;
 use vocalics_runtime::Recognizer;
 use vocalics_train::{
-    AugmentConfig, ComputeDevice, Data, EvaluationConfig, NetworkConfig, Progress, RunOptions,
-    Silent, TrainConfig, TrainError, TrainingConfig, cross_validate, infer, train_model,
+    AugmentConfig, ComputeDevice, Data, EnsembleConfig, EvaluationConfig, NetworkConfig, Progress,
+    RunOptions, Silent, TrainConfig, TrainError, TrainingConfig, Weighting, cross_validate, infer,
+    train_model,
 };
 
 const N_MELS: usize = 64;
@@ -259,7 +260,7 @@ fn the_exported_file_gives_the_networks_scores_at_any_length() {
             .any(|s| s == "speaker-3")
     );
     for features in &data.features {
-        let ours = infer(&model.network, features);
+        let ours = infer(&model.ensemble, features);
         let theirs = recognizer.logits_from_features(features).expect("logits");
         for (a, b) in ours.iter().zip(&theirs) {
             assert!(
@@ -270,4 +271,69 @@ fn the_exported_file_gives_the_networks_scores_at_any_length() {
         }
     }
     assert!(model.history.last().expect("history").train_loss < model.history[0].train_loss);
+}
+
+#[test]
+fn an_ensemble_is_one_model_and_resumes_like_one() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let config = TrainConfig {
+        ensemble: EnsembleConfig {
+            seeds: 2,
+            weighting: Weighting::Validation,
+            networks: vec![NetworkConfig::named("temporal").expect("a network of that name")],
+        },
+        ..config()
+    };
+    let data = data();
+    let directory = folder.path().join("whole");
+    let options = RunOptions {
+        jobs: 3,
+        ..options(&directory)
+    };
+    let model = train_model(&config, &data, None, &options, &Silent).expect("an ensemble");
+    assert_eq!(model.ensemble.members().len(), 4);
+    let weights = model.ensemble.weights();
+    assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+    assert!(
+        weights.iter().any(|w| (w - 0.25).abs() > 1e-3),
+        "{weights:?}"
+    );
+    // Each network has numbers of its own.
+    let alone: Vec<Vec<f32>> = model
+        .ensemble
+        .members()
+        .iter()
+        .map(|network| infer(&network.clone().into(), &data.features[3]))
+        .collect();
+    for (i, a) in alone.iter().enumerate() {
+        assert!(alone[..i].iter().all(|b| a != b));
+    }
+    let softmax = |logits: &[f32]| -> Vec<f32> {
+        let sum: f32 = logits.iter().map(|x| x.exp()).sum();
+        logits.iter().map(|x| x.exp() / sum).collect()
+    };
+    let together = softmax(&infer(&model.ensemble, &data.features[3]));
+    for (class, score) in together.iter().enumerate() {
+        let mean: f32 = alone
+            .iter()
+            .zip(weights)
+            .map(|(logits, weight)| weight * softmax(logits)[class])
+            .sum();
+        assert!((score - mean).abs() < 1e-5, "{score} {mean}");
+    }
+    let recognizer = Recognizer::from_file(directory.join("model.onnx")).expect("model.onnx");
+    for features in &data.features {
+        let theirs = recognizer.logits_from_features(features).expect("logits");
+        for (a, b) in infer(&model.ensemble, features).iter().zip(&theirs) {
+            assert!((a - b).abs() < 1e-4, "{a} {b}");
+        }
+    }
+
+    let (whole, stopped) = (folder.path().join("a"), folder.path().join("b"));
+    run(&config, &whole, &Silent).expect("run");
+    let stop = Stop(7.into());
+    let attempt = catch_unwind(AssertUnwindSafe(|| run(&config, &stopped, &stop)));
+    assert!(attempt.is_err(), "the test stops the run");
+    run(&config, &stopped, &Silent).expect("resumed run");
+    assert_eq!(predictions(&whole), predictions(&stopped));
 }
