@@ -4,13 +4,14 @@
 //! batch is the same whenever and by whomever it is made. The buffers go round: a batch that was
 //! learnt from comes back and is filled again.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
-use crate::{AugmentConfig, Data, TrainConfig};
+use crate::{AugmentConfig, Data, Sampling, TrainConfig};
 
 /// Batches in circulation: one with the network, one ready, one in the making.
 const BUFFERS: usize = 3;
@@ -69,8 +70,12 @@ impl<'a> Batches<'a> {
         clips: &[usize],
         key: EpochKey,
     ) -> Self {
-        let mut order = clips.to_vec();
-        order.shuffle(&mut generator(&key, Purpose::Order, 0));
+        let mut rng = generator(&key, Purpose::Order, 0);
+        let mut order = match config.training.sampling {
+            Sampling::Shuffled => clips.to_vec(),
+            Sampling::Balanced => balanced(clips, &data.classes, &mut rng),
+        };
+        order.shuffle(&mut rng);
         Self {
             config,
             data,
@@ -186,6 +191,24 @@ impl<'a> Batches<'a> {
     }
 }
 
+/// As many clips as given, each class in turn: a small class starts again when all of its clips have come.
+fn balanced(clips: &[usize], classes: &[usize], rng: &mut StdRng) -> Vec<usize> {
+    let mut of_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for &clip in clips {
+        of_class.entry(classes[clip]).or_default().push(clip);
+    }
+    let mut of_class: Vec<Vec<usize>> = of_class.into_values().collect();
+    of_class.iter_mut().for_each(|clips| clips.shuffle(rng));
+    // Which classes are one clip ahead where the number does not divide is drawn as well.
+    of_class.shuffle(rng);
+    (0..clips.len())
+        .map(|i| {
+            let of = &of_class[i % of_class.len()];
+            of[i / of_class.len() % of.len()]
+        })
+        .collect()
+}
+
 /// Steps of an epoch.
 pub(crate) fn steps(clips: usize, batch_size: usize) -> usize {
     clips.div_ceil(batch_size)
@@ -265,6 +288,32 @@ mod tests {
         assert_ne!(seen, clips, "shuffled");
         seen.sort_unstable();
         assert_eq!(seen, clips);
+    }
+
+    #[test]
+    fn balanced_sampling_takes_every_class_as_often() {
+        let classes: Vec<usize> = (0..60).map(|i| usize::from(i % 10 == 0)).collect();
+        let clips: Vec<usize> = (0..60).collect();
+        let order = balanced(
+            &clips,
+            &classes,
+            &mut generator(&[1; 32], Purpose::Order, 0),
+        );
+        assert_eq!(order.len(), 60);
+        let rare: Vec<usize> = order.iter().copied().filter(|&i| classes[i] == 1).collect();
+        assert_eq!(rare.len(), 30);
+        // Six clips five times each; none of the large class twice.
+        for clip in 0..60 {
+            let times = order.iter().filter(|&&i| i == clip).count();
+            assert!(
+                if classes[clip] == 1 {
+                    times == 5
+                } else {
+                    times <= 1
+                },
+                "{clip}: {times}"
+            );
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The configuration of a run: everything but the recordings and the machine.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,16 @@ pub enum ClassWeights {
     Balanced,
 }
 
+/// How often clips come in an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// Each once.
+    Shuffled,
+    /// Each class as often as any other: clips of small classes several times, not all of a large one.
+    Balanced,
+}
+
 /// The training loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -103,6 +114,16 @@ pub struct TrainingConfig {
     pub weight_average: f64,
     /// How classes of unequal size count.
     pub class_weights: ClassWeights,
+    /// Exponent of the focal loss, which lets clips that are known already count less; 0 for cross-entropy.
+    pub focal_gamma: f64,
+    /// Strength of the logit adjustment for classes of unequal size; 0 for none, 1 for what balances them.
+    pub logit_adjustment: f64,
+    /// How often clips come in an epoch.
+    pub sampling: Sampling,
+    /// Share of a class's training clips that is kept, for studies of unequal classes; classes not named are kept whole.
+    /// Test and validation clips are left as they are.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub keep: BTreeMap<String, f64>,
 }
 
 impl Default for TrainingConfig {
@@ -118,6 +139,10 @@ impl Default for TrainingConfig {
             gradient_clip: 5.0,
             weight_average: 0.995,
             class_weights: ClassWeights::Balanced,
+            focal_gamma: 0.0,
+            logit_adjustment: 0.0,
+            sampling: Sampling::Shuffled,
+            keep: BTreeMap::new(),
         }
     }
 }
@@ -282,6 +307,25 @@ impl TrainConfig {
             if !fine {
                 return wrong(field, value.to_string(), expected);
             }
+        }
+        for (field, value) in [
+            ("training.focal_gamma", t.focal_gamma),
+            ("training.logit_adjustment", t.logit_adjustment),
+        ] {
+            if !(0.0..=10.0).contains(&value) {
+                return wrong(field, value.to_string(), "from 0 to 10");
+            }
+        }
+        if let Some((class, share)) = t
+            .keep
+            .iter()
+            .find(|(_, share)| !(**share > 0.0 && **share <= 1.0))
+        {
+            return wrong(
+                "training.keep",
+                format!("{share} for {class}"),
+                "shares above 0, at most 1",
+            );
         }
         if self.evaluation.repeats == 0 {
             return wrong("evaluation.repeats", "0".into(), "at least 1");

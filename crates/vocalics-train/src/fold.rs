@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Instant;
 
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -17,6 +16,7 @@ use vocalics_models::{Ensemble, Mode, Network, NetworkConfig};
 use crate::batch::{self, Batch, Batches, EpochKey, Purpose};
 use crate::checkpoint::Checkpoint;
 use crate::config::ClassWeights;
+use crate::loss::Loss;
 use crate::optimiser::{self, AdamW};
 use crate::parameters::{gather, gather_gradients, scatter};
 use crate::{ComputeDevice, Data, Progress, TrainConfig, TrainError};
@@ -140,7 +140,9 @@ impl Trainer<'_> {
             features, labels, ..
         } = self.data;
         let standardiser = Standardiser::fit(self.fold.train.iter().map(|&i| &features[i]))?;
-        let weights = self.class_weights()?;
+        let counts = self.class_counts()?;
+        let weights = self.class_weights(&counts);
+        let loss = Loss::new(&self.config.training, &counts);
         let n_mels = self.config.front_end.n_mels;
         let door = Door::new(n_mels, standardiser.mean(), standardiser.std())?;
         let mut rng = StdRng::from_seed(self.seed("weights", 0));
@@ -167,7 +169,7 @@ impl Trainer<'_> {
         self.progress.fold_started(&name, at.epochs_done, epochs);
         while at.epochs_done < epochs {
             let started = Instant::now();
-            let tally = self.epoch(&mut network, &layout, &weights, &mut at)?;
+            let tally = self.epoch(&mut network, &layout, &weights, &loss, &mut at)?;
             at.epochs_done += 1;
             let averaged = scatter(resting.clone(), &at.average).into();
             let (validation_loss, validation_uar) = self.validate(&averaged, &weights);
@@ -204,8 +206,8 @@ impl Trainer<'_> {
         batch::steps(self.fold.train.len(), self.config.training.batch_size)
     }
 
-    /// Weight of a clip of each class.
-    fn class_weights(&self) -> Result<Vec<f32>, TrainError> {
+    /// Training clips of each class.
+    fn class_counts(&self) -> Result<Vec<usize>, TrainError> {
         let mut counts = vec![0usize; self.data.labels.len()];
         for &i in &self.fold.train {
             counts[self.data.classes[i]] += 1;
@@ -216,16 +218,21 @@ impl Trainer<'_> {
                 label: self.data.labels.as_slice()[empty].clone(),
             });
         }
+        Ok(counts)
+    }
+
+    /// Weight of a clip of each class.
+    fn class_weights(&self, counts: &[usize]) -> Vec<f32> {
         #[expect(clippy::cast_precision_loss, reason = "clip counts are small")]
         let balanced =
             |count: usize| self.fold.train.len() as f32 / (counts.len() as f32 * count as f32);
-        Ok(counts
+        counts
             .iter()
             .map(|&count| match self.config.training.class_weights {
                 ClassWeights::None => 1.0,
                 ClassWeights::Balanced => balanced(count),
             })
-            .collect())
+            .collect()
     }
 
     /// One pass over the training clips, in an order that follows from seed, fold and epoch.
@@ -234,6 +241,7 @@ impl Trainer<'_> {
         network: &mut Network,
         layout: &crate::parameters::Layout,
         weights: &[f32],
+        loss: &Loss,
         at: &mut Checkpoint,
     ) -> Result<Tally, TrainError> {
         let training = &self.config.training;
@@ -249,7 +257,7 @@ impl Trainer<'_> {
             let (features, targets) = self.tensors(batch, clips.len());
             let mut rng = batch::generator(&key, Purpose::Dropout, batch.step);
             let logits = network.forward(features, Mode::Train(&mut rng));
-            let loss = -(log_softmax(logits.clone(), 1) * targets).sum() / batch.weight;
+            let loss = loss.of(logits.clone(), targets, batch.weight);
             let value = f64::from(loss.clone().into_scalar::<f32>());
             if !value.is_finite() {
                 return Err(TrainError::Diverged {

@@ -22,6 +22,7 @@ mod error;
 mod export;
 mod fold;
 mod jobs;
+mod loss;
 mod optimiser;
 mod parameters;
 mod progress;
@@ -30,7 +31,8 @@ mod run;
 pub use augment::AugmentConfig;
 pub use cache::FeatureCache;
 pub use config::{
-    ClassWeights, EnsembleConfig, EvaluationConfig, TrainConfig, TrainingConfig, Weighting,
+    ClassWeights, EnsembleConfig, EvaluationConfig, Sampling, TrainConfig, TrainingConfig,
+    Weighting,
 };
 pub use data::{Data, LoadOptions};
 pub use device::ComputeDevice;

@@ -1,5 +1,6 @@
 //! A run directory: cross-validation under a protocol, or one model on everything.
 
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -165,7 +166,10 @@ pub fn cross_validate(
     config.validate()?;
     options.device.check()?;
     let folds = protocol.folds(&data.utterances, &data.classes, &config.split_options())?;
-    let folds = chosen(folds, &options.folds)?;
+    let mut folds = chosen(folds, &options.folds)?;
+    for fold in &mut folds {
+        thin(fold, config, data)?;
+    }
     if !protocol.speakers_shared() {
         refuse_leaks(&folds, &data.utterances)?;
     }
@@ -259,6 +263,41 @@ fn chosen(folds: Vec<Fold>, names: &[String]) -> Result<Vec<Fold>, TrainError> {
         .collect())
 }
 
+/// Leaves out training clips of the classes that the configuration keeps only a share of; at least one of each
+/// class stays. Which ones go follows from the run's seed, the fold and the clip alone.
+fn thin(fold: &mut Fold, config: &TrainConfig, data: &Data) -> Result<(), TrainError> {
+    for (class, &share) in &config.training.keep {
+        let Some(index) = data.labels.index_of(class) else {
+            return Err(TrainError::Config {
+                field: "training.keep",
+                actual: format!("a share of {class}"),
+                expected: "shares of classes that the recordings have",
+            });
+        };
+        let lot = |clip: usize| {
+            let id = &data.utterances[clip].id;
+            *blake3::hash(format!("{}/{}/keep/{id}", config.seed, fold.name).as_bytes()).as_bytes()
+        };
+        let mut of_class: Vec<([u8; 32], usize)> = fold
+            .train
+            .iter()
+            .filter(|&&clip| data.classes[clip] == index)
+            .map(|&clip| (lot(clip), clip))
+            .collect();
+        of_class.sort_unstable();
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clip counts are small"
+        )]
+        let kept = ((of_class.len() as f64 * share).round() as usize).max(1);
+        let gone: BTreeSet<usize> = of_class.iter().skip(kept).map(|&(_, clip)| clip).collect();
+        fold.train.retain(|clip| !gone.contains(clip));
+    }
+    Ok(())
+}
+
 fn refuse_leaks(folds: &[Fold], utterances: &[Utterance]) -> Result<(), TrainError> {
     for fold in folds {
         if !speaker_overlap(fold, utterances).is_empty() {
@@ -345,7 +384,8 @@ pub fn train_model(
 ) -> Result<TrainedModel, TrainError> {
     config.validate()?;
     options.device.check()?;
-    let fold = whole(config, data)?;
+    let mut fold = whole(config, data)?;
+    thin(&mut fold, config, data)?;
     let directory = RunDirectory::open(&options.directory, config)?;
     directory.write(
         "manifest.csv",

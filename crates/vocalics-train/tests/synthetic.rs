@@ -10,8 +10,8 @@ use vocalics_models::ResidualCnnConfig;
 use vocalics_runtime::Recognizer;
 use vocalics_train::{
     AugmentConfig, ComputeDevice, Data, EnsembleConfig, EvaluationConfig, NetworkConfig, Progress,
-    RunOptions, Silent, TrainConfig, TrainError, TrainingConfig, Weighting, cross_validate, infer,
-    train_model,
+    RunOptions, Sampling, Silent, TrainConfig, TrainError, TrainingConfig, Weighting,
+    cross_validate, infer, train_model,
 };
 
 const N_MELS: usize = 64;
@@ -271,6 +271,50 @@ fn the_exported_file_gives_the_networks_scores_at_any_length() {
         }
     }
     assert!(model.history.last().expect("history").train_loss < model.history[0].train_loss);
+}
+
+#[test]
+fn a_class_can_be_thinned_in_the_training_part_alone() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let thinned = |keep: &[(&str, f64)]| TrainConfig {
+        training: TrainingConfig {
+            keep: keep
+                .iter()
+                .map(|(class, share)| ((*class).to_owned(), *share))
+                .collect(),
+            sampling: Sampling::Balanced,
+            focal_gamma: 1.0,
+            logit_adjustment: 0.5,
+            ..config().training
+        },
+        ..config()
+    };
+    run(&thinned(&[("angry", 0.25)]), folder.path(), &Silent).expect("run");
+    let manifest = std::fs::read_to_string(folder.path().join("manifest.csv")).expect("manifest");
+    let count = |class: &str, part: &str| {
+        let end = format!(",{class},");
+        manifest
+            .lines()
+            .filter(|line| line.contains(&end) && line.ends_with(part))
+            .count()
+    };
+    // Four folds, two training speakers with four clips of a class each.
+    assert_eq!(count("neutral", ",train"), 4 * 8);
+    assert_eq!(count("angry", ",train"), 4 * 2);
+    for part in [",validation", ",test"] {
+        assert_eq!(count("angry", part), count("neutral", part));
+    }
+    let unknown = run(
+        &thinned(&[("bored", 0.5)]),
+        &folder.path().join("other"),
+        &Silent,
+    );
+    assert!(
+        unknown
+            .expect_err("no such class")
+            .to_string()
+            .contains("bored")
+    );
 }
 
 #[test]
