@@ -260,6 +260,33 @@ fn table_shows_bars_and_says_sounds() {
 }
 
 #[test]
+fn an_answer_below_the_least_score_is_withheld_and_its_scores_are_not() {
+    let bench = Bench::new();
+    let clip = clips()[0].display().to_string();
+    let row = |options: &[&str]| -> Value {
+        let arguments = [&["--format", "jsonl", &clip], options].concat();
+        serde_json::from_str(&bench.predict(&arguments).exits(0).out).unwrap()
+    };
+    let (plain, kept) = (row(&[]), row(&["--abstain", "0"]));
+    assert_eq!(plain, kept);
+    let withheld = row(&["--abstain", "1"]);
+    assert_eq!(withheld["label"], "uncertain");
+    assert_eq!(withheld["scores"], plain["scores"]);
+    let table = bench.predict(&["--abstain", "1", &clip]).exits(0).out;
+    let best = plain["label"].as_str().unwrap();
+    assert!(
+        table.contains(&format!("uncertain: the best score, {best} ")),
+        "{table}"
+    );
+    for bad in ["1.1", "-0.1", "high", "NaN"] {
+        let refused = bench
+            .predict(&[&format!("--abstain={bad}"), &clip])
+            .exits(2);
+        assert!(refused.err.contains("from 0 to 1"), "{}", refused.err);
+    }
+}
+
+#[test]
 fn standard_input_gives_what_the_file_gives() {
     let bench = Bench::new();
     let file = &clips()[0];
