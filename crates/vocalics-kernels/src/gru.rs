@@ -17,7 +17,7 @@ use crate::matmul::{Into, View, matmul};
 use crate::recurrent::{
     Gradients, RecurrentShape, SAMPLES, Side, Weights, hidden_gradients, input_gradients,
 };
-use crate::simd::vectorised;
+use crate::simd::{Kernel, vectorised};
 
 /// Gates of the layer, the new state counted as one.
 pub const GATES: usize = 3;
@@ -72,6 +72,44 @@ fn step<T: Real>(
         (update[j], reset[j], new[j], recalled[j]) = (z, r, n, h);
         state[j] = n + z * (state[j] - n);
         y[j] = state[j];
+    }
+}
+
+/// One frame of some samples.
+struct Frame<'a, T> {
+    shape: &'a RecurrentShape,
+    frame: usize,
+    /// `[samples, n_frames, 3 · hidden]`.
+    gates: &'a mut [T],
+    /// `[samples, n_frames, hidden]`.
+    recalled: &'a mut [T],
+    /// `R·h`, `[samples, 3 · hidden]`.
+    product: &'a [T],
+    bias: &'a Bias<'a, T>,
+    /// `[samples, n_frames, hidden]`.
+    y: &'a mut [T],
+    /// The output before, `[samples, hidden]`.
+    state: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Frame<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let hidden = self.shape.hidden;
+        let columns = GATES * hidden;
+        let states = self.state.chunks_exact_mut(hidden);
+        let states = states.zip(self.product.chunks_exact(columns));
+        for (sample, (state, product)) in states.enumerate() {
+            let row = sample * self.shape.n_frames + self.frame;
+            step(
+                &mut self.gates[row * columns..][..columns],
+                product,
+                self.bias,
+                state,
+                &mut self.recalled[row * hidden..],
+                &mut self.y[row * hidden..],
+            );
+        }
     }
 }
 
@@ -132,20 +170,15 @@ pub fn forward<T: Real>(
                     let before = View::new(&state, [samples, hidden], [hidden, 1]);
                     matmul(&mut product, columns, Into::Replace, before, recurrent);
                 }
-                vectorised(|| {
-                    let states = state.chunks_exact_mut(hidden);
-                    let states = states.zip(product.chunks_exact(columns));
-                    for (sample, (state, product)) in states.enumerate() {
-                        let row = sample * n_frames + frame;
-                        step(
-                            &mut gates[row * columns..][..columns],
-                            product,
-                            &bias,
-                            state,
-                            &mut recalled[row * hidden..],
-                            &mut y[row * hidden..],
-                        );
-                    }
+                vectorised(Frame {
+                    shape,
+                    frame,
+                    gates,
+                    recalled,
+                    product: &product,
+                    bias: &bias,
+                    y,
+                    state: &mut state,
                 });
             }
         });
@@ -186,6 +219,44 @@ fn step_back<T: Real>(
         (0..hidden).for_each(|j| element(j, before[j]));
     } else {
         (0..hidden).for_each(|j| element(j, T::ZERO));
+    }
+}
+
+/// One frame of some samples, and the one before it in time.
+struct FrameBack<'a, T> {
+    shape: &'a RecurrentShape,
+    frame: usize,
+    before: Option<usize>,
+    /// `[samples, n_frames, 3 · hidden]`.
+    gates: &'a mut [T],
+    /// `[samples, n_frames, 3 · hidden]`.
+    delta: &'a mut [T],
+    /// `[samples, n_frames, hidden]`, as the ones below.
+    recalled: &'a [T],
+    y: &'a [T],
+    dy: &'a [T],
+    /// `[samples, hidden]`.
+    dh: &'a mut [T],
+}
+
+impl<T: Real> Kernel for FrameBack<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let (n_frames, hidden) = (self.shape.n_frames, self.shape.hidden);
+        let columns = GATES * hidden;
+        for (sample, dh) in self.dh.chunks_exact_mut(hidden).enumerate() {
+            let row = sample * n_frames + self.frame;
+            let dy = &self.dy[row * hidden..][..hidden];
+            dh.iter_mut().zip(dy).for_each(|(dh, &dy)| *dh += dy);
+            let state = |frame: usize| &self.y[(sample * n_frames + frame) * hidden..];
+            step_back(
+                &mut self.gates[row * columns..][..columns],
+                &mut self.delta[row * columns..][..columns],
+                &self.recalled[row * hidden..],
+                self.before.map(state),
+                dh,
+            );
+        }
     }
 }
 
@@ -241,19 +312,16 @@ pub fn backward<T: Real>(
             for time in (0..n_frames).rev() {
                 let frame = shape.frame(time);
                 let before = (time > 0).then(|| shape.frame(time - 1));
-                vectorised(|| {
-                    for (sample, dh) in dh.chunks_exact_mut(hidden).enumerate() {
-                        let row = sample * n_frames + frame;
-                        let dy = &dy[row * hidden..][..hidden];
-                        dh.iter_mut().zip(dy).for_each(|(dh, &dy)| *dh += dy);
-                        step_back(
-                            &mut gates[row * columns..][..columns],
-                            &mut delta[row * columns..][..columns],
-                            &recalled[row * hidden..],
-                            before.map(|b| &y[(sample * n_frames + b) * hidden..]),
-                            dh,
-                        );
-                    }
+                vectorised(FrameBack {
+                    shape,
+                    frame,
+                    before,
+                    gates,
+                    delta,
+                    recalled,
+                    y,
+                    dy,
+                    dh: &mut dh,
                 });
                 if time > 0 {
                     let delta = &delta[frame * columns..];

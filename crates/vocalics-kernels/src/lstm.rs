@@ -18,7 +18,7 @@ use crate::matmul::{Into, View, matmul};
 use crate::recurrent::{
     Gradients, RecurrentShape, SAMPLES, Side, Weights, hidden_gradients, input_gradients,
 };
-use crate::simd::vectorised;
+use crate::simd::{Kernel, vectorised};
 
 /// Gates of the layer.
 pub const GATES: usize = 4;
@@ -54,6 +54,39 @@ fn step<T: Real>(gates: &mut [T], bias: &[T], state: &mut [T], cells: &mut [T], 
         (input[j], output[j], forget[j], cell[j]) = (i, o, f, g);
         (state[j], cells[j]) = (c, c);
         y[j] = o * c.tanh();
+    }
+}
+
+/// One frame of some samples.
+struct Frame<'a, T> {
+    shape: &'a RecurrentShape,
+    frame: usize,
+    /// `[samples, n_frames, 4 · hidden]`.
+    gates: &'a mut [T],
+    /// `[samples, n_frames, hidden]`.
+    cells: &'a mut [T],
+    /// `[samples, n_frames, hidden]`.
+    y: &'a mut [T],
+    /// The cells before, `[samples, hidden]`.
+    state: &'a mut [T],
+    bias: &'a [T],
+}
+
+impl<T: Real> Kernel for Frame<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let hidden = self.shape.hidden;
+        let columns = GATES * hidden;
+        for (sample, state) in self.state.chunks_exact_mut(hidden).enumerate() {
+            let row = sample * self.shape.n_frames + self.frame;
+            step(
+                &mut self.gates[row * columns..][..columns],
+                self.bias,
+                state,
+                &mut self.cells[row * hidden..],
+                &mut self.y[row * hidden..],
+            );
+        }
     }
 }
 
@@ -107,17 +140,14 @@ pub fn forward<T: Real>(
                     let gates = &mut gates[frame * columns..];
                     matmul(gates, n_frames * columns, Into::Add, before, recurrent);
                 }
-                vectorised(|| {
-                    for (sample, state) in state.chunks_exact_mut(hidden).enumerate() {
-                        let row = sample * n_frames + frame;
-                        step(
-                            &mut gates[row * columns..][..columns],
-                            &bias,
-                            state,
-                            &mut cells[row * hidden..],
-                            &mut y[row * hidden..],
-                        );
-                    }
+                vectorised(Frame {
+                    shape,
+                    frame,
+                    gates,
+                    cells,
+                    y,
+                    state: &mut state,
+                    bias: &bias,
                 });
             }
         });
@@ -151,6 +181,40 @@ fn step_back<T: Real>(gates: &mut [T], cells: &[T], before: Option<&[T]>, dh: &[
         pairs.for_each(|(forget, &before)| *forget = *forget * before);
     } else {
         forget.fill(T::ZERO);
+    }
+}
+
+/// One frame of some samples, and the one before it in time.
+struct FrameBack<'a, T> {
+    shape: &'a RecurrentShape,
+    frame: usize,
+    before: Option<usize>,
+    /// `[samples, n_frames, 4 · hidden]`.
+    gates: &'a mut [T],
+    /// `[samples, n_frames, hidden]`.
+    cells: &'a [T],
+    /// `[samples, n_frames, hidden]`.
+    dy: &'a [T],
+    /// `[samples, hidden]`, as the one below.
+    dh: &'a mut [T],
+    dc: &'a mut [T],
+}
+
+impl<T: Real> Kernel for FrameBack<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let (n_frames, hidden) = (self.shape.n_frames, self.shape.hidden);
+        let columns = GATES * hidden;
+        let states = self.dh.chunks_exact_mut(hidden);
+        let states = states.zip(self.dc.chunks_exact_mut(hidden));
+        for (sample, (dh, dc)) in states.enumerate() {
+            let row = sample * n_frames + self.frame;
+            let cell = |frame: usize| &self.cells[(sample * n_frames + frame) * hidden..][..hidden];
+            let dy = &self.dy[row * hidden..][..hidden];
+            dh.iter_mut().zip(dy).for_each(|(dh, &dy)| *dh += dy);
+            let gates = &mut self.gates[row * columns..][..columns];
+            step_back(gates, cell(self.frame), self.before.map(cell), dh, dc);
+        }
     }
 }
 
@@ -198,20 +262,15 @@ pub fn backward<T: Real>(
             for time in (0..n_frames).rev() {
                 let frame = shape.frame(time);
                 let before = (time > 0).then(|| shape.frame(time - 1));
-                vectorised(|| {
-                    let states = dh.chunks_exact_mut(hidden).zip(dc.chunks_exact_mut(hidden));
-                    for (sample, (dh, dc)) in states.enumerate() {
-                        let row = sample * n_frames + frame;
-                        let dy = &dy[row * hidden..][..hidden];
-                        dh.iter_mut().zip(dy).for_each(|(dh, &dy)| *dh += dy);
-                        step_back(
-                            &mut gates[row * columns..][..columns],
-                            &cells[row * hidden..],
-                            before.map(|b| &cells[(sample * n_frames + b) * hidden..][..hidden]),
-                            dh,
-                            dc,
-                        );
-                    }
+                vectorised(FrameBack {
+                    shape,
+                    frame,
+                    before,
+                    gates,
+                    cells,
+                    dy,
+                    dh: &mut dh,
+                    dc: &mut dc,
                 });
                 if time > 0 {
                     let delta = &gates[frame * columns..];

@@ -10,8 +10,8 @@
 use rayon::prelude::*;
 
 use crate::Real;
-use crate::simd::vectorised;
-use crate::window::{LANES, PaddedPlane, outputs};
+use crate::simd::{Kernel, vectorised};
+use crate::window::{LANES, PaddedPlane, lanes, outputs, store};
 
 /// Geometry of a pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,62 +109,80 @@ pub fn max<T: Real>(shape: &PoolShape, x: &[T], y: &mut [T], index: &mut [u32]) 
         .zip(x.par_chunks(shape.plane()))
         .for_each(|((y, index), x)| {
             T::with_scratch(padded.len(), |buffer| {
-                vectorised(|| {
-                    padded.fill(x, T::from_f64(f64::NEG_INFINITY), buffer);
-                    max_plane(shape, &padded, buffer, y, index);
+                vectorised(Largest {
+                    shape,
+                    padded: &padded,
+                    x,
+                    buffer,
+                    y,
+                    index,
                 });
             });
         });
 }
 
-#[inline(always)]
-fn max_plane<T: Real>(
-    shape: &PoolShape,
-    padded: &PaddedPlane,
-    buffer: &[T],
-    y: &mut [T],
-    index: &mut [u32],
-) {
-    let narrow = |position: usize| u32::try_from(position).expect("a plane below 2^32 positions");
-    let (width, columns) = (shape.input[1], padded.output()[1]);
-    // All positions in the plane are below 2³²; those of padding wrap around and are never chosen.
-    let _ = narrow(shape.plane() + (shape.kernel[0] + 1) * width + shape.kernel[1]);
-    let lanes: [u32; LANES] = std::array::from_fn(|lane| narrow(lane * shape.stride[1]));
-    let rows = y
-        .chunks_exact_mut(columns)
-        .zip(index.chunks_exact_mut(columns));
-    for (i, (y, index)) in rows.enumerate() {
-        let top = narrow(i * shape.stride[0] * width)
-            .wrapping_sub(narrow(shape.padding[0] * width + shape.padding[1]));
-        let first_row = (i * shape.stride[0]).saturating_sub(shape.padding[0]) * width;
-        let blocks = y.chunks_mut(LANES).zip(index.chunks_mut(LANES));
-        for (block, (y, index)) in blocks.enumerate() {
-            let left = block * LANES * shape.stride[1];
-            let mut best = [T::from_f64(f64::NEG_INFINITY); LANES];
-            // The first position inside the plane, for windows of nothing but -∞.
-            let mut place: [u32; LANES] = std::array::from_fn(|lane| {
-                let column = (left + lane * shape.stride[1]).saturating_sub(shape.padding[1]);
-                narrow(first_row + column.min(width - 1))
-            });
-            let start = padded.row(i) + block * LANES;
-            let mut taps = padded.taps.iter();
-            for p in 0..shape.kernel[0] {
-                let row = top.wrapping_add(narrow(p * width + left));
-                for (q, &tap) in taps.by_ref().take(shape.kernel[1]).enumerate() {
-                    let from = row.wrapping_add(narrow(q));
-                    let values = &buffer[start + tap..][..LANES];
-                    for lane in 0..LANES {
-                        let value = values[lane];
-                        // A NaN that is there already stays: nothing is greater.
-                        let wins = value > best[lane] || (value.is_nan() && !best[lane].is_nan());
-                        best[lane] = if wins { value } else { best[lane] };
-                        let candidate = from.wrapping_add(lanes[lane]);
-                        place[lane] = if wins { candidate } else { place[lane] };
+/// The windows of one plane.
+struct Largest<'a, T> {
+    shape: &'a PoolShape,
+    padded: &'a PaddedPlane,
+    x: &'a [T],
+    buffer: &'a mut [T],
+    y: &'a mut [T],
+    index: &'a mut [u32],
+}
+
+impl<T: Real> Kernel for Largest<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self {
+            shape,
+            padded,
+            buffer,
+            ..
+        } = self;
+        padded.fill(self.x, T::from_f64(f64::NEG_INFINITY), buffer);
+        let narrow =
+            |position: usize| u32::try_from(position).expect("a plane below 2^32 positions");
+        let (width, columns) = (shape.input[1], padded.output()[1]);
+        // All positions in the plane are below 2³²; those of padding wrap around and are never chosen.
+        let _ = narrow(shape.plane() + (shape.kernel[0] + 1) * width + shape.kernel[1]);
+        let steps: [u32; LANES] = std::array::from_fn(|lane| narrow(lane * shape.stride[1]));
+        let rows = self.y.chunks_exact_mut(columns);
+        let rows = rows.zip(self.index.chunks_exact_mut(columns));
+        for (i, (y, index)) in rows.enumerate() {
+            let top = narrow(i * shape.stride[0] * width)
+                .wrapping_sub(narrow(shape.padding[0] * width + shape.padding[1]));
+            let first_row = (i * shape.stride[0]).saturating_sub(shape.padding[0]) * width;
+            let blocks = y.chunks_mut(LANES).zip(index.chunks_mut(LANES));
+            for (block, (y, index)) in blocks.enumerate() {
+                let left = block * LANES * shape.stride[1];
+                let mut best = [T::from_f64(f64::NEG_INFINITY); LANES];
+                // The first position inside the plane, for windows of nothing but -∞.
+                let mut place: [u32; LANES] = std::array::from_fn(|lane| {
+                    let column = (left + lane * shape.stride[1]).saturating_sub(shape.padding[1]);
+                    narrow(first_row + column.min(width - 1))
+                });
+                let start = padded.row(i) + block * LANES;
+                let mut taps = padded.taps.iter();
+                for p in 0..shape.kernel[0] {
+                    let row = top.wrapping_add(narrow(p * width + left));
+                    for (q, &tap) in taps.by_ref().take(shape.kernel[1]).enumerate() {
+                        let from = row.wrapping_add(narrow(q));
+                        let values = lanes(&buffer[start + tap..]);
+                        for lane in 0..LANES {
+                            let value = values[lane];
+                            // A NaN that is there already stays: nothing is greater.
+                            let wins =
+                                value > best[lane] || (value.is_nan() && !best[lane].is_nan());
+                            best[lane] = if wins { value } else { best[lane] };
+                            let candidate = from.wrapping_add(steps[lane]);
+                            place[lane] = if wins { candidate } else { place[lane] };
+                        }
                     }
                 }
+                store(best, y);
+                store(place, index);
             }
-            y.copy_from_slice(&best[..y.len()]);
-            index.copy_from_slice(&place[..index.len()]);
         }
     }
 }
@@ -222,22 +240,53 @@ pub fn average<T: Real>(shape: &PoolShape, x: &[T], y: &mut [T]) {
         .zip(x.par_chunks(shape.plane()))
         .for_each(|(y, x)| {
             T::with_scratch(padded.len(), |buffer| {
-                vectorised(|| {
-                    padded.fill(x, T::ZERO, buffer);
-                    for (i, y) in y.chunks_exact_mut(columns).enumerate() {
-                        for (block, y) in y.chunks_mut(LANES).enumerate() {
-                            let start = padded.row(i) + block * LANES;
-                            let mut sum = [T::ZERO; LANES];
-                            for &tap in &padded.taps {
-                                let values = &buffer[start + tap..][..LANES];
-                                sum.iter_mut().zip(values).for_each(|(s, &v)| *s += v);
-                            }
-                            y.iter_mut().zip(sum).for_each(|(y, s)| *y = s * share);
-                        }
-                    }
+                vectorised(Mean {
+                    padded: &padded,
+                    share,
+                    x,
+                    buffer,
+                    y,
                 });
             });
         });
+}
+
+/// The windows of one plane.
+struct Mean<'a, T> {
+    padded: &'a PaddedPlane,
+    share: T,
+    x: &'a [T],
+    buffer: &'a mut [T],
+    y: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Mean<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self {
+            padded,
+            buffer,
+            share,
+            ..
+        } = self;
+        padded.fill(self.x, T::ZERO, buffer);
+        for (i, y) in self.y.chunks_exact_mut(padded.output()[1]).enumerate() {
+            for (block, y) in y.chunks_mut(LANES).enumerate() {
+                let from = &buffer[padded.row(i) + block * LANES..];
+                let mut sum = [T::ZERO; LANES];
+                for &tap in &padded.taps {
+                    let values = lanes(&from[tap..]);
+                    for lane in 0..LANES {
+                        sum[lane] += values[lane];
+                    }
+                }
+                for sum in &mut sum {
+                    *sum = *sum * share;
+                }
+                store(sum, y);
+            }
+        }
+    }
 }
 
 /// Gradient of [`average`], written over `dx`: every position of a window gets an equal share.
@@ -260,20 +309,47 @@ pub fn average_backward<T: Real>(shape: &PoolShape, dy: &[T], dx: &mut [T]) {
         .zip(dy.par_chunks(rows * columns))
         .for_each(|(dx, dy)| {
             T::with_scratch(padded.len(), |buffer| {
-                vectorised(|| {
-                    buffer.fill(T::ZERO);
-                    for (i, dy) in dy.chunks_exact(columns).enumerate() {
-                        for &tap in &padded.taps {
-                            let to = &mut buffer[padded.row(i) + tap..][..columns];
-                            to.iter_mut()
-                                .zip(dy)
-                                .for_each(|(to, &dy)| *to += dy * share);
-                        }
-                    }
-                    padded.take(buffer, dx);
+                vectorised(Spread {
+                    padded: &padded,
+                    share,
+                    dy,
+                    buffer,
+                    dx,
                 });
             });
         });
+}
+
+/// The reverse: what one plane gets back from its windows.
+struct Spread<'a, T> {
+    padded: &'a PaddedPlane,
+    share: T,
+    dy: &'a [T],
+    buffer: &'a mut [T],
+    dx: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Spread<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self {
+            padded,
+            buffer,
+            share,
+            ..
+        } = self;
+        buffer.fill(T::ZERO);
+        let columns = padded.output()[1];
+        for (i, dy) in self.dy.chunks_exact(columns).enumerate() {
+            for &tap in &padded.taps {
+                let to = &mut buffer[padded.row(i) + tap..][..columns];
+                to.iter_mut()
+                    .zip(dy)
+                    .for_each(|(to, &dy)| *to += dy * share);
+            }
+        }
+        padded.take(buffer, self.dx);
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use crate::Real;
 use crate::matmul::{Into, View, matmul};
-use crate::simd::vectorised;
+use crate::simd::{Kernel, vectorised};
 
 /// Samples that go through time together: enough rows for a product, few enough that a batch keeps
 /// all threads busy. Fixed, so that a result does not depend on the number of threads.
@@ -164,14 +164,33 @@ pub(crate) struct Side<T> {
 fn bias_gradient<T: Real>(n_frames: usize, gates: usize, first: usize, delta: &[T], sum: &mut [T]) {
     let mut sequence = vec![T::ZERO; sum.len()];
     for delta in delta.chunks_exact(n_frames * gates) {
-        vectorised(|| {
-            sequence.fill(T::ZERO);
-            for delta in delta.chunks_exact(gates) {
-                let delta = &delta[first..first + sequence.len()];
-                sequence.iter_mut().zip(delta).for_each(|(s, &d)| *s += d);
-            }
-            sum.iter_mut().zip(&sequence).for_each(|(t, &s)| *t += s);
+        vectorised(AddRows {
+            gates,
+            delta: &delta[first..],
+            sequence: &mut sequence,
+            sum,
         });
+    }
+}
+
+/// Adds the sum of all rows to `sum`, by way of `sequence`.
+struct AddRows<'a, T> {
+    gates: usize,
+    delta: &'a [T],
+    sequence: &'a mut [T],
+    sum: &'a mut [T],
+}
+
+impl<T: Real> Kernel for AddRows<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        self.sequence.fill(T::ZERO);
+        for delta in self.delta.chunks(self.gates) {
+            let pairs = self.sequence.iter_mut().zip(delta);
+            pairs.for_each(|(s, &d)| *s += d);
+        }
+        let pairs = self.sum.iter_mut().zip(&*self.sequence);
+        pairs.for_each(|(t, &s)| *t += s);
     }
 }
 

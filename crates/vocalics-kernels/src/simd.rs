@@ -1,10 +1,28 @@
 //! The widest vectors of the machine, chosen at run time.
 
-/// Runs `work` compiled for the vector instructions that this machine has. The loops in it
-/// must be inlined; calls of functions that are not stay as they were compiled.
+use pulp::NullaryFnOnce;
+
+/// A loop and its operands. (Not a closure: nothing makes a compiler inline one.)
+pub(crate) trait Kernel {
+    /// Must be `#[inline(always)]`, and so must what it calls: what is not inlined stays as it was
+    /// compiled, for the oldest machine.
+    fn run(self);
+}
+
+struct Call<K>(K);
+
+impl<K: Kernel> NullaryFnOnce for Call<K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.0.run();
+    }
+}
+
+/// Runs a kernel compiled for the vector instructions that this machine has.
 ///
 /// Multiplications and additions are not fused, so that the result is that of plain code.
-#[inline(always)]
-pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
+pub(crate) fn vectorised(kernel: impl Kernel) {
+    pulp::Arch::new().dispatch(Call(kernel));
 }

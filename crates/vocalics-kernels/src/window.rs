@@ -5,6 +5,24 @@ use crate::Real;
 /// Elements of a row that are worked on together.
 pub(crate) const LANES: usize = 16;
 
+/// The first block of a slice.
+#[inline(always)]
+pub(crate) fn lanes<T>(values: &[T]) -> &[T; LANES] {
+    values
+        .first_chunk()
+        .expect("a padded row has whole blocks of lanes")
+}
+
+/// Copies a block to where it belongs; the last of a row may be cut short.
+#[inline(always)]
+pub(crate) fn store<T: Copy>(block: [T; LANES], to: &mut [T]) {
+    if let Ok(to) = <&mut [T; LANES]>::try_from(&mut *to) {
+        *to = block;
+    } else {
+        to.iter_mut().zip(block).for_each(|(to, value)| *to = value);
+    }
+}
+
 /// Outputs along one axis; zero where the window is larger than the padded input.
 ///
 /// # Panics
@@ -77,6 +95,9 @@ pub(crate) struct PaddedPlane {
     padding: [usize; 2],
     rows: usize,
     phase: usize,
+    /// Of each phase the position of the first column of the input, that column, and how many there
+    /// are.
+    phases: Vec<[usize; 3]>,
     /// Where the taps of the first window lie, row by row.
     pub(crate) taps: Vec<usize>,
 }
@@ -106,8 +127,10 @@ impl PaddedPlane {
             padding,
             rows: output[0].saturating_sub(1) * stride[0] + reach(0) + 1,
             phase: output[1].next_multiple_of(LANES) + reach(1) / stride[1],
+            phases: Vec::new(),
             taps: Vec::with_capacity(kernel[0] * kernel[1]),
         };
+        plane.phases = (0..stride[1]).map(|f| plane.columns(f)).collect();
         for p in 0..kernel[0] {
             for q in 0..kernel[1] {
                 let column = q * dilation[1];
@@ -145,8 +168,7 @@ impl PaddedPlane {
         self.output[1].div_ceil(LANES)
     }
 
-    /// Input columns of phase `f`: the position in the phase of the first one, its column, and how
-    /// many there are.
+    /// See `phases`.
     fn columns(&self, f: usize) -> [usize; 3] {
         let (stride, padding) = (self.stride[1], self.padding[1]);
         let skipped = padding.saturating_sub(f).div_ceil(stride);
@@ -169,8 +191,8 @@ impl PaddedPlane {
                 padded.fill(around);
                 continue;
             };
-            for (f, padded) in padded.chunks_exact_mut(self.phase).enumerate() {
-                let [skipped, column, count] = self.columns(f);
+            let phases = padded.chunks_exact_mut(self.phase).zip(&self.phases);
+            for (padded, &[skipped, column, count]) in phases {
                 padded[..skipped].fill(around);
                 padded[skipped + count..].fill(around);
                 let padded = &mut padded[skipped..skipped + count];
@@ -196,8 +218,8 @@ impl PaddedPlane {
                 continue;
             }
             let padded = &padded[row * self.row_len()..][..self.row_len()];
-            for (f, padded) in padded.chunks_exact(self.phase).enumerate() {
-                let [skipped, column, count] = self.columns(f);
+            let phases = padded.chunks_exact(self.phase).zip(&self.phases);
+            for (padded, &[skipped, column, count]) in phases {
                 let padded = &padded[skipped..skipped + count];
                 if self.stride[1] == 1 {
                     x[..column].fill(T::ZERO);

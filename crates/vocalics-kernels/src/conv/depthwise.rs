@@ -5,8 +5,8 @@ use rayon::prelude::*;
 
 use super::Conv2dShape;
 use crate::Real;
-use crate::simd::vectorised;
-use crate::window::{LANES, PaddedPlane};
+use crate::simd::{Kernel, vectorised};
+use crate::window::{LANES, PaddedPlane, lanes, store};
 
 fn padded(shape: &Conv2dShape) -> PaddedPlane {
     PaddedPlane::new(
@@ -38,28 +38,47 @@ pub(super) fn forward<T: Real>(shape: &Conv2dShape, x: &[T], w: &[T], y: &mut [T
             let channel = index % shape.in_channels;
             let w = &w[channel * multiplier * taps..][..multiplier * taps];
             T::with_scratch(plane.len(), |buffer| {
-                vectorised(|| {
-                    plane.fill(x, T::ZERO, buffer);
-                    for (y, w) in y.chunks_exact_mut(y_plane).zip(w.chunks_exact(taps)) {
-                        correlate(&plane, buffer, w, y);
-                    }
+                vectorised(Correlate {
+                    plane: &plane,
+                    x,
+                    w,
+                    buffer,
+                    y,
                 });
             });
         });
 }
 
-/// One plane: each output is the sum of its taps.
-#[inline(always)]
-fn correlate<T: Real>(plane: &PaddedPlane, buffer: &[T], w: &[T], y: &mut [T]) {
-    for (i, y) in y.chunks_exact_mut(plane.output()[1]).enumerate() {
-        for (block, y) in y.chunks_mut(LANES).enumerate() {
-            let start = plane.row(i) + block * LANES;
-            let mut sum = [T::ZERO; LANES];
-            for (&tap, &w) in plane.taps.iter().zip(w) {
-                let x = &buffer[start + tap..][..LANES];
-                sum.iter_mut().zip(x).for_each(|(sum, &x)| *sum += w * x);
+/// The outputs of one input plane, each the sum of its taps.
+struct Correlate<'a, T> {
+    plane: &'a PaddedPlane,
+    x: &'a [T],
+    w: &'a [T],
+    buffer: &'a mut [T],
+    y: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Correlate<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { plane, buffer, .. } = self;
+        let [rows, columns] = plane.output();
+        plane.fill(self.x, T::ZERO, buffer);
+        let outputs = self.y.chunks_exact_mut(rows * columns);
+        for (y, w) in outputs.zip(self.w.chunks_exact(plane.taps.len())) {
+            for (i, y) in y.chunks_exact_mut(columns).enumerate() {
+                for (block, y) in y.chunks_mut(LANES).enumerate() {
+                    let from = &buffer[plane.row(i) + block * LANES..];
+                    let mut sum = [T::ZERO; LANES];
+                    for (&tap, &w) in plane.taps.iter().zip(w) {
+                        let x = lanes(&from[tap..]);
+                        for lane in 0..LANES {
+                            sum[lane] += w * x[lane];
+                        }
+                    }
+                    store(sum, y);
+                }
             }
-            y.copy_from_slice(&sum[..y.len()]);
         }
     }
 }
@@ -67,7 +86,6 @@ fn correlate<T: Real>(plane: &PaddedPlane, buffer: &[T], w: &[T], y: &mut [T]) {
 pub(super) fn backward_input<T: Real>(shape: &Conv2dShape, w: &[T], dy: &[T], dx: &mut [T]) {
     let (plane, taps) = (padded(shape), shape.taps());
     let [x_plane, y_plane, multiplier] = sizes(shape);
-    let columns = plane.output()[1];
     dx.par_chunks_mut(x_plane)
         .zip(dy.par_chunks(multiplier * y_plane))
         .enumerate()
@@ -75,20 +93,43 @@ pub(super) fn backward_input<T: Real>(shape: &Conv2dShape, w: &[T], dy: &[T], dx
             let channel = index % shape.in_channels;
             let w = &w[channel * multiplier * taps..][..multiplier * taps];
             T::with_scratch(plane.len(), |buffer| {
-                vectorised(|| {
-                    buffer.fill(T::ZERO);
-                    for (dy, w) in dy.chunks_exact(y_plane).zip(w.chunks_exact(taps)) {
-                        for (i, dy) in dy.chunks_exact(columns).enumerate() {
-                            for (&tap, &w) in plane.taps.iter().zip(w) {
-                                let to = &mut buffer[plane.row(i) + tap..][..columns];
-                                to.iter_mut().zip(dy).for_each(|(to, &dy)| *to += w * dy);
-                            }
-                        }
-                    }
-                    plane.take(buffer, dx);
+                vectorised(Spread {
+                    plane: &plane,
+                    dy,
+                    w,
+                    buffer,
+                    dx,
                 });
             });
         });
+}
+
+/// The reverse: what one input plane gets back from its outputs.
+struct Spread<'a, T> {
+    plane: &'a PaddedPlane,
+    dy: &'a [T],
+    w: &'a [T],
+    buffer: &'a mut [T],
+    dx: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Spread<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { plane, buffer, .. } = self;
+        let [rows, columns] = plane.output();
+        buffer.fill(T::ZERO);
+        let outputs = self.dy.chunks_exact(rows * columns);
+        for (dy, w) in outputs.zip(self.w.chunks_exact(plane.taps.len())) {
+            for (i, dy) in dy.chunks_exact(columns).enumerate() {
+                for (&tap, &w) in plane.taps.iter().zip(w) {
+                    let to = &mut buffer[plane.row(i) + tap..][..columns];
+                    to.iter_mut().zip(dy).for_each(|(to, &dy)| *to += w * dy);
+                }
+            }
+        }
+        plane.take(buffer, self.dx);
+    }
 }
 
 /// The weight gradient of a run of samples, written over `dw`.
@@ -106,17 +147,48 @@ pub(super) fn weight<T: Real>(shape: &Conv2dShape, x: &[T], dy: &[T], dw: &mut [
         for (index, (x, dy)) in planes.enumerate() {
             let channel = index % shape.in_channels;
             let dw = &mut dw[channel * multiplier * taps..][..multiplier * taps];
-            vectorised(|| {
-                plane.fill(x, T::ZERO, buffer);
-                for (dy, dw) in dy.chunks_exact(y_plane).zip(dw.chunks_exact_mut(taps)) {
-                    widen(plane.output()[1], wide, dy, wide_dy);
-                    for (&tap, dw) in plane.taps.iter().zip(dw) {
-                        *dw += product(&plane, buffer, tap, wide_dy);
-                    }
-                }
+            vectorised(AddProducts {
+                plane: &plane,
+                x,
+                dy,
+                buffer,
+                wide: wide_dy,
+                dw,
             });
         }
     });
+}
+
+/// Adds to the gradient of every weight of one input plane the sum over all outputs.
+struct AddProducts<'a, T> {
+    plane: &'a PaddedPlane,
+    x: &'a [T],
+    dy: &'a [T],
+    buffer: &'a mut [T],
+    /// For one output plane in rows of whole blocks.
+    wide: &'a mut [T],
+    dw: &'a mut [T],
+}
+
+impl<T: Real> Kernel for AddProducts<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self {
+            plane,
+            buffer,
+            wide,
+            ..
+        } = self;
+        let [rows, columns] = plane.output();
+        plane.fill(self.x, T::ZERO, buffer);
+        let outputs = self.dy.chunks_exact(rows * columns);
+        for (dy, dw) in outputs.zip(self.dw.chunks_exact_mut(plane.taps.len())) {
+            widen(columns, plane.blocks() * LANES, dy, wide);
+            for (&tap, dw) in plane.taps.iter().zip(dw) {
+                *dw += product(plane, buffer, tap, wide);
+            }
+        }
+    }
 }
 
 /// Copies rows into rows of whole blocks, zero behind the end.
@@ -132,14 +204,14 @@ fn widen<T: Real>(columns: usize, wide: usize, from: &[T], to: &mut [T]) {
 /// The sum over all outputs of `dy` times what one tap met.
 #[inline(always)]
 fn product<T: Real>(plane: &PaddedPlane, buffer: &[T], tap: usize, dy: &[T]) -> T {
-    let mut lanes = [T::ZERO; LANES];
+    let mut sums = [T::ZERO; LANES];
     for (i, dy) in dy.chunks_exact(plane.blocks() * LANES).enumerate() {
         let x = &buffer[plane.row(i) + tap..][..dy.len()];
         for (dy, x) in dy.chunks_exact(LANES).zip(x.chunks_exact(LANES)) {
-            let products = dy.iter().zip(x);
-            let sums = lanes.iter_mut().zip(products);
-            sums.for_each(|(lane, (&dy, &x))| *lane += dy * x);
+            for lane in 0..LANES {
+                sums[lane] += dy[lane] * x[lane];
+            }
         }
     }
-    lanes.into_iter().sum()
+    sums.into_iter().sum()
 }
