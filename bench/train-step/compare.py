@@ -5,14 +5,15 @@
 
 Forward, loss, backward, clipped gradient, AdamW, average of the weights; batch 32, 128 frames, 64 mel
 bands. Ours is the loop of `vocalics train` on invented clips, the batch included, with the allocator of
-the command line (crates/vocalics-train/examples/train_step.rs); the peer is torch_step.py, as it is and
-with an allocator that keeps its pages: jemalloc or tcmalloc, preloaded, where one is installed (Debian:
-libjemalloc2), else glibc's with trimming off. Each round starts every process anew, one after the other;
-the median over all steps of all rounds counts. Refuses to compare networks of unequal size.
+the command line (crates/vocalics-train/examples/train_step.rs); the peer is torch_step.py. Both as they
+are, and both with an allocator that keeps its pages: ours with MIMALLOC_PURGE_DELAY=-1, the peer's
+jemalloc or tcmalloc, preloaded, where one is installed (Debian: libjemalloc2), else glibc's with trimming
+off. Each round starts every process anew, one after the other; the median over all steps of all rounds
+counts. Refuses to compare networks of unequal size.
 
-Prints a Markdown table: milliseconds per step, and how many times as fast we are (above 1: faster) as
-PyTorch and as PyTorch tuned. Run it with an interpreter that has torch, on a machine that does nothing
-else. Last, the geometric mean of the ratios over the networks of the design (plain-cnn, temporal,
+Prints a Markdown table: milliseconds per step, and how many times as fast we are (above 1: faster), as
+they are and tuned against tuned. Run it with an interpreter that has torch, on a machine that does
+nothing else. Last, the geometric mean of the ratios over the networks of the design (plain-cnn, temporal,
 depthwise) if all were run.
 """
 
@@ -71,14 +72,15 @@ def main():
         sys.exit(f"error: no {ours}\nhint: cargo build --release -p vocalics-train --example train_step")
     allocator, allocator_name = tuned()
     sides = {
-        "vocalics": ([ours], {"MIMALLOC_PURGE_DELAY": "-1"}),
+        "vocalics": ([ours], {}),
         "torch": ([sys.executable, HERE / "torch_step.py"], {}),
-        "tuned": ([sys.executable, HERE / "torch_step.py"], allocator),
+        "vocalics tuned": ([ours], {"MIMALLOC_PURGE_DELAY": "-1"}),
+        "torch tuned": ([sys.executable, HERE / "torch_step.py"], allocator),
     }
     ratios = {}
     version = ""
-    print("| network | parameters | threads | vocalics ms | torch ms | torch tuned ms | ratio | ratio, tuned |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| network | parameters | threads | " + " | ".join(f"{side}, ms" for side in sides) + " | ratio | tuned |")
+    print("|---" * (5 + len(sides)) + "|")
     for threads in options.threads:
         for network in options.networks:
             seconds = {side: [] for side in sides}
@@ -94,13 +96,10 @@ def main():
             if len(sizes) != 1:
                 sys.exit(f"error: {network} has {sizes} parameters, the sides differ")
             ms = {side: 1e3 * statistics.median(times) for side, times in seconds.items()}
-            pair = [ms["torch"] / ms["vocalics"], ms["tuned"] / ms["vocalics"]]
+            pair = [ms[f"torch{how}"] / ms[f"vocalics{how}"] for how in ("", " tuned")]
             ratios[network, threads] = pair
-            print(
-                f"| {network} | {sizes.pop()} | {threads} | {ms['vocalics']:.0f} | {ms['torch']:.0f} | "
-                f"{ms['tuned']:.0f} | {pair[0]:.2f} | {pair[1]:.2f} |",
-                flush=True,
-            )
+            cells = [network, sizes.pop(), threads, *(f"{ms[side]:.0f}" for side in sides), *(f"{x:.2f}" for x in pair)]
+            print("| " + " | ".join(map(str, cells)) + " |", flush=True)
     for threads in options.threads:
         if all((network, threads) in ratios for network in DESIGN):
             means = [statistics.geometric_mean(ratios[n, threads][i] for n in DESIGN) for i in (0, 1)]

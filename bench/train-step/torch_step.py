@@ -166,11 +166,29 @@ class Depthwise(nn.Module):
         return self.head(self.body(x).flatten(1, 2))
 
 
+class CnnRecurrent(nn.Module):
+    def __init__(self, hidden=128):
+        super().__init__()
+        self.body = nn.Sequential(
+            Door(),
+            conv(3, 32, (5, 5), (2, 2)),
+            conv(32, 64, (3, 3), (2, 2)),
+            conv(64, 96, (3, 3), (2, 1)),
+        )
+        self.recurrent = nn.GRU(96 * N_MELS // 8, hidden, batch_first=True, bidirectional=True)
+        self.head = Head(2 * hidden, 64)
+
+    def forward(self, x):
+        x = self.body(x).flatten(1, 2).transpose(1, 2)
+        return self.head(self.recurrent(x)[0].transpose(1, 2))
+
+
 NETWORKS = {
     "residual-cnn": ResidualCnn,
     "plain-cnn": PlainCnn,
     "temporal": Temporal,
     "depthwise": Depthwise,
+    "cnn-recurrent": CnnRecurrent,
 }
 
 

@@ -20,7 +20,7 @@ use crate::onnx::Graph;
 use crate::pooling::{Pooling, TimePool};
 use crate::{Mode, ModelError, check};
 
-/// Sizes of a [`Depthwise`]. As it stands 0.60 M parameters (64 mel bands, 8 classes).
+/// Sizes of a [`Depthwise`]. As it stands 0.62 M parameters (64 mel bands, 8 classes).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DepthwiseConfig {

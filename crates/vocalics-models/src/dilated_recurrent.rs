@@ -20,7 +20,7 @@ use crate::pooling::{Pooling, TimePool};
 use crate::recurrent::{Cell, Recurrent};
 use crate::{Mode, ModelError, check};
 
-/// Sizes of a [`DilatedRecurrent`]. As it stands 0.61 M parameters (64 mel bands, 8 classes).
+/// Sizes of a [`DilatedRecurrent`]. As it stands 0.60 M parameters (64 mel bands, 8 classes).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DilatedRecurrentConfig {

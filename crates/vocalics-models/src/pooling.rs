@@ -2,10 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::activation::softmax;
-use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
+use vocalics_kernels::extension::{self, Pool2dOptions};
 
 use crate::layers::Dense;
 use crate::onnx::Graph;
@@ -128,7 +128,12 @@ impl TimePool {
 #[must_use]
 pub fn average(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
     let x = even(even(x, 2, size[0]), 3, size[1]);
-    burn::tensor::module::avg_pool2d(x, AvgPoolOptions::new(size))
+    let options = Pool2dOptions {
+        kernel: size,
+        stride: size,
+        padding: [0, 0],
+    };
+    extension::avg_pool2d(x, &options)
 }
 
 /// Repeats the last element along a dimension where windows of `size` leave one over: the mean of a

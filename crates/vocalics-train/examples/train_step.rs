@@ -11,8 +11,8 @@ use std::time::Instant;
 use vocalics_corpora::{LabelSet, Utterance};
 use vocalics_features::{FeatureMatrix, LogMelConfig};
 use vocalics_train::{
-    AugmentConfig, ComputeDevice, Data, NetworkConfig, Progress, RunOptions, TrainConfig,
-    TrainingConfig, train_model,
+    AugmentConfig, ComputeDevice, Data, EvaluationConfig, NetworkConfig, Progress, RunOptions,
+    TrainConfig, TrainingConfig, train_model,
 };
 
 #[global_allocator]
@@ -91,6 +91,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             band_masks: 0,
             mixup: 0.0,
             ..AugmentConfig::default()
+        },
+        evaluation: EvaluationConfig {
+            validation_speakers: 0,
+            ..EvaluationConfig::default()
         },
         ..TrainConfig::default()
     };

@@ -22,14 +22,14 @@ const N_CLASSES: usize = 8;
 
 /// Numbers of trained weights as the documentation has them.
 const PARAMETERS: &[(&str, usize)] = &[
-    ("residual-cnn", 0),
-    ("plain-cnn", 0),
-    ("light-cnn", 0),
-    ("depthwise", 0),
-    ("temporal", 0),
-    ("cnn-recurrent", 0),
-    ("dilated-recurrent", 0),
-    ("lstm", 0),
+    ("residual-cnn", 600_582),
+    ("plain-cnn", 1_177_320),
+    ("light-cnn", 463_784),
+    ("depthwise", 616_264),
+    ("temporal", 1_102_632),
+    ("cnn-recurrent", 803_368),
+    ("dilated-recurrent", 596_200),
+    ("lstm", 606_616),
 ];
 
 /// Every network with its default sizes, and variants that take its other paths.
@@ -71,10 +71,12 @@ struct Shake(StdRng);
 impl ModuleMapper for Shake {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         param.map(|old| {
-            let dims = old.dims();
-            let moves = (0..dims.iter().product()).map(|_| self.0.random_range(-0.05..0.05f32));
-            let moves = TensorData::new(moves.collect(), dims);
-            old.clone() + Tensor::from_data(moves, &old.device())
+            let (dims, device, trained) = (old.dims(), old.device(), old.is_require_grad());
+            let moved = values(old)
+                .into_iter()
+                .map(|value| value + self.0.random_range(-0.05..0.05f32));
+            let moved = Tensor::from_data(TensorData::new(moved.collect(), dims), &device);
+            if trained { moved.require_grad() } else { moved }
         })
     }
 }
@@ -144,7 +146,14 @@ fn burn_rten_and_onnxruntime_agree_at_any_length_and_batch() {
                 let what = format!("{config:?} {shape:?}");
                 let features = noise(shape.iter().product(), rng);
                 let ours = values(model.ensemble.forward(batch(shape, &features, &device)));
-                assert_eq!(ours.len(), size * N_CLASSES);
+                let differ =
+                    |a: &[f32], b: &[f32]| a.iter().zip(b).any(|(a, b)| (a - b).abs() > 1e-4);
+                let clips: Vec<&[f32]> = ours.chunks(N_CLASSES).collect();
+                assert_eq!(clips.len(), size);
+                assert!(
+                    clips.windows(2).all(|pair| differ(pair[0], pair[1])),
+                    "{what}"
+                );
                 let view = NdTensorView::from_data(shape, features.as_slice());
                 let theirs = engine
                     .run_one(view.as_dyn().into(), None)
@@ -208,6 +217,70 @@ fn every_weight_is_trained_and_the_sizes_are_those_documented() {
         }
     }
     assert_eq!(sizes, PARAMETERS);
+}
+
+/// Moves every trained number along its gradient.
+struct Along<'a> {
+    gradients: &'a Gradients,
+    step: f32,
+}
+
+impl ModuleMapper for Along<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let gradient = param.val().grad(self.gradients);
+        let step = self.step;
+        param.map(|old| {
+            let (dims, device) = (old.dims(), old.device());
+            let Some(gradient) = gradient else { return old };
+            let (old, gradient) = (values(old), values(gradient));
+            let moved = old.iter().zip(gradient).map(|(old, g)| old + step * g);
+            let moved = TensorData::new(moved.collect(), dims);
+            Tensor::from_data(moved, &device).require_grad()
+        })
+    }
+}
+
+struct Norm<'a>(&'a Gradients, f64);
+
+impl ModuleVisitor for Norm<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let gradient = param.val().grad(self.0).map(values).unwrap_or_default();
+        self.1 += gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>();
+    }
+}
+
+/// `f(w + s · g) − f(w − s · g) = 2 · s · |g|²` for small steps: forward and backward belong together.
+#[test]
+fn a_step_along_the_gradient_changes_the_loss_as_the_gradient_says() {
+    let device = Device::flex().autodiff();
+    for config in configs() {
+        let rng = &mut StdRng::seed_from_u64(17);
+        let (network, _) = network(&config, &device, rng);
+        let shape = [4, 29, N_MELS];
+        let features = noise(shape.iter().product(), rng);
+        let weights = TensorData::new(noise(4 * N_CLASSES, rng), [4, N_CLASSES]);
+        let loss = |network: &Network| {
+            // The same dropout each time.
+            let rng = &mut StdRng::seed_from_u64(1);
+            let logits = network.forward(batch(shape, &features, &device), Mode::Train(rng));
+            (logits * Tensor::from_data(weights.clone(), &device)).mean()
+        };
+        let gradients = loss(&network).backward();
+        let mut norm = Norm(&gradients, 0.0);
+        network.visit(&mut norm);
+        let change = 4e-3;
+        let step = change / norm.1;
+        let [above, below] = [step, -step].map(|step| {
+            #[expect(clippy::cast_possible_truncation, reason = "a small step")]
+            let mut along = Along {
+                gradients: &gradients,
+                step: step as f32,
+            };
+            f64::from(loss(&network.clone().map(&mut along)).into_scalar::<f32>())
+        });
+        let ratio = (above - below) / (2.0 * change);
+        assert!((ratio - 1.0).abs() < 0.05, "{config:?}: {ratio}");
+    }
 }
 
 #[test]
