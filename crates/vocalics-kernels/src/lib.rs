@@ -21,6 +21,7 @@
 
 pub mod conv;
 pub mod gate;
+pub mod infer;
 pub mod matmul;
 pub mod norm;
 

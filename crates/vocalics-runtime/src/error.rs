@@ -149,6 +149,12 @@ pub enum ModelError {
         /// What the engine said.
         source: Box<rten::LoadError>,
     },
+    /// Our own engine was asked for and does not know something in the graph.
+    #[error("the native engine does not take this graph: {reason}")]
+    NotNative {
+        /// The operator, and what about it.
+        reason: String,
+    },
     /// The engine broke off while loading the graph.
     #[error("the engine broke off on this graph: {reason}")]
     EngineFailure {
@@ -208,7 +214,9 @@ impl ModelError {
             Self::Graph { .. } => "model_graph",
             Self::Operator { .. } => "model_operator",
             Self::LabelCount { .. } => "model_label_count",
-            Self::Engine { .. } | Self::EngineFailure { .. } => "model_engine",
+            Self::Engine { .. } | Self::EngineFailure { .. } | Self::NotNative { .. } => {
+                "model_engine"
+            }
             Self::TestVectorRun { .. } | Self::TestVector { .. } => "model_test_vector",
             Self::Write { .. } => "model_write",
         }
@@ -260,6 +268,7 @@ impl ModelError {
             Self::Engine { .. } | Self::EngineFailure { .. } => {
                 "check the file with onnxruntime; if it runs there, report the model to the vocalics project"
             }
+            Self::NotNative { .. } => "leave the choice of the engine to the runtime",
             Self::TestVectorRun { .. } | Self::TestVector { .. } => {
                 "do not use these scores: the file or this build is damaged; export the model again, \
                  and report it if the test vector still fails"

@@ -43,7 +43,9 @@
 mod clip;
 mod engine;
 mod error;
+mod foreign;
 mod metadata;
+mod native;
 mod onnx;
 mod quality;
 mod recognizer;
@@ -51,6 +53,7 @@ mod temperature;
 mod wire;
 
 pub use clip::{Clip, Prediction};
+pub use engine::Engine;
 pub use error::{ModelError, RuntimeError};
 pub use metadata::{
     CorpusNote, FORMAT_VERSION, ModelMetadata, ProtocolResult, TestVector, attach_metadata,
