@@ -149,6 +149,12 @@ pub enum ModelError {
         /// What the engine said.
         source: Box<rten::LoadError>,
     },
+    /// The model cannot be quantised with these recordings.
+    #[error("cannot quantise: {reason}")]
+    Calibration {
+        /// What is wrong.
+        reason: String,
+    },
     /// Our own engine was asked for and does not know something in the graph.
     #[error("the native engine does not take this graph: {reason}")]
     NotNative {
@@ -217,6 +223,7 @@ impl ModelError {
             Self::Engine { .. } | Self::EngineFailure { .. } | Self::NotNative { .. } => {
                 "model_engine"
             }
+            Self::Calibration { .. } => "model_calibration",
             Self::TestVectorRun { .. } | Self::TestVector { .. } => "model_test_vector",
             Self::Write { .. } => "model_write",
         }
@@ -267,6 +274,9 @@ impl ModelError {
             }
             Self::Engine { .. } | Self::EngineFailure { .. } => {
                 "check the file with onnxruntime; if it runs there, report the model to the vocalics project"
+            }
+            Self::Calibration { .. } => {
+                "give a model that is not quantised, and recordings like those it is meant for"
             }
             Self::NotNative { .. } => "leave the choice of the engine to the runtime",
             Self::TestVectorRun { .. } | Self::TestVector { .. } => {

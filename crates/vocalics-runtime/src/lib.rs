@@ -48,6 +48,7 @@ mod metadata;
 mod native;
 mod onnx;
 mod quality;
+mod quantise;
 mod recognizer;
 mod temperature;
 mod wire;
@@ -61,7 +62,9 @@ pub use metadata::{
 };
 pub use onnx::{INPUT_NAME, MAX_MODEL_BYTES, OPERATORS, OUTPUT_NAME};
 pub use quality::Quality;
+pub use quantise::{Quantised, QuantisedNote, RangeRule, quantise};
 pub use recognizer::{
-    MAX_WINDOW_SECS, MIN_DURATION_SECS, Recognizer, RecognizerOptions, TEST_VECTOR_TOLERANCE,
+    MAX_WINDOW_SECS, MIN_DURATION_SECS, QUANTISED_TOLERANCE, Recognizer, RecognizerOptions,
+    TEST_VECTOR_TOLERANCE,
 };
 pub use temperature::softmax_with_temperature;

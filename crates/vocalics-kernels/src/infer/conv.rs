@@ -182,7 +182,7 @@ impl Conv {
         if size == 0 {
             return;
         }
-        level.run(
+        level.vectorised(
             #[inline(always)]
             || self.pack(geometry, x, scratch),
         );
@@ -291,5 +291,105 @@ impl Geometry {
     #[must_use]
     pub fn output(&self) -> [usize; 2] {
         self.output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::infer::function::Function;
+    use proptest::prelude::*;
+
+    /// The definition.
+    fn naive(shape: &Shape, image: [usize; 2], x: &[f32], w: &[f32], b: &[f32]) -> Vec<f64> {
+        let [rows, columns] = shape.output(image).expect("the kernel fits");
+        let (inputs, outputs) = (shape.inputs / shape.groups, shape.outputs / shape.groups);
+        let mut y = Vec::new();
+        for o in 0..shape.outputs {
+            for r in 0..rows {
+                for c in 0..columns {
+                    let mut sum = f64::from(b[o]);
+                    for i in 0..inputs {
+                        let channel = o / outputs * inputs + i;
+                        for u in 0..shape.kernel[0] {
+                            for v in 0..shape.kernel[1] {
+                                let row = r * shape.stride[0] + u * shape.dilation[0];
+                                let column = c * shape.stride[1] + v * shape.dilation[1];
+                                let (Some(row), Some(column)) = (
+                                    row.checked_sub(shape.before[0]).filter(|&r| r < image[0]),
+                                    column
+                                        .checked_sub(shape.before[1])
+                                        .filter(|&c| c < image[1]),
+                                ) else {
+                                    continue;
+                                };
+                                let x = x[(channel * image[0] + row) * image[1] + column];
+                                let w = w[((o * inputs + i) * shape.kernel[0] + u)
+                                    * shape.kernel[1]
+                                    + v];
+                                sum += f64::from(x) * f64::from(w);
+                            }
+                        }
+                    }
+                    y.push(sum);
+                }
+            }
+        }
+        y
+    }
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count)
+            .map(|n| ((n * 37 + seed * 101) as f32 * 0.61).sin())
+            .collect()
+    }
+
+    fn pair(low: usize, high: usize) -> impl Strategy<Value = [usize; 2]> {
+        [low..=high, low..=high]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_level_matches_the_definition(
+            groups in 1_usize..4, inputs in 1_usize..6, outputs in 1_usize..15,
+            kernel in pair(1, 4), stride in pair(1, 3), dilation in pair(1, 3),
+            before in pair(0, 4), after in pair(0, 4), rows in 1_usize..9, columns in 1_usize..90,
+            shortcut in any::<bool>(), relu in any::<bool>(),
+        ) {
+            let (inputs, outputs, image) = (inputs * groups, outputs * groups, [rows, columns]);
+            let shape = Shape { inputs, outputs, groups, kernel, stride, dilation, before, after };
+            let Some([rows, columns]) = shape.output(image) else {
+                let conv = Conv::new(shape, &vec![0.0; outputs * inputs / groups * kernel[0] * kernel[1]], &[]);
+                prop_assert!(!conv.prepare(&mut Geometry::default(), image));
+                return Ok(());
+            };
+            let x = numbers(inputs * image[0] * image[1], 1);
+            let w = numbers(outputs * inputs / groups * kernel[0] * kernel[1], 2);
+            let b = numbers(outputs, 3);
+            let more = numbers(outputs * rows * columns, 4);
+            let conv = Conv::new(shape, &w, &b);
+            let mut geometry = Geometry::default();
+            prop_assert!(conv.prepare(&mut geometry, image));
+            for level in Level::here() {
+                for parts in [1, 3] {
+                    let finish = Finish {
+                        bias: None,
+                        shortcut: shortcut.then_some(&more),
+                        function: relu.then_some(Function::Relu),
+                    };
+                    // What is in the memory before must not matter.
+                    let mut scratch = vec![f32::NAN; conv.scratch(&geometry)];
+                    let mut y = vec![f32::NAN; outputs * rows * columns];
+                    conv.run(level, parts, &geometry, &x, finish, &mut scratch, &mut y);
+                    for (i, want) in naive(&shape, image, &x, &w, &b).into_iter().enumerate() {
+                        let want = want + if shortcut { f64::from(more[i]) } else { 0.0 };
+                        let want = if relu { want.max(0.0) } else { want };
+                        prop_assert!((f64::from(y[i]) - want).abs() < 1e-4, "{level:?} {i}: {} {want}", y[i]);
+                    }
+                }
+            }
+        }
     }
 }

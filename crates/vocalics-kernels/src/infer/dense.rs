@@ -5,49 +5,44 @@ use pulp::{Simd, WithSimd};
 use super::Level;
 use super::tile::{self, Finish, Lines, SLACK, Source, Weights, multiply_add};
 
-/// From this many rows of the input on, the tiled product is faster than one dot product after the other.
-const TILED: usize = 4;
-
 /// A matrix of weights, `y = x · w`.
 #[derive(Debug, Clone)]
 pub struct Dense {
     inputs: usize,
     outputs: usize,
-    /// `[outputs, inputs]`.
-    by_output: Vec<f32>,
-    /// `[inputs, outputs]` and slack; empty where there is never more than a row.
-    by_input: Vec<f32>,
+    /// `[inputs, outputs]` and slack for the tiled product, or `[outputs, inputs]` for dot products: one
+    /// or the other for all inputs, so that a row does not depend on how many there are.
+    weights: Vec<f32>,
+    tiled: bool,
 }
 
 impl Dense {
     /// Stores weights given by their element at `(input, output)`.
     ///
-    /// `many` says whether the input may have more than a few rows.
+    /// `tiled` says that the input has many rows; else one dot product after the other is faster.
     #[must_use]
     pub fn new(
         inputs: usize,
         outputs: usize,
-        many: bool,
+        tiled: bool,
         at: impl Fn(usize, usize) -> f32,
     ) -> Self {
-        let by_output = (0..outputs)
-            .flat_map(|output| (0..inputs).map(move |input| (input, output)))
-            .map(|(input, output)| at(input, output))
-            .collect();
-        let mut by_input = Vec::new();
-        if many {
-            by_input.extend(
-                (0..inputs)
-                    .flat_map(|input| (0..outputs).map(move |output| (input, output)))
-                    .map(|(input, output)| at(input, output)),
-            );
-            by_input.resize(inputs * outputs + SLACK, 0.0);
+        let mut weights = Vec::with_capacity(inputs * outputs + SLACK);
+        if tiled {
+            for input in 0..inputs {
+                weights.extend((0..outputs).map(|output| at(input, output)));
+            }
+            weights.resize(inputs * outputs + SLACK, 0.0);
+        } else {
+            for output in 0..outputs {
+                weights.extend((0..inputs).map(|input| at(input, output)));
+            }
         }
         Self {
             inputs,
             outputs,
-            by_output,
-            by_input,
+            weights,
+            tiled,
         }
     }
 
@@ -85,12 +80,12 @@ impl Dense {
         assert_eq!(x.len(), rows * self.inputs, "input of a dense layer");
         if self.inputs == 0 {
             out.fill(0.0);
-        } else if rows < TILED || self.by_input.is_empty() {
+        } else if !self.tiled {
             for (x, out) in x
                 .chunks_exact(self.inputs)
                 .zip(out.chunks_exact_mut(self.outputs))
             {
-                multiply_vector(level, &self.by_output, x, out);
+                multiply_vector(level, &self.weights, x, out);
             }
         } else {
             multiply_packed(
@@ -98,7 +93,7 @@ impl Dense {
                 parts,
                 x,
                 [rows, self.inputs, self.outputs],
-                &self.by_input,
+                &self.weights,
                 packed,
                 out,
             );

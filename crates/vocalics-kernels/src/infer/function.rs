@@ -215,7 +215,7 @@ mod tests {
 
     fn applied(level: Level, function: Function, values: &[f32]) -> Vec<f32> {
         let mut values = values.to_vec();
-        level.run(|| function.apply(&mut values));
+        level.vectorised(|| function.apply(&mut values));
         values
     }
 

@@ -68,8 +68,13 @@ impl Level {
         }
     }
 
-    /// Runs `operation` compiled for this level: explicit vectors are as wide as it has them, and plain
-    /// loops that are inlined into `operation` are vectorised for it.
+    /// Runs plain loops compiled for this level; they must be inlined all the way into `loops`.
+    #[inline]
+    pub(crate) fn vectorised(self, loops: impl FnMut()) {
+        self.run(Loops(loops));
+    }
+
+    /// Runs `operation` compiled for this level, on vectors as wide as it has them.
     #[inline]
     pub(crate) fn run<O: WithSimd>(self, operation: O) -> O::Output {
         match self.0 {
@@ -84,6 +89,21 @@ impl Level {
             #[cfg(target_arch = "wasm32")]
             Kind::Simd128(simd) => Simd::vectorize(simd, operation),
         }
+    }
+}
+
+/// A closure whose loops are to be compiled for a level.
+///
+/// As `FnMut` and not as the `FnOnce` that pulp would take: calling a closure by value goes through a
+/// function of its own, which knows nothing of the level.
+pub(super) struct Loops<F>(pub(super) F);
+
+impl<F: FnMut()> WithSimd for Loops<F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        (self.0)();
     }
 }
 

@@ -8,6 +8,8 @@ use super::function::Function;
 
 /// Values of a block.
 const BLOCK: usize = 256;
+/// Most inputs of a chain.
+pub const MAX_INPUTS: usize = 8;
 /// Most dimensions.
 pub const MAX_RANK: usize = 8;
 
@@ -61,10 +63,12 @@ impl Chain {
     /// A chain of at least one step.
     ///
     /// # Panics
-    /// When there is no step, or one refers to a value that comes after it.
+    /// When there is no step, one refers to a value that comes after it, or there are more than
+    /// [`MAX_INPUTS`].
     #[must_use]
     pub fn new(inputs: usize, steps: Vec<Step>) -> Self {
         assert!(!steps.is_empty(), "a chain without steps");
+        assert!(inputs <= MAX_INPUTS, "a chain of too many inputs");
         for (index, step) in steps.iter().enumerate() {
             let known = inputs + index;
             let fits = match *step {
@@ -106,17 +110,21 @@ impl Chain {
         scratch: &mut [f32],
         out: &mut [f32],
     ) {
-        level.run(
+        let mut inputs: [&[f32]; MAX_INPUTS] = [&[]; MAX_INPUTS];
+        for (number, values) in inputs.iter_mut().enumerate().take(self.inputs) {
+            *values = input(number);
+        }
+        level.vectorised(
             #[inline(always)]
-            || self.walk(walk, input, scratch, out),
+            || self.walk(walk, &inputs, scratch, out),
         );
     }
 
     #[inline(always)]
-    fn walk<'a>(
+    fn walk(
         &self,
         walk: &Walk,
-        input: impl Fn(usize) -> &'a [f32],
+        inputs: &[&[f32]; MAX_INPUTS],
         scratch: &mut [f32],
         out: &mut [f32],
     ) {
@@ -132,7 +140,7 @@ impl Chain {
                 let operand = |value: usize| {
                     let strides = &walk.strides[value];
                     let start: usize = index.iter().zip(strides).map(|(i, s)| i * s).sum();
-                    let all = input(value);
+                    let all = inputs[value];
                     if strides[walk.rank - 1] == 0 {
                         Operand::Same(all[start])
                     } else {

@@ -103,14 +103,14 @@ pub fn run(
                 Cell::Lstm => {
                     multiply_vector(level, recurrent, h, gates);
                     let c = &mut c[sample * hidden..][..hidden];
-                    level.run(
+                    level.vectorised(
                         #[inline(always)]
                         || lstm(x, gates, h, c),
                     );
                 }
                 Cell::GruAfter => {
                     multiply_vector(level, recurrent, h, gates);
-                    level.run(
+                    level.vectorised(
                         #[inline(always)]
                         || gru_after(x, gates, after, h),
                     );
@@ -118,12 +118,12 @@ pub fn run(
                 Cell::GruBefore => {
                     let (first, last) = recurrent.split_at(2 * hidden * hidden);
                     multiply_vector(level, first, h, &mut gates[..2 * hidden]);
-                    level.run(
+                    level.vectorised(
                         #[inline(always)]
                         || gru_gates(x, &mut gates[..2 * hidden], h, reset),
                     );
                     multiply_vector(level, last, reset, &mut gates[2 * hidden..]);
-                    level.run(
+                    level.vectorised(
                         #[inline(always)]
                         || gru_before(x, gates, h),
                     );
@@ -176,5 +176,103 @@ fn gru_before(x: &[f32], gates: &[f32], h: &mut [f32]) {
     for i in 0..n {
         let new = tanh(x[2 * n + i] + gates[2 * n + i]);
         h[i] = (1.0 - gates[i]) * new + gates[i] * h[i];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count)
+            .map(|n| ((n * 37 + seed * 101) as f32 * 0.61).sin() * 0.6)
+            .collect()
+    }
+
+    fn logistic(x: f64) -> f64 {
+        1.0 / (1.0 + (-x).exp())
+    }
+
+    /// One step as the definitions have it, in double precision.
+    fn step(cell: Cell, x: &[f32], r: &[f32], after: &[f32], h: &mut [f64], c: &mut [f64]) {
+        let n = h.len();
+        let dot = |row: usize, h: &[f64]| -> f64 {
+            (0..n).map(|k| f64::from(r[row * n + k]) * h[k]).sum()
+        };
+        let x = |row: usize| f64::from(x[row]);
+        let old = h.to_vec();
+        for i in 0..n {
+            if cell == Cell::Lstm {
+                let gate = |k: usize| x(k * n + i) + dot(k * n + i, &old);
+                c[i] = logistic(gate(2)) * c[i] + logistic(gate(0)) * gate(3).tanh();
+                h[i] = logistic(gate(1)) * c[i].tanh();
+                continue;
+            }
+            let update = logistic(x(i) + dot(i, &old));
+            let reset = |i: usize| logistic(x(n + i) + dot(n + i, &old));
+            let new = if cell == Cell::GruAfter {
+                let inner = dot(2 * n + i, &old) + f64::from(after[i]);
+                x(2 * n + i) + reset(i) * inner
+            } else {
+                let gated: Vec<f64> = (0..n).map(|k| reset(k) * old[k]).collect();
+                x(2 * n + i) + dot(2 * n + i, &gated)
+            };
+            h[i] = (1.0 - update) * new.tanh() + update * old[i];
+        }
+    }
+
+    #[test]
+    fn cells_match_their_definitions() {
+        let (hidden, steps, batch) = (13, 7, 2);
+        for level in Level::here() {
+            for cell in [Cell::Lstm, Cell::GruAfter, Cell::GruBefore] {
+                for reverse in [false, true] {
+                    let width = cell.gates() * hidden;
+                    let inputs = numbers(steps * batch * width, 1);
+                    let recurrent = numbers(width * hidden, 2);
+                    let after = numbers(hidden, 3);
+                    let pitch = batch * hidden + 3;
+                    let sizes = Run {
+                        cell,
+                        hidden,
+                        steps,
+                        batch,
+                        reverse,
+                        pitch,
+                        offset: 2,
+                    };
+                    let mut y = vec![f32::NAN; steps * pitch];
+                    let mut state = [
+                        vec![f32::NAN; batch * hidden],
+                        vec![f32::NAN; batch * hidden],
+                    ];
+                    let [h, c] = &mut state;
+                    let mut memory = vec![f32::NAN; scratch(hidden)];
+                    run(
+                        level,
+                        &sizes,
+                        &inputs,
+                        &recurrent,
+                        &after,
+                        &mut y,
+                        h,
+                        c,
+                        &mut memory,
+                    );
+                    for sample in 0..batch {
+                        let (mut h, mut c) = (vec![0.0; hidden], vec![0.0; hidden]);
+                        for n in 0..steps {
+                            let t = if reverse { steps - 1 - n } else { n };
+                            let x = &inputs[(t * batch + sample) * width..][..width];
+                            step(cell, x, &recurrent, &after, &mut h, &mut c);
+                            let y = &y[t * pitch + 2 + sample * hidden..][..hidden];
+                            for (y, want) in y.iter().zip(&h) {
+                                assert!((f64::from(*y) - want).abs() < 1e-5, "{cell:?} {y} {want}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }

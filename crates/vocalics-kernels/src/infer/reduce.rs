@@ -78,7 +78,7 @@ pub fn reduce(
     [n, inner]: [usize; 2],
     out: &mut [f32],
 ) {
-    level.run(
+    level.vectorised(
         #[inline(always)]
         || match reduction {
             Reduction::Sum | Reduction::Mean => reduce_with(x, n, inner, out, 0.0, add, add),
@@ -156,7 +156,7 @@ pub fn softmax(
     if n == 0 || inner == 0 {
         return;
     }
-    level.run(
+    level.vectorised(
         #[inline(always)]
         || {
             for (x, out) in x
@@ -236,11 +236,13 @@ pub fn attentive_statistics(
         "rows of attention"
     );
     let scratch = &mut scratch[..n];
-    level.run(
+    level.vectorised(
         #[inline(always)]
         || {
             let rows = x.chunks_exact(n).zip(scores.chunks_exact(n));
-            for ((x, scores), (mean, deviation)) in rows.zip(mean.iter_mut().zip(deviation)) {
+            for ((x, scores), (mean, deviation)) in
+                rows.zip(mean.iter_mut().zip(deviation.iter_mut()))
+            {
                 let most = fold(scores, f32::NEG_INFINITY, max, max);
                 for (w, score) in scratch.iter_mut().zip(scores) {
                     *w = exp(score - most);

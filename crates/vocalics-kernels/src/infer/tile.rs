@@ -19,6 +19,7 @@ use pulp::{Simd, WithSimd};
 
 use super::Level;
 use super::function::Function;
+use super::level::Loops;
 
 /// Most rows of a tile.
 pub const ROWS: usize = 6;
@@ -145,7 +146,7 @@ pub struct Finish<'a> {
 impl Finish<'_> {
     /// Does the same to sums that are stored already: one for each number of `bias`, which may be empty.
     pub fn apply(&self, level: Level, bias: &[f32], sums: &mut [f32]) {
-        level.run(
+        level.vectorised(
             #[inline(always)]
             || {
                 for (y, bias) in sums.iter_mut().zip(bias) {
@@ -437,10 +438,10 @@ pub(super) fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s)
 /// Kept out of the product's loop, whose registers its constants would take.
 #[inline(never)]
 fn apply<S: Simd>(simd: S, function: Function, values: &mut [f32]) {
-    simd.vectorize(
+    simd.vectorize(Loops(
         #[inline(always)]
         || function.apply(values),
-    );
+    ));
 }
 
 /// Sends the wanted ones of neighbouring positions, the first of which is `first`, to their row.

@@ -33,7 +33,7 @@ pub(crate) struct Builder {
     pub(crate) steps: Vec<Step>,
     pub(crate) constants: HashMap<String, Constant>,
     pub(crate) quantised: HashMap<String, Quantised>,
-    names: HashMap<String, ValueId>,
+    pub(crate) names: HashMap<String, ValueId>,
 }
 
 /// A node with the checks that every operator needs.

@@ -76,6 +76,18 @@ impl Dims {
         if stride == 1 && add == -1 {
             return Some(of.clone());
         }
+        // A window over a window of stride 1 is a window, so that lengths made in several steps can be
+        // recognised as equal; that the first is not negative is still checked, it is in the table.
+        if let (1, &[index]) = (of.factor, of.variables.as_slice())
+            && let Variable::Window {
+                of,
+                add: first,
+                stride: 1,
+            } = &self.variables[index]
+        {
+            let (of, add) = (of.clone(), first.checked_add(add)?.checked_add(1)?);
+            return self.window(&of, add, stride);
+        }
         Some(self.variable(Variable::Window {
             of: of.clone(),
             add,
@@ -217,6 +229,15 @@ mod tests {
             dims.evaluate(3, n, &mut values).unwrap();
             assert_eq!(one.value(&values), Some(n.div_ceil(2)));
         }
+    }
+
+    #[test]
+    fn what_is_cut_off_and_added_again_is_the_same_length() {
+        let mut dims = Dims::new();
+        let cut = dims.window(&Dims::frames(), -3, 1).unwrap();
+        assert_eq!(dims.window(&cut, 1, 1).unwrap(), Dims::frames());
+        let mut values = Vec::new();
+        assert_eq!(dims.evaluate(1, 2, &mut values), None);
     }
 
     #[test]

@@ -5,14 +5,12 @@
 //! steps of equal shape are joined.
 
 use vocalics_kernels::infer::function::Function;
-use vocalics_kernels::infer::pointwise::{Binary, Chain, Step as Link};
+use vocalics_kernels::infer::pointwise::{Binary, Chain, MAX_INPUTS, Step as Link};
 
 use super::builder::Builder;
 use super::dim::Dim;
 use super::step::{Kind, Place, Step, Value, ValueId};
 
-/// Most inputs of a chain; each is a pointer that is advanced.
-const MAX_INPUTS: usize = 8;
 /// Most steps of a chain; each has a block of memory in the first-level cache.
 const MAX_LINKS: usize = 16;
 

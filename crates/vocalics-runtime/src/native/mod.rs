@@ -26,6 +26,7 @@ mod run;
 mod step;
 mod workspace;
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -34,6 +35,7 @@ use vocalics_kernels::infer::Level;
 use crate::onnx::{INPUT_NAME, OUTPUT_NAME};
 use graph::Graph;
 use plan::Plan;
+use step::ValueId;
 use workspace::Workspace;
 
 /// Versions of the standard operators whose meaning is the one implemented here.
@@ -88,12 +90,6 @@ impl Native {
     /// Numbers in the weights.
     pub(crate) fn parameters(&self) -> usize {
         self.parameters
-    }
-
-    /// Uses another instruction set.
-    #[cfg(test)]
-    pub(crate) fn set_level(&mut self, level: Level) {
-        self.level = level;
     }
 
     /// Runs `[batch, n_frames, n_mels]` to `[batch, n_classes]`.
@@ -166,12 +162,99 @@ impl Native {
             if result.is_err() {
                 break;
             }
-            y.copy_from_slice(self.plan.run(self.level, parts, x, &mut workspace));
+            y.copy_from_slice(
+                self.plan
+                    .run(self.level, parts, x, &mut workspace, &mut |_, _| {}),
+            );
         }
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(workspace);
         result
+    }
+}
+
+/// A network whose tensors can be looked at.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    plan: Plan,
+    names: HashMap<String, ValueId>,
+    workspace: Workspace,
+}
+
+impl Observed {
+    /// As [`Native::compile`], without joining steps.
+    ///
+    /// # Errors
+    /// Why this engine does not take the graph.
+    pub(crate) fn compile(bytes: &[u8], n_mels: usize, n_classes: usize) -> Result<Self, String> {
+        let (_, graph) = crate::onnx::graph(bytes).map_err(|error| error.to_string())?;
+        let graph = Graph::read(graph).map_err(|error| error.to_string())?;
+        let (plan, names) =
+            Plan::compile_as_it_is(graph, [INPUT_NAME, OUTPUT_NAME], n_mels, n_classes)?;
+        Ok(Self {
+            workspace: Workspace::new(&plan),
+            plan,
+            names,
+        })
+    }
+
+    /// Which tensor has a name.
+    pub(crate) fn tensor(&self, name: &str) -> Option<ValueId> {
+        self.names.get(name).copied()
+    }
+
+    /// Runs one sample and shows every tensor that is computed.
+    ///
+    /// # Errors
+    /// Why the network cannot be run on that many frames.
+    pub(crate) fn run(
+        &mut self,
+        features: &[f32],
+        n_frames: usize,
+        observe: &mut dyn FnMut(ValueId, &[f32]),
+    ) -> Result<(), String> {
+        self.workspace.prepare(&self.plan, 1, n_frames)?;
+        self.plan
+            .run(Level::best(), 1, features, &mut self.workspace, observe);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Instruction sets differ in the order of sums alone.
+    #[test]
+    fn every_level_gives_the_same_logits() {
+        let bytes = std::fs::read(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../models/default.onnx"
+        ))
+        .expect("the default model");
+        let metadata = crate::read_metadata(&bytes).expect("its metadata");
+        let (n_mels, n_classes) = (metadata.front_end.n_mels, metadata.labels.len());
+        for n_frames in [1, 33, 128] {
+            let features: Vec<f32> = (0..n_frames * n_mels)
+                .map(|n| (n as f32 * 0.37).sin() * 4.0 - 6.0)
+                .collect();
+            let mut results = Vec::new();
+            for level in Level::here() {
+                let mut native = Native::compile(&bytes, n_mels, n_classes, 1).expect("native");
+                native.level = level;
+                let mut logits = vec![0.0; n_classes];
+                native
+                    .run(&features, n_frames, &mut logits)
+                    .expect("it runs");
+                results.push(logits);
+            }
+            for other in &results[1..] {
+                for (a, b) in results[0].iter().zip(other) {
+                    assert!((a - b).abs() < 1e-5, "{results:?}");
+                }
+            }
+        }
     }
 }

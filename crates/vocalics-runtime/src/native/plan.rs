@@ -1,5 +1,7 @@
 //! A compiled graph: steps in order, and a place in memory for every tensor.
 
+use std::collections::HashMap;
+
 use super::builder::{Builder, Compiled};
 use super::dim::{Dim, Dims, product};
 use super::fuse::{fuse, root};
@@ -51,6 +53,32 @@ impl Plan {
         n_mels: usize,
         n_classes: usize,
     ) -> Compiled<Self> {
+        let (mut builder, output) = Self::build(graph, [input, output], n_mels, n_classes)?;
+        fuse(&mut builder, output);
+        Self::place(builder, output)
+    }
+
+    /// As [`compile`](Self::compile), one step for each operator, with the tensors of all names.
+    pub(crate) fn compile_as_it_is(
+        graph: Graph,
+        ports: [&str; 2],
+        n_mels: usize,
+        n_classes: usize,
+    ) -> Compiled<(Self, HashMap<String, ValueId>)> {
+        let (mut builder, output) = Self::build(graph, ports, n_mels, n_classes)?;
+        let mut names = std::mem::take(&mut builder.names);
+        names
+            .values_mut()
+            .for_each(|id| *id = root(&builder.values, *id));
+        Ok((Self::place(builder, output)?, names))
+    }
+
+    fn build(
+        graph: Graph,
+        [input, output]: [&str; 2],
+        n_mels: usize,
+        n_classes: usize,
+    ) -> Compiled<(Builder, ValueId)> {
         let mut builder = Builder::build(graph, input, n_mels)?;
         let output = builder.value(output)?;
         let wanted = [Dims::batch(), Dim::of(n_classes)];
@@ -63,8 +91,7 @@ impl Plan {
         ) {
             return Err("an output that is not computed".to_owned());
         }
-        fuse(&mut builder, output);
-        Self::place(builder, output)
+        Ok((builder, output))
     }
 
     /// Gives every tensor its place: a buffer is free again after the last read of what it holds.

@@ -33,14 +33,17 @@ impl<'a> Sources<'a> {
 impl Plan {
     /// Runs on features laid out as [`Workspace::prepare`] was told; returns the output.
     ///
-    /// With `parts` above 1 the larger steps are shared out over the current rayon pool.
+    /// `observe` is shown every tensor that is computed. With `parts` above 1 the larger steps are shared out over the current rayon pool.
     pub(crate) fn run<'w>(
         &self,
         level: Level,
         parts: usize,
         features: &[f32],
         workspace: &'w mut Workspace,
+        observe: &mut dyn FnMut(ValueId, &[f32]),
     ) -> &'w [f32] {
+        // The features are the first tensor.
+        observe(0, features);
         let Workspace {
             shapes,
             states,
@@ -178,6 +181,7 @@ impl Plan {
                 if let Some(&id) = step.outputs.get(index)
                     && let Location::Buffer(buffer) = self.tensors[id].location
                 {
+                    observe(id, &taken[..shapes[id].size()]);
                     buffers[buffer] = taken;
                 }
             }
