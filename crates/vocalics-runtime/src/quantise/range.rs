@@ -175,7 +175,10 @@ mod tests {
         );
         let [low, high] = distribution.range(RangeRule::SquaredError);
         // (40 - h)² / 100 001 + h² / (12 · 255²) is least at h = 35.5.
-        assert!(low.abs() < 1e-6 && (high - 35.5).abs() < 1.0, "{low} {high}");
+        assert!(
+            low.abs() < 1e-6 && (high - 35.5).abs() < 1.0,
+            "{low} {high}"
+        );
     }
 
     #[test]
