@@ -13,6 +13,7 @@
 mod data;
 mod denoise;
 mod evaluate;
+mod export;
 mod failure;
 mod features;
 mod input;
@@ -56,6 +57,7 @@ enum Command {
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
     Report(report::Arguments),
+    Export(export::Arguments),
     Completions(manual::CompletionsArguments),
     Man(manual::ManArguments),
 }
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::man(&arguments),
     };

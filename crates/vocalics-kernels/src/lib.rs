@@ -22,6 +22,7 @@
 pub mod conv;
 pub mod gate;
 pub mod gru;
+pub mod infer;
 pub mod lstm;
 pub mod matmul;
 pub mod norm;

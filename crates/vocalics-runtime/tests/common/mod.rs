@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "not every test program uses every part")]
 
+pub(crate) mod graph;
+
 use std::path::PathBuf;
 
 use serde::Deserialize;
