@@ -152,6 +152,7 @@ impl AugmentError {
                 "the samples are damaged, or not scaled to ±1; write the recording again from its source"
             }
             Self::Audio(error) => error.hint(),
+            Self::Step { source, .. } | Self::PlanValue { source, .. } => source.hint(),
             Self::NoMaterial { .. } => {
                 "give a folder of such recordings, or a plan without that step"
             }
@@ -165,11 +166,9 @@ impl AugmentError {
             }
             Self::TooMuch { .. } => "give fewer or shorter recordings",
             Self::NoPlan { .. } => "give a TOML file or one of those names",
-            Self::Parameter { .. }
-            | Self::Step { .. }
-            | Self::Shape { .. }
-            | Self::Syntax { .. }
-            | Self::PlanValue { .. } => "docs/augmentation.md lists the steps and their parameters",
+            Self::Parameter { .. } | Self::Shape { .. } | Self::Syntax { .. } => {
+                "docs/augmentation.md lists the steps and their parameters"
+            }
         }
     }
 }

@@ -332,6 +332,30 @@ impl Plan {
         absent
     }
 
+    /// Fails where [`apply`](Self::apply) would for want of material, before any work.
+    ///
+    /// # Errors
+    /// [`AugmentError::Step`] around [`AugmentError::NoMaterial`] of the first step for which there is none at all.
+    pub fn check_material(&self, material: &Material<'_>) -> Result<(), AugmentError> {
+        let steps = self.steps.iter().enumerate();
+        for (index, step) in steps.filter(|(_, step)| step.probability > 0.0) {
+            let (what, n_sources) = match &step.operation {
+                Operation::Noise(it) => ("noise", it.sources.len()),
+                Operation::Room(it) => ("recorded rooms", it.sources.len()),
+                Operation::CopyPaste(it) => ("clips to join", it.partners.len()),
+                _ => continue,
+            };
+            if step.operation.absent(material).len() == n_sources {
+                return Err(AugmentError::Step {
+                    number: index + 1,
+                    step: step.operation.name(),
+                    source: Box::new(AugmentError::NoMaterial { what }),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Does the steps in order, each with its probability.
     ///
     /// What comes out follows from the plan, the clip, the material in its order, and the generator's state alone. Every step

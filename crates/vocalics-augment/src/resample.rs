@@ -128,9 +128,10 @@ mod tests {
                 let hz = share * nyquist;
                 let n_out = floor_index(16_000.0 / step);
                 let out = resample(&tone(hz, 0.5, 16_000, 16_000), step, n_out);
-                for k in n_out / 4..n_out * 3 / 4 {
+                let middle = out.iter().enumerate().skip(n_out / 4).take(n_out / 2);
+                for (k, found) in middle {
                     let ideal = 0.5 * (TAU * hz / rate * step * k as f64).sin();
-                    let error = (f64::from(out[k]) - ideal).abs();
+                    let error = (f64::from(*found) - ideal).abs();
                     assert!(error < 5e-4, "{step} {share} {k}: {error}");
                 }
             }

@@ -12,15 +12,17 @@ use crate::resample::resample;
 use crate::speed::stretched_len;
 use crate::wsola::wsola;
 
-/// How a clip is stretched. Which is better at what was measured: `docs/augmentation.md`.
+/// How a clip is stretched. The vocoder is the better one by all that was measured, on a synthetic voice whose stretched
+/// form is known and on RAVDESS: `docs/augmentation.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// Overlap-add of segments that fit (Verhelst and Roelands 1993). The best for one voice.
+    /// Phase vocoder with locked phases (Laroche and Dolson 1999).
     #[default]
-    Wsola,
-    /// Phase vocoder with locked phases (Laroche and Dolson 1999). The better one for many voices at once and music.
     PhaseVocoder,
+    /// Overlap-add of segments that fit (Verhelst and Roelands 1993): no smearing of onsets, but what happens is moved in time by up to
+    /// 10 ms.
+    Wsola,
 }
 
 impl Method {
@@ -45,7 +47,7 @@ impl Method {
 ///
 /// # Shapes
 /// `[n]` to `[round(n / tempo)]`, at least one sample. Sample `k` of the result shows what happens at `k · tempo` of
-/// the clip, within 10 ms. Silence stays silence.
+/// the clip. Silence stays silence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TimeStretch {
@@ -60,7 +62,7 @@ impl Default for TimeStretch {
     fn default() -> Self {
         Self {
             tempo: Range::of(0.8, 1.25),
-            method: Method::Wsola,
+            method: Method::default(),
         }
     }
 }
@@ -105,7 +107,7 @@ impl Default for PitchShift {
     fn default() -> Self {
         Self {
             shift_semitones: Range::of(-2.0, 2.0),
-            method: Method::Wsola,
+            method: Method::default(),
         }
     }
 }
@@ -195,7 +197,7 @@ mod tests {
                 for share in [0.25, 0.5, 0.75] {
                     let found = track.at(share / tempo).unwrap();
                     let off = cents(120.0 + 120.0 * share, found);
-                    // 10 ms are 1.2 Hz.
+                    // WSOLA may be 10 ms off, which are 1.2 Hz.
                     assert!(off.abs() < 25.0, "{method:?} {tempo} {share}: {off}");
                 }
             }

@@ -228,6 +228,10 @@ fn what_is_absent_is_said() {
         .apply(&input, &Material::default(), &mut StdRng::seed_from_u64(1))
         .unwrap_err();
     assert!(matches!(error, AugmentError::NoMaterial { .. }));
+    let early = alone.check_material(&Material::default()).unwrap_err();
+    assert!(early.to_string().contains("step 1, copy-paste"), "{early}");
+    everything.check_material(&Material::default()).unwrap();
+    alone.check_material(&material(&sounds, &response)).unwrap();
 }
 
 #[test]
