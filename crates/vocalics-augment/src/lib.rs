@@ -19,7 +19,7 @@
 //! A [`Clip`] is checked once, where it is made: at least one sample, finite, of a usual rate. Silence is a clip: it stays silence,
 //! except under a codec. Samples may leave full scale; whoever writes a file scales them.
 //!
-//! Training applies plans to training clips alone, in the loop. What goes into a [`Material`] must come from the training part
+//! Plans are for training clips alone, in the loop. What goes into a [`Material`] must come from the training part
 //! too.
 //!
 //! A new augmentation is one file, one variant of [`Operation`] with its lines, and its section in `docs/augmentation.md`.

@@ -28,7 +28,7 @@ const FULL_SCALE: f32 = 32_767.0 / 32_768.0;
 
 /// Write examples of what an augmentation plan makes of recordings
 ///
-/// Noise, rooms, speed, pitch, telephone and the like, as training applies them, to listen to. Examples are WAV files
+/// Noise, rooms, speed, pitch, telephone and the like, to listen to. Examples are WAV files
 /// of 16 bits, mono, at the rate of the recording, with a listing of what was drawn for each. What would clip is scaled
 /// down, and the listing says by how much. The same seed gives the same examples. A bad recording never stops the others; the exit
 /// code is 1 if there was one, unless --keep-going is given. Steps and plans: `docs/augmentation.md`.
