@@ -10,6 +10,7 @@
 //! - [`selection`]: which corpora are meant, from `--corpus` and the data root.
 //! - [`recognition`]: a model and a recording to scores, several side by side in a stable order.
 
+mod augment;
 mod data;
 mod denoise;
 mod evaluate;
@@ -53,6 +54,7 @@ enum Command {
     Plot(plot::Arguments),
     Segment(segment::Arguments),
     Denoise(denoise::Arguments),
+    Augment(augment::Arguments),
     Data(data::Arguments),
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Segment(arguments) => segment::run(&arguments),
         Command::Denoise(arguments) => denoise::run(&arguments),
+        Command::Augment(arguments) => augment::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),

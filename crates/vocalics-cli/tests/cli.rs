@@ -780,6 +780,7 @@ fn help_is_as_committed() {
         "plot",
         "segment",
         "denoise",
+        "augment",
         "data",
         "data list",
         "data stats",
