@@ -1,12 +1,14 @@
 //! Quantised models: smaller, close to the original, and the same in other engines.
 
 mod common;
+#[path = "common/graph.rs"]
+mod graph;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::graph::Numbers;
+use graph::Numbers;
 use vocalics_features::FeatureMatrix;
 use vocalics_runtime::{
     Engine, ModelError, QUANTISED_TOLERANCE, Recognizer, RecognizerOptions, quantise, read_metadata,
