@@ -2,10 +2,12 @@
 //! every operator that the native engine knows.
 
 mod common;
+#[path = "common/graph.rs"]
+mod graph;
 
 use std::path::PathBuf;
 
-use common::graph::{Graph, N_MELS, Numbers, Set, with_metadata};
+use graph::{Graph, N_MELS, Numbers, Set, with_metadata};
 use vocalics_runtime::{Engine, ModelError, Recognizer, RecognizerOptions};
 
 const TOLERANCE: f32 = 1e-5;

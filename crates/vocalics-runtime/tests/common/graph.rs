@@ -1,5 +1,7 @@
 //! ONNX graphs made by tests.
 
+#![allow(dead_code, reason = "not every test program uses every part")]
+
 use std::cell::RefCell;
 
 use rten_onnx::onnx::{
@@ -238,7 +240,7 @@ pub(crate) fn with_metadata(graph: &[u8]) -> Vec<u8> {
             n_frames,
             scores: vec![1.0 / N_CLASSES as f32; N_CLASSES],
         },
-        ..super::metadata()
+        ..crate::common::metadata()
     };
     let options = RecognizerOptions::default().with_engine(Engine::Rten);
     let metadata = Recognizer::rescored(graph, &metadata, &options).expect("rten runs the graph");

@@ -2,8 +2,6 @@
 
 #![allow(dead_code, reason = "not every test program uses every part")]
 
-pub(crate) mod graph;
-
 use std::path::PathBuf;
 
 use serde::Deserialize;
