@@ -288,7 +288,7 @@ impl WithSimd for Job<'_> {
         let mut buffer = [[0.0f32; SLACK]; ROWS];
         // Whichever side is the smaller is walked again and again.
         let heavy = self.weights.depth * self.weights.rows * size_of::<f32>() > RESIDENT;
-        let mut out = self.out;
+        let out = self.out;
         let job = Job {
             out: &mut [],
             ..self
@@ -299,7 +299,7 @@ impl WithSimd for Job<'_> {
             } else {
                 (step % down, step / down)
             };
-            job.tile(simd, index, column, &mut buffer, &mut out);
+            job.tile(simd, index, column, &mut buffer, out);
         }
     }
 }
@@ -337,10 +337,10 @@ impl Job<'_> {
                 Some(bias) => bias[at],
                 None => 0.0,
             };
-            let shortcut = match self.finish.shortcut {
-                Some(shortcut) => Some(&shortcut[at * size..][..size]),
-                None => None,
-            };
+            let shortcut = self.finish.shortcut.map(
+                #[inline(always)]
+                |shortcut| &shortcut[at * size..][..size],
+            );
             store(
                 simd,
                 &buffer[..wanted],
