@@ -120,9 +120,15 @@ impl Separable {
         let depthwise = ConvShape::depthwise(inputs, [3, 3]).strided([stride, stride]);
         let pointwise = ConvShape::new([inputs, outputs], [1, 1]);
         let shortcut = stride == 1 && inputs == outputs;
+        let depthwise = ConvNorm::new(depthwise, true, rng, device);
+        let pointwise = if shortcut {
+            ConvNorm::silent(pointwise, false, rng, device)
+        } else {
+            ConvNorm::new(pointwise, true, rng, device)
+        };
         Self {
-            depthwise: ConvNorm::new(depthwise, true, rng, device),
-            pointwise: ConvNorm::new(pointwise, !shortcut, rng, device),
+            depthwise,
+            pointwise,
             shortcut,
         }
     }

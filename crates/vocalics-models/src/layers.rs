@@ -235,6 +235,19 @@ impl ConvNorm {
         }
     }
 
+    /// The same with a norm of scale zero: the last layer of a branch beside an identity, so that a
+    /// block starts as the identity and a stack of blocks does not pile up.
+    ///
+    /// Source: P. Goyal et al., *Accurate, Large Minibatch SGD*, arXiv:1706.02677, 2017, section 5.1.
+    #[must_use]
+    pub fn silent(shape: ConvShape, relu: bool, rng: &mut StdRng, device: &Device) -> Self {
+        let outputs = shape.channels[1];
+        let mut layer = Self::new(shape, relu, rng, device);
+        let zero = TensorData::new(vec![0.0f32; outputs], [outputs]);
+        layer.norm.gamma = Param::from_data(zero, device);
+        layer
+    }
+
     /// `[batch, in, rows, columns]` to `[batch, out, rows / stride, columns / stride]`, rounded up.
     #[must_use]
     pub fn forward(&self, x: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {

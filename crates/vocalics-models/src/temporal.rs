@@ -89,7 +89,7 @@ impl TemporalConfig {
             let shape = ConvShape::new([width, width], [1, self.kernel]).dilated([1, dilation]);
             Block {
                 first: ConvNorm::new(shape, true, rng, device),
-                second: ConvNorm::new(shape, false, rng, device),
+                second: ConvNorm::silent(shape, false, rng, device),
             }
         });
         let blocks = blocks.collect();
