@@ -159,6 +159,7 @@ pub fn forward<T: Real>(
         .zip(x.par_chunks(frames * inputs))
         .zip(tape.gates.par_chunks_mut(frames * columns))
         .zip(tape.recalled.par_chunks_mut(frames * hidden))
+        .with_max_len(1)
         .for_each(|(((y, x), gates), recalled)| {
             let samples = y.len() / (n_frames * hidden);
             weights.project(inputs, x, gates);
@@ -200,26 +201,30 @@ fn step_back<T: Real>(
     let hidden = dh.len();
     let (update, rest) = gates.split_at_mut(hidden);
     let (reset, new) = rest.split_at_mut(hidden);
-    let (new, recalled) = (&mut new[..hidden], &recalled[..hidden]);
-    let (delta_update, rest) = delta.split_at_mut(hidden);
-    let (delta_reset, delta_new) = rest.split_at_mut(hidden);
-    let delta_new = &mut delta_new[..hidden];
+    let (shared, delta_new) = delta.split_at_mut(2 * hidden);
     let slope = |s: T| s * (T::ONE - s);
-    let mut element = |j: usize, before: T| {
-        let (z, r, n) = (update[j], reset[j], new[j]);
-        let d_new = dh[j] * (T::ONE - z) * (T::ONE - n * n);
-        let d_update = dh[j] * (before - n) * slope(z);
-        let d_reset = d_new * recalled[j] * slope(r);
-        (update[j], reset[j], new[j]) = (d_update, d_reset, d_new);
-        (delta_update[j], delta_reset[j], delta_new[j]) = (d_update, d_reset, d_new * r);
-        dh[j] = dh[j] * z;
+    // Short loops: a single one has too many operands to be vectorised.
+    let operands = update.iter_mut().zip(new.iter_mut()).zip(dh);
+    let element = |z: &mut T, n: &mut T, dh: &mut T, before: T| {
+        let (d, update, new) = (*dh, *z, *n);
+        *z = d * (before - new) * slope(update);
+        *n = d * (T::ONE - update) * (T::ONE - new * new);
+        *dh = d * update;
     };
     if let Some(before) = before {
-        let before = &before[..hidden];
-        (0..hidden).for_each(|j| element(j, before[j]));
+        operands
+            .zip(before)
+            .for_each(|(((z, n), dh), &before)| element(z, n, dh, before));
     } else {
-        (0..hidden).for_each(|j| element(j, T::ZERO));
+        operands.for_each(|((z, n), dh)| element(z, n, dh, T::ZERO));
     }
+    let operands = recalled.iter().zip(delta_new);
+    for ((r, d), (&recalled, delta)) in reset.iter_mut().zip(&*new).zip(operands) {
+        *delta = *d * *r;
+        *r = *d * recalled * slope(*r);
+    }
+    let (both, _) = gates.split_at(2 * hidden);
+    shared.copy_from_slice(both);
 }
 
 /// One frame of some samples, and the one before it in time.
@@ -306,6 +311,7 @@ pub fn backward<T: Real>(
             y.par_chunks(frames * hidden)
                 .zip(dy.par_chunks(frames * hidden)),
         )
+        .with_max_len(1)
         .for_each(|((((dx, gates), delta), recalled), (y, dy))| {
             let samples = dy.len() / (n_frames * hidden);
             let mut dh = vec![T::ZERO; samples * hidden];

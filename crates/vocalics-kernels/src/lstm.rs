@@ -40,20 +40,24 @@ pub struct Tape<T> {
 #[inline(always)]
 fn step<T: Real>(gates: &mut [T], bias: &[T], state: &mut [T], cells: &mut [T], y: &mut [T]) {
     let hidden = state.len();
-    let (input, rest) = gates.split_at_mut(hidden);
-    let (output, rest) = rest.split_at_mut(hidden);
-    let (forget, cell) = rest.split_at_mut(hidden);
-    let (cell, cells, y) = (&mut cell[..hidden], &mut cells[..hidden], &mut y[..hidden]);
-    let bias: [&[T]; 4] = std::array::from_fn(|gate| &bias[gate * hidden..][..hidden]);
-    for j in 0..hidden {
-        let i = (input[j] + bias[0][j]).sigmoid();
-        let o = (output[j] + bias[1][j]).sigmoid();
-        let f = (forget[j] + bias[2][j]).sigmoid();
-        let g = (cell[j] + bias[3][j]).tanh();
-        let c = f * state[j] + i * g;
-        (input[j], output[j], forget[j], cell[j]) = (i, o, f, g);
-        (state[j], cells[j]) = (c, c);
-        y[j] = o * c.tanh();
+    // One short loop after the other: a single one has too many operands to be vectorised.
+    let (sigmoids, tanhs) = gates.split_at_mut(3 * hidden);
+    let (bias_sigmoids, bias_tanhs) = bias.split_at(3 * hidden);
+    for (gate, &bias) in sigmoids.iter_mut().zip(bias_sigmoids) {
+        *gate = (*gate + bias).sigmoid();
+    }
+    for (gate, &bias) in tanhs.iter_mut().zip(bias_tanhs) {
+        *gate = (*gate + bias).tanh();
+    }
+    let (input, rest) = sigmoids.split_at(hidden);
+    let (output, forget) = rest.split_at(hidden);
+    let gates = input.iter().zip(forget).zip(&*tanhs);
+    for (state, ((&i, &f), &g)) in state.iter_mut().zip(gates) {
+        *state = f * *state + i * g;
+    }
+    cells[..hidden].copy_from_slice(state);
+    for (y, (&o, &c)) in y.iter_mut().zip(output.iter().zip(&*state)) {
+        *y = o * c.tanh();
     }
 }
 
@@ -128,6 +132,7 @@ pub fn forward<T: Real>(
         .zip(x.par_chunks(frames * inputs))
         .zip(tape.gates.par_chunks_mut(frames * columns))
         .zip(tape.cells.par_chunks_mut(frames * hidden))
+        .with_max_len(1)
         .for_each(|(((y, x), gates), cells)| {
             let samples = y.len() / (n_frames * hidden);
             weights.project(inputs, x, gates);
@@ -163,22 +168,22 @@ fn step_back<T: Real>(gates: &mut [T], cells: &[T], before: Option<&[T]>, dh: &[
     let (input, rest) = gates.split_at_mut(hidden);
     let (output, rest) = rest.split_at_mut(hidden);
     let (forget, cell) = rest.split_at_mut(hidden);
-    let (cell, cells, dh) = (&mut cell[..hidden], &cells[..hidden], &dh[..hidden]);
     let slope = |s: T| s * (T::ONE - s);
-    for j in 0..hidden {
-        let (i, o, f, g) = (input[j], output[j], forget[j], cell[j]);
-        let squashed = cells[j].tanh();
-        let d = dc[j] + dh[j] * o * (T::ONE - squashed * squashed);
-        input[j] = d * g * slope(i);
-        output[j] = dh[j] * squashed * slope(o);
-        // Times the cell before, below; zero before the first frame.
-        forget[j] = d * slope(f);
-        cell[j] = d * i * (T::ONE - g * g);
-        dc[j] = d * f;
+    // Short loops, as in `step`. First the gradient of the cell.
+    let operands = output.iter_mut().zip(cells.iter().zip(dh));
+    for (dc, (o, (&c, &dh))) in dc.iter_mut().zip(operands) {
+        let squashed = c.tanh();
+        *dc += dh * *o * (T::ONE - squashed * squashed);
+        *o = dh * squashed * slope(*o);
+    }
+    let operands = input.iter_mut().zip(cell.iter_mut());
+    for (&d, (i, g)) in dc.iter().zip(operands) {
+        (*i, *g) = (d * *g * slope(*i), d * *i * (T::ONE - *g * *g));
     }
     if let Some(before) = before {
-        let pairs = forget.iter_mut().zip(before);
-        pairs.for_each(|(forget, &before)| *forget = *forget * before);
+        for (dc, (f, &before)) in dc.iter_mut().zip(forget.iter_mut().zip(before)) {
+            (*dc, *f) = (*dc * *f, *dc * before * slope(*f));
+        }
     } else {
         forget.fill(T::ZERO);
     }
@@ -255,6 +260,7 @@ pub fn backward<T: Real>(
         .zip(gates.par_chunks_mut(frames * columns))
         .zip(cells.par_chunks(frames * hidden))
         .zip(dy.par_chunks(frames * hidden))
+        .with_max_len(1)
         .for_each(|(((dx, gates), cells), dy)| {
             let samples = dy.len() / (n_frames * hidden);
             let mut dc = vec![T::ZERO; samples * hidden];

@@ -204,6 +204,7 @@ pub(crate) fn input_gradients<T: Real>(shape: &RecurrentShape, x: &[T], delta: &
     weight
         .par_chunks_mut(GRADIENT_ROWS * inputs)
         .zip(bias.par_chunks_mut(GRADIENT_ROWS))
+        .with_max_len(1)
         .enumerate()
         .for_each(|(block, (weight, bias))| {
             let first = block * GRADIENT_ROWS;
@@ -226,6 +227,7 @@ pub(crate) fn hidden_gradients<T: Real>(shape: &RecurrentShape, y: &[T], delta: 
     weight
         .par_chunks_mut(GRADIENT_ROWS * hidden)
         .zip(bias.par_chunks_mut(GRADIENT_ROWS))
+        .with_max_len(1)
         .enumerate()
         .for_each(|(block, (weight, bias))| {
             let first = block * GRADIENT_ROWS;
