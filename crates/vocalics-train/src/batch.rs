@@ -363,6 +363,8 @@ mod tests {
         for step in 0..batches.steps() {
             batches.fill(step, &mut batch);
         }
+        let one = allocation_counter::measure(|| drop(std::hint::black_box(vec![1])));
+        assert_eq!(one.count_total, 1, "the allocator counts");
         let counted = allocation_counter::measure(|| {
             for step in 0..batches.steps() {
                 batches.fill(step, &mut batch);
