@@ -8,6 +8,7 @@ mod graph;
 use std::path::PathBuf;
 
 use graph::{Graph, N_MELS, Numbers, Set, with_metadata};
+use vocalics_audio::{DecodeOptions, read_file};
 use vocalics_runtime::{Engine, ModelError, Recognizer, RecognizerOptions};
 
 const TOLERANCE: f32 = 1e-5;
@@ -456,4 +457,58 @@ fn too_few_frames_are_an_error() {
             "{n_frames} frames: {result:?}"
         );
     }
+}
+
+/// Recordings: the synthetic clips of the repository, and every 60th of RAVDESS where it is at hand.
+#[test]
+fn recordings_give_the_same_scores() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut clips: Vec<PathBuf> = recordings(&root.join("examples/audio"));
+    assert!(!clips.is_empty());
+    let named = std::env::var_os("VOCALICS_DATA").map(PathBuf::from);
+    let corpus = named
+        .unwrap_or_else(|| root.join("../shared/data"))
+        .join("ravdess-speech");
+    let recorded: Vec<PathBuf> = recordings(&corpus).into_iter().step_by(60).collect();
+    if recorded.is_empty() {
+        println!("skipped: recordings of RAVDESS (set VOCALICS_DATA)");
+    }
+    clips.extend(recorded);
+    let options = RecognizerOptions::default();
+    let native = Recognizer::embedded_with(&options.clone().with_engine(Engine::Native)).unwrap();
+    let rten = Recognizer::embedded_with(&options.with_engine(Engine::Rten)).unwrap();
+    let decode = DecodeOptions {
+        sample_rate: Some(native.sample_rate()),
+        ..DecodeOptions::default()
+    };
+    for clip in clips {
+        let waveform = read_file(&clip, &decode).unwrap();
+        let [one, other] = [&native, &rten].map(|one| {
+            one.recognize(waveform.samples(), waveform.sample_rate())
+                .unwrap()
+        });
+        assert_eq!(one.label, other.label, "{}", clip.display());
+        for (a, b) in one.logits.iter().zip(&other.logits) {
+            assert!(
+                (a - b).abs() <= TOLERANCE * b.abs().max(1.0),
+                "{}: {a} {b}",
+                clip.display()
+            );
+        }
+    }
+}
+
+/// All recordings under a folder, in order; none where it does not exist.
+fn recordings(folder: &std::path::Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(recordings(&path));
+        } else if path.extension().is_some_and(|e| e == "wav" || e == "flac") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
 }
