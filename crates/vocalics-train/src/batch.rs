@@ -303,14 +303,10 @@ mod tests {
         let rare: Vec<usize> = order.iter().copied().filter(|&i| classes[i] == 1).collect();
         assert_eq!(rare.len(), 30);
         // Six clips five times each; none of the large class twice.
-        for clip in 0..60 {
+        for (clip, &class) in classes.iter().enumerate() {
             let times = order.iter().filter(|&&i| i == clip).count();
             assert!(
-                if classes[clip] == 1 {
-                    times == 5
-                } else {
-                    times <= 1
-                },
+                if class == 1 { times == 5 } else { times <= 1 },
                 "{clip}: {times}"
             );
         }

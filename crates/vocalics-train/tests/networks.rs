@@ -14,7 +14,7 @@ use vocalics_corpora::LabelSet;
 use vocalics_features::{FeatureMatrix, Standardiser};
 use vocalics_models::input::Door;
 use vocalics_models::{Mode, Network, NetworkConfig};
-use vocalics_runtime::Recognizer;
+use vocalics_runtime::{Engine, Recognizer};
 use vocalics_train::{Data, ExportNotes, TrainConfig, TrainedModel, export, infer};
 
 const N_MELS: usize = 64;
@@ -140,6 +140,7 @@ fn burn_rten_and_onnxruntime_agree_at_any_length_and_batch() {
         };
         export(&model, &run, &data(), &ExportNotes::default(), &path).expect("export");
         let recognizer = Recognizer::from_file(&path).expect("the runtime accepts the file");
+        assert_eq!(recognizer.engine(), Engine::Native, "{config:?}");
         let engine = rten::Model::load_file(&path).expect("rten accepts the file");
         let mut rows = Vec::new();
         for n_frames in [1, 2, 3, 4, 5, 7, 16, 31, 90, 160] {

@@ -7,7 +7,7 @@ use vocalics_corpora::{LabelSet, Protocol, Sex, Utterance};
 use vocalics_eval::HistoryRow;
 use vocalics_features::FeatureMatrix;
 use vocalics_models::ResidualCnnConfig;
-use vocalics_runtime::Recognizer;
+use vocalics_runtime::{Engine, Recognizer};
 use vocalics_train::{
     AugmentConfig, ComputeDevice, Data, EnsembleConfig, EvaluationConfig, NetworkConfig, Progress,
     RunOptions, Sampling, Silent, TrainConfig, TrainError, TrainingConfig, Weighting,
@@ -366,6 +366,7 @@ fn an_ensemble_is_one_model_and_resumes_like_one() {
         assert!((score - mean).abs() < 1e-5, "{score} {mean}");
     }
     let recognizer = Recognizer::from_file(directory.join("model.onnx")).expect("model.onnx");
+    assert_eq!(recognizer.engine(), Engine::Native);
     for features in &data.features {
         let theirs = recognizer.logits_from_features(features).expect("logits");
         for (a, b) in infer(&model.ensemble, features).iter().zip(&theirs) {
