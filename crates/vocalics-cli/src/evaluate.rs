@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     /// Threads of each training; what the folds side by side leave if not given
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Where the networks learn: cpu, or cuda[:N] and wgpu[:N] in a program built for them
+    /// Where the networks learn: cpu, or cuda, cuda:N, wgpu, wgpu:N in a program built for them
     #[arg(long, value_name = "DEVICE", default_value_t = ComputeDevice::Cpu)]
     device: ComputeDevice,
     /// Test a model on speakers it was trained on; the numbers say that speakers are shared

@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// Threads; as many as there are cores if not given
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Where the network learns: cpu, or cuda[:N] and wgpu[:N] in a program built for them
+    /// Where the network learns: cpu, or cuda, cuda:N, wgpu, wgpu:N in a program built for them
     #[arg(long, value_name = "DEVICE", default_value_t = ComputeDevice::Cpu)]
     device: ComputeDevice,
     /// metrics.json of an evaluation of this configuration, which the model then carries

@@ -3,7 +3,7 @@
 //! The image of a sample is stored once with its padding. A stride above 1 splits it by phase: plane
 //! `(a, b)` of a channel holds the padded rows `a, a + s, a + 2s, ...` and columns likewise, so that
 //! neighbouring outputs read neighbouring values again and every convolution becomes the product of
-//! [`tile`](super::tile). Only the phases that the kernel looks at are stored.
+//! [`super::tile`]. Only the phases that the kernel looks at are stored.
 
 use super::Level;
 use super::tile::{self, Finish, Lines, SLACK, Source, Weights};
