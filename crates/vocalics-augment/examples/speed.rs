@@ -10,9 +10,9 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use vocalics_augment::{
-    Clip, Codec, CopyPaste, Gain, ImpulseResponse, LowPass, Masks, Material, Method, Mixup, Noise,
-    NoiseSource, Operation, PitchShift, Plan, Range, Room, RoomSource, Sound, Speed, Telephone,
-    TimeShift, TimeStretch, VocalTract, mix,
+    Clip, Codec, CopyPaste, Gain, ImpulseResponse, LowPass, Material, Method, Noise, NoiseSource,
+    Operation, PitchShift, Plan, Range, Room, RoomSource, Sound, Speed, Telephone, TimeShift,
+    TimeStretch, VocalTract,
 };
 
 const RATE: u32 = 16_000;
@@ -131,16 +131,5 @@ fn main() {
         let (mut values, mut rng) = (matrix.clone(), StdRng::seed_from_u64(seed));
         let done = VocalTract::default().apply_log_mel(&mut values, &centers, RATE, &mut rng);
         std::hint::black_box((values, done.unwrap()));
-    });
-    time("masks on log-mel", |seed| {
-        let (mut values, mut rng) = (matrix.clone(), StdRng::seed_from_u64(seed));
-        let done = Masks::default().apply(&mut values, 64, &mut rng);
-        std::hint::black_box((values, done.unwrap()));
-    });
-    time("mixup on log-mel", |seed| {
-        let (mut values, mut rng) = (matrix.clone(), StdRng::seed_from_u64(seed));
-        let share = Mixup::default().draw(&mut rng);
-        mix(&mut values, &matrix, share).unwrap();
-        std::hint::black_box(values);
     });
 }

@@ -14,7 +14,6 @@
 //! | [`VocalTract`] | formants, on waveforms and on log-mel | kept |
 //! | [`Telephone`], [`Codec`], [`LowPass`] | band and quantisation | kept |
 //! | [`CopyPaste`] | joins clips of one class | both |
-//! | [`Masks`], [`Mixup`] | on feature matrices | kept |
 //!
 //! A [`Clip`] is checked once, where it is made: at least one sample, finite, of a usual rate. Silence is a clip: it stays silence,
 //! except under a codec. Samples may leave full scale; whoever writes a file scales them.
@@ -33,9 +32,7 @@ mod gain;
 mod gaussian;
 mod image_source;
 mod kaiser;
-mod masks;
 mod material;
-mod mixup;
 mod noise;
 mod phase_vocoder;
 mod plan;
@@ -58,9 +55,7 @@ pub use error::AugmentError;
 pub use g711::Law;
 pub use gain::Gain;
 pub use image_source::{BoxRoom, MAX_RESPONSE_SECS, SPEED_OF_SOUND, reverberation_time_secs};
-pub use masks::Masks;
 pub use material::{MAX_FOLDER_SECS, Material, Sound, read_responses, read_sounds};
-pub use mixup::{Mixup, mix};
 pub use noise::{Noise, NoiseSource, SignalLevel};
 pub use plan::{Done, Operation, Outcome, Plan, Record, Step};
 pub use range::Range;
