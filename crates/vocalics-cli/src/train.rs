@@ -166,11 +166,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .clone()
         .unwrap_or_else(|| PathBuf::from("runs").join(&config.name));
     tell(&format!("run directory: {}", directory.display()));
+    let threads = arguments.threads.map_or_else(cores, usize::from);
+    // The networks of an ensemble train side by side.
+    let jobs = threads.min(config.members().len());
     let options = RunOptions {
         directory: directory.clone(),
         folds: Vec::new(),
-        jobs: 1,
-        threads: arguments.threads.map_or_else(cores, usize::from),
+        jobs,
+        threads: (threads / jobs).max(1),
         device: arguments.device,
     };
     let result = result.as_ref().map(protocol_result);

@@ -28,7 +28,7 @@ pub struct AugmentConfig {
     pub band_masks: usize,
     /// Largest height of a frequency mask, in bands.
     pub mask_bands: usize,
-    /// Concentration of the Beta distribution that mixup draws its shares from; 0 for no mixup.
+    /// Concentration of the Beta distribution that mixup draws its shares from, at most 2; 0 for no mixup.
     pub mixup: f64,
 }
 
@@ -86,8 +86,8 @@ impl AugmentConfig {
                 "at least 0",
             );
         }
-        if !(self.mixup.is_finite() && self.mixup >= 0.0) {
-            return wrong("augmentation.mixup", self.mixup.to_string(), "at least 0");
+        if !(0.0..=2.0).contains(&self.mixup) {
+            return wrong("augmentation.mixup", self.mixup.to_string(), "from 0 to 2");
         }
         Ok(())
     }

@@ -32,6 +32,14 @@ pub enum TrainError {
         /// What it may hold.
         expected: &'static str,
     },
+    /// A network of the ensemble that none can be built from.
+    #[error("entry {place} of ensemble.networks: {source}")]
+    EnsembleNetwork {
+        /// Its place in the list, from 1.
+        place: usize,
+        /// Which field, and why.
+        source: vocalics_models::ModelError,
+    },
     /// A file could not be read or written.
     #[error("cannot {action} {path}", path = path.display())]
     Io {
@@ -135,6 +143,7 @@ impl TrainError {
             Self::ConfigSyntax { .. }
             | Self::ConfigValue { .. }
             | Self::Config { .. }
+            | Self::EnsembleNetwork { .. }
             | Self::Model(_) => {
                 "correct the configuration; `vocalics train --print-config` shows every field"
             }

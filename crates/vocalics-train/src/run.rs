@@ -24,7 +24,7 @@ pub struct RunOptions {
     pub directory: PathBuf,
     /// Folds to run, by name; empty for all. The numbers say how many were run.
     pub folds: Vec<String>,
-    /// Folds trained side by side.
+    /// Trainings side by side: networks of one fold or of several.
     pub jobs: usize,
     /// Threads of each training.
     pub threads: usize,
@@ -141,8 +141,9 @@ fn manifest(data: &Data, folds: &[Fold]) -> String {
 }
 
 /// Everything that must be equal for a checkpoint to be of this run.
-fn key(config: &TrainConfig, data: &Data, protocol: &str) -> String {
-    blake3::hash(format!("{}\n{}\n{protocol}", config.to_toml(), data.hash()).as_bytes())
+fn key(config: &TrainConfig, data: &Data, protocol: &str, device: ComputeDevice) -> String {
+    let (config, data) = (config.to_toml(), data.hash());
+    blake3::hash(format!("{config}\n{data}\n{protocol}\n{device}").as_bytes())
         .to_hex()
         .to_string()
 }
@@ -175,7 +176,7 @@ pub fn cross_validate(
     }
     let directory = RunDirectory::open(&options.directory, config)?;
     directory.write("manifest.csv", manifest(data, &folds).as_bytes())?;
-    let key = key(config, data, protocol.name());
+    let key = key(config, data, protocol.name(), options.device);
     let task = Task {
         config,
         data,
@@ -190,7 +191,9 @@ pub fn cross_validate(
         |fold, model| measure(&task, fold, model, &directory.path.join(&fold.name)),
     )?;
     let (mut rows, mut history, mut parameters) = (Vec::new(), Vec::new(), 0);
+    let mut shares = Vec::new();
     for outcome in outcomes {
+        shares.push(outcome.shares);
         rows.extend(outcome.rows);
         history.extend(outcome.history);
         parameters = outcome.parameters;
@@ -227,6 +230,9 @@ pub fn cross_validate(
             ("front end", config.front_end.fingerprint()),
             ("recordings", data.hash()),
             ("parameters", parameters.to_string()),
+            ("networks", networks(config)),
+            ("shares of the networks", shares.join("; ")),
+            ("device", options.device.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec(),
@@ -315,6 +321,18 @@ struct FoldOutcome {
     rows: Vec<Scored>,
     history: Vec<HistoryRow>,
     parameters: usize,
+    /// Of each network in the answer, for people.
+    shares: String,
+}
+
+/// The kinds of a model's networks, for people.
+fn networks(config: &TrainConfig) -> String {
+    let kinds: Vec<&str> = config
+        .members()
+        .into_iter()
+        .map(vocalics_models::NetworkConfig::kind)
+        .collect();
+    kinds.join(", ")
 }
 
 /// Tests a fold's model on the fold's test part, and writes both.
@@ -324,12 +342,7 @@ fn measure(
     model: TrainedModel,
     folder: &Path,
 ) -> Result<FoldOutcome, TrainError> {
-    let Task {
-        config,
-        data,
-        progress,
-        ..
-    } = *task;
+    let Task { config, data, .. } = *task;
     let mut rows = Vec::with_capacity(fold.test.len());
     let logits = infer_all(&model.ensemble, &data.features, &fold.test);
     for (&i, logits) in fold.test.iter().zip(logits) {
@@ -355,7 +368,13 @@ fn measure(
         result: None,
     };
     export(&model, config, data, &notes, &folder.join("model.onnx"))?;
-    progress.fold_finished(&fold.name);
+    let shares: Vec<String> = model
+        .ensemble
+        .weights()
+        .iter()
+        .map(|share| format!("{share:.2}"))
+        .collect();
+    let shares = format!("{} {}", fold.name, shares.join(", "));
     let TrainedModel {
         history,
         parameters,
@@ -365,6 +384,7 @@ fn measure(
         rows: predictions.rows,
         history,
         parameters,
+        shares,
     })
 }
 
@@ -391,7 +411,7 @@ pub fn train_model(
         "manifest.csv",
         manifest(data, std::slice::from_ref(&fold)).as_bytes(),
     )?;
-    let key = key(config, data, "all");
+    let key = key(config, data, "all", options.device);
     let task = Task {
         config,
         data,
@@ -407,14 +427,10 @@ pub fn train_model(
         Ok(model)
     };
     let folds = std::slice::from_ref(&fold);
-    let models = task.run(folds, options, |_| directory.path.clone(), finish)?;
-    let model = models.into_iter().next().ok_or(TrainError::Config {
-        field: "ensemble.seeds",
-        actual: "0".into(),
-        expected: "at least 1",
-    })?;
+    let mut models = task.run(folds, options, |_| directory.path.clone(), finish)?;
+    // One fold has one model or an error.
+    let model = models.swap_remove(0);
     write_history(&directory.path.join("history.csv"), &model.history)?;
-    progress.fold_finished(&fold.name);
     Ok(model)
 }
 
