@@ -141,7 +141,9 @@ impl FromStr for ComputeDevice {
             #[cfg(not(all(feature = "cuda", feature = "wgpu")))]
             ("cuda" | "wgpu", Ok(_)) => Err(unusable(
                 text,
-                format!("this program was built without the cargo feature {kind}"),
+                format!(
+                    "this program was built without it; build with `cargo build --release --features {kind}`"
+                ),
             )),
             _ => Err(unusable(text, "expected cpu, cuda, cuda:N, wgpu or wgpu:N")),
         }
@@ -163,7 +165,7 @@ mod tests {
         #[cfg(not(feature = "cuda"))]
         {
             let error = "cuda:1".parse::<ComputeDevice>().unwrap_err().to_string();
-            assert!(error.contains("without the cargo feature cuda"), "{error}");
+            assert!(error.contains("--features cuda"), "{error}");
         }
         #[cfg(feature = "cuda")]
         assert_eq!(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use vocalics_corpora::{Fold, Protocol, Utterance, speaker_overlap};
+use vocalics_corpora::{Fold, LabelSet, Protocol, Utterance, speaker_overlap};
 use vocalics_eval::html::{self, Page};
 use vocalics_eval::{
     HistoryRow, Predictions, Provenance, Report, Scored, plot, softmax_t, write_history,
@@ -269,16 +269,29 @@ fn chosen(folds: Vec<Fold>, names: &[String]) -> Result<Vec<Fold>, TrainError> {
         .collect())
 }
 
+/// Every class that is to be thinned must be there.
+pub(crate) fn check_kept(config: &TrainConfig, labels: &LabelSet) -> Result<(), TrainError> {
+    let mut named = config.training.keep.keys();
+    match named.find(|class| labels.index_of(class).is_none()) {
+        Some(class) => Err(TrainError::Config {
+            field: "training.keep",
+            actual: format!(
+                "a share of {class} (there are {})",
+                labels.as_slice().join(", ")
+            ),
+            expected: "shares of classes that the recordings have",
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Leaves out training clips of the classes that the configuration keeps only a share of; at least one of each
 /// class stays. Which ones go follows from the run's seed, the fold and the clip alone.
 fn thin(fold: &mut Fold, config: &TrainConfig, data: &Data) -> Result<(), TrainError> {
+    check_kept(config, &data.labels)?;
     for (class, &share) in &config.training.keep {
         let Some(index) = data.labels.index_of(class) else {
-            return Err(TrainError::Config {
-                field: "training.keep",
-                actual: format!("a share of {class}"),
-                expected: "shares of classes that the recordings have",
-            });
+            continue;
         };
         let lot = |clip: usize| {
             let id = &data.utterances[clip].id;
