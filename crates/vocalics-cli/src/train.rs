@@ -93,6 +93,12 @@ pub(crate) struct Loading {
     /// Folder in which features are kept
     #[arg(long, value_name = "DIR", default_value = "runs/.features")]
     cache: PathBuf,
+    /// Recorded noise that augmentation.waveform of the configuration draws from: a folder
+    #[arg(long, value_name = "DIR")]
+    noise: Option<PathBuf>,
+    /// Recorded impulse responses for the same: a folder
+    #[arg(long, value_name = "DIR")]
+    rooms: Option<PathBuf>,
 }
 
 impl Loading {
@@ -107,6 +113,8 @@ impl Loading {
         let options = LoadOptions {
             cache: self.cache.clone(),
             keep_going: self.keep_going,
+            noise: self.noise.clone(),
+            rooms: self.rooms.clone(),
         };
         let data = Data::load(config, &specs, &options, progress)?;
         let mut speakers: Vec<&str> = data.utterances.iter().map(|u| u.speaker.as_str()).collect();

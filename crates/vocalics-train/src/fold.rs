@@ -19,6 +19,7 @@ use crate::config::ClassWeights;
 use crate::loss::Loss;
 use crate::optimiser::{self, AdamW};
 use crate::parameters::{gather, gather_gradients, scatter};
+use crate::waveforms::Augmenter;
 use crate::{ComputeDevice, Data, Progress, Sampling, TrainConfig, TrainError};
 
 /// A trained model and what it needs to give probabilities.
@@ -149,6 +150,7 @@ impl Trainer<'_> {
         let weights = self.class_weights(&counts);
         let loss = Loss::new(&self.config.training, &counts);
         let n_mels = self.config.front_end.n_mels;
+        let augmenter = Augmenter::new(self.config, self.data, self.fold)?;
         let door = Door::new(n_mels, standardiser.mean(), standardiser.std())?;
         let mut rng = StdRng::from_seed(self.seed("weights", 0));
         let mut network = |device| {
@@ -174,7 +176,14 @@ impl Trainer<'_> {
             .training_started(&name, at.epochs_done, epochs);
         while at.epochs_done < epochs {
             let started = Instant::now();
-            let tally = self.epoch(&mut network, &layout, &weights, &loss, &mut at)?;
+            let tally = self.epoch(
+                &mut network,
+                &layout,
+                augmenter.as_ref(),
+                &weights,
+                &loss,
+                &mut at,
+            )?;
             at.epochs_done += 1;
             let averaged = scatter(resting.clone(), &at.average).into();
             let (validation_loss, validation_uar) = self.validate(&averaged, &weights);
@@ -251,6 +260,7 @@ impl Trainer<'_> {
         &self,
         network: &mut Network,
         layout: &crate::parameters::Layout,
+        augmenter: Option<&Augmenter<'_>>,
         weights: &[f32],
         loss: &Loss,
         at: &mut Checkpoint,
@@ -258,7 +268,14 @@ impl Trainer<'_> {
         let training = &self.config.training;
         let classes = self.data.labels.len();
         let key = self.seed("epoch", at.epochs_done);
-        let batches = Batches::new(self.config, self.data, weights, &self.fold.train, key);
+        let batches = Batches::new(
+            self.config,
+            self.data,
+            augmenter,
+            weights,
+            &self.fold.train,
+            key,
+        );
         let steps = batches.steps();
         let name = self.name();
         *network = scatter(network.clone(), &at.state);

@@ -10,6 +10,7 @@ use vocalics_features::Standardiser;
 use vocalics_models::Ensemble;
 
 use crate::fold::{TrainedModel, TrainedNetwork, Trainer, infer_all};
+use crate::waveforms::Augmenter;
 use crate::{ComputeDevice, Data, Progress, RunOptions, TrainConfig, TrainError, Weighting};
 
 /// What all trainings of a run have in common.
@@ -56,6 +57,10 @@ impl Task<'_> {
     ) -> Result<Vec<R>, TrainError> {
         let members = self.config.members().len();
         self.check_weighting(folds)?;
+        // A plan with nothing to draw from is better said before hours of training.
+        for fold in folds {
+            Augmenter::new(self.config, self.data, fold)?;
+        }
         let slots = folds
             .iter()
             .map(|fold| {

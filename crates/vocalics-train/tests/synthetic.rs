@@ -58,6 +58,7 @@ fn data() -> Data {
         labels,
         classes,
         features,
+        waveforms: None,
     }
 }
 
