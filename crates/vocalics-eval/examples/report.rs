@@ -79,6 +79,7 @@ fn invented_predictions() -> Result<Predictions, vocalics_eval::EvalError> {
                 speaker: format!("speaker-{speaker:02}"),
                 sex: Some(if speaker % 2 == 0 { "female" } else { "male" }.to_owned()),
                 intensity: Some(if clip % 2 == 0 { "normal" } else { "strong" }.to_owned()),
+                seconds: None,
                 fold: format!("fold-{}", (speaker - 1) / 4 + 1),
                 truth,
                 scores: softmax_t(&logits, 0.55)?,

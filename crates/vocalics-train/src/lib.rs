@@ -27,6 +27,7 @@ mod optimiser;
 mod parameters;
 mod progress;
 mod run;
+mod speaker;
 mod waveforms;
 
 pub use augment::AugmentConfig;
@@ -42,6 +43,7 @@ pub use export::{ExportNotes, export};
 pub use fold::{TrainedModel, infer};
 pub use progress::{Progress, Silent};
 pub use run::{CrossValidation, RunOptions, cross_validate, train_model};
+pub use speaker::with_speaker_calibrated;
 pub use vocalics_models::{Ensemble, Network, NetworkConfig};
 pub use waveforms::Waveforms;
 

@@ -15,6 +15,7 @@ use crate::cache::write;
 use crate::export::{ExportNotes, export};
 use crate::fold::{TrainedModel, infer_all};
 use crate::jobs::Task;
+use crate::speaker::with_speaker_calibrated;
 use crate::{ComputeDevice, Data, GIT_REVISION, Progress, TrainConfig, TrainError};
 
 /// Where and how a run works.
@@ -218,7 +219,9 @@ pub fn cross_validate(
         labels,
         seed: config.seed,
     };
-    let report = Report::new(&predictions, provenance, config.evaluation.resamples)?;
+    let resamples = config.evaluation.resamples;
+    let report = Report::new(&predictions, provenance, resamples)?;
+    let report = with_speaker_calibrated(report, &predictions, resamples)?;
     predictions.write_csv(&directory.path.join("predictions.csv"))?;
     write_history(&directory.path.join("history.csv"), &history)?;
     report.write_json(&directory.path.join("metrics.json"))?;
@@ -365,6 +368,7 @@ fn measure(
             speaker: utterance.speaker.clone(),
             sex: utterance.sex.map(|sex| sex.to_string()),
             intensity: utterance.intensity.clone(),
+            seconds: Some(config.front_end.seconds(data.features[i].n_frames())),
             fold: fold.name.clone(),
             truth: data.classes[i],
             scores: softmax_t(&logits, model.temperature)?,
