@@ -17,26 +17,29 @@ pub struct FrameIrregularity {
     pub shimmer_local: f32,
 }
 
-/// A period found.
+/// A period found, and the waveform's ranges within it and the next.
 #[derive(Debug, Clone, Copy)]
 struct Period {
     samples: f64,
     amplitude: f64,
+    next_amplitude: f64,
 }
 
-/// Jitter and shimmer of each frame from the periods that end in it, or `None` without two in a row.
+/// Jitter and shimmer of each frame, or `None` where no two periods can be compared.
 ///
 /// `f0_hz[i]` is f0 in the frame that begins at `i · step_secs`, 0 where unvoiced. From where a voiced stretch
 /// begins, the period that follows is the lag, within 10 % of `1 / f0`, at which the waveform over one mean period
 /// correlates best with itself, refined by a parabola; without a maximum inside, or with a correlation under
-/// 0.5, there is none and the search goes on one mean period later. Amplitude is the range of the samples
-/// within a period. A pair of neighbouring periods counts in the frame in which the later one ends.
+/// 0.5, there is none and the search goes on one mean period later. A frame looks for periods as long as two of the
+/// longest allowed fit before the next frame begins, so it may look at what was left by the frame before.
+/// A period is compared with the one before, the range of its samples with that of the following period's.
 ///
 /// Silence has no voiced frame and so no value. Samples must be finite.
 ///
 /// Source: P. Milenkovic, "Least mean square measures of voice perturbation", *Journal of Speech and Hearing
 /// Research* 30, 1987; I. Titze, H. Liang, "Comparison of F0 extraction methods for high-precision voice
-/// perturbation measurements", the same, 36, 1993 (waveform matching).
+/// perturbation measurements", the same, 36, 1993 (waveform matching). Which periods a frame has was measured on
+/// `opensmile` eGeMAPSv02, `jitterLocal` (`bench/voice/egemaps_measure.py period`).
 #[must_use]
 pub fn frame_irregularity(
     samples: &[f32],
@@ -47,38 +50,50 @@ pub fn frame_irregularity(
     let rate = f64::from(sample_rate);
     let mut position = 0;
     let mut last: Option<Period> = None;
-    let mut lags = Vec::new();
+    let mut voiced_before = false;
+    let mut correlations = Vec::new();
     f0_hz
         .iter()
         .enumerate()
         .map(|(index, f0)| {
-            let f0 = f64::from(*f0);
-            let begin = floor_index(index as f64 * step_secs * rate + 0.5);
-            let end = floor_index((index + 1) as f64 * step_secs * rate + 0.5);
-            let mean_period = rate / f0;
-            if !(f0 > 0.0 && mean_period >= 4.0 && mean_period < samples.len() as f64) {
-                last = None;
-                position = end;
+            let mean_period = rate / f64::from(*f0);
+            let voiced = mean_period >= 4.0 && mean_period < samples.len() as f64;
+            if !voiced {
+                voiced_before = false;
                 return None;
             }
-            position = position.max(begin.saturating_sub(floor_index(mean_period)));
+            if !voiced_before {
+                last = None;
+                position = floor_index(index as f64 * step_secs * rate + 0.5);
+                voiced_before = true;
+            }
+            let end = (index + 1) as f64 * step_secs * rate;
             let mut sums = [0.0; 4];
-            while position + floor_index(mean_period) <= end {
-                let found = next_period(samples, position, mean_period, &mut lags);
-                if let (Some(now), Some(before)) = (found, last) {
-                    sums[0] += (now.samples - before.samples).abs();
-                    sums[1] += 0.5 * (now.samples + before.samples);
-                    sums[2] += (now.amplitude - before.amplitude).abs();
-                    sums[3] += 0.5 * (now.amplitude + before.amplitude);
+            while position as f64 + 2.0 * (1.0 + SEARCH) * mean_period <= end {
+                let found = next_period(samples, position, mean_period, &mut correlations);
+                if let Some(now) = found {
+                    if let Some(before) = last {
+                        sums[0] += (now.samples - before.samples).abs();
+                        sums[1] += 0.5 * (now.samples + before.samples);
+                    }
+                    sums[2] += (now.next_amplitude - now.amplitude).abs();
+                    sums[3] += 0.5 * (now.next_amplitude + now.amplitude);
                 }
                 last = found;
                 let length = found.map_or(mean_period, |period| period.samples);
                 position += floor_index(length + 0.5).max(1);
             }
             let [period_change, period, amplitude_change, amplitude] = sums;
-            (period > 0.0 && amplitude > 0.0).then(|| FrameIrregularity {
-                jitter_local: narrow(period_change / period),
-                shimmer_local: narrow(amplitude_change / amplitude),
+            let share = |change: f64, whole: f64| {
+                if whole > 0.0 {
+                    narrow(change / whole)
+                } else {
+                    0.0
+                }
+            };
+            (amplitude > 0.0).then(|| FrameIrregularity {
+                jitter_local: share(period_change, period),
+                shimmer_local: share(amplitude_change, amplitude),
             })
         })
         .collect()
@@ -93,17 +108,13 @@ fn next_period(
 ) -> Option<Period> {
     let width = floor_index(mean_period + 0.5);
     let shortest = floor_index(mean_period * (1.0 - SEARCH)).max(2) - 1;
-    let longest = floor_index(mean_period * (1.0 + SEARCH)) + 2;
+    let longest = floor_index((mean_period * (1.0 + SEARCH)).ceil()) + 2;
     let here = samples.get(position..position + width)?;
     let around = samples.get(position + shortest..position + longest + width)?;
-    let own: f32 = here.iter().map(|x| x * x).sum();
+    let (own, _) = products(here, here);
     correlations.clear();
     correlations.extend(around.windows(width).map(|later| {
-        let (mut product, mut square) = (0.0_f32, 0.0_f32);
-        for (a, b) in here.iter().zip(later) {
-            product += a * b;
-            square += b * b;
-        }
+        let (square, product) = products(later, here);
         let scale = (f64::from(own) * f64::from(square)).sqrt();
         if scale > 0.0 {
             f64::from(product) / scale
@@ -119,16 +130,42 @@ fn next_period(
     }
     let (offset, _) = parabola(before, *height, after);
     let period = (shortest + best + 1) as f64 + offset;
-    let cycle = &samples[position..(position + floor_index(period + 0.5)).min(samples.len())];
-    let (low, high) = cycle
-        .iter()
-        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), x| {
-            (low.min(*x), high.max(*x))
-        });
+    let next = position + floor_index(period + 0.5);
+    let after_next = (next + floor_index(period + 0.5)).min(samples.len());
     Some(Period {
         samples: period,
-        amplitude: f64::from(high) - f64::from(low),
+        amplitude: range(&samples[position..next]),
+        next_amplitude: range(&samples[next..after_next]),
     })
+}
+
+/// `Σ a²` and `Σ a·b`, eight sums side by side.
+fn products(a: &[f32], b: &[f32]) -> (f32, f32) {
+    let (a, a_rest) = a.as_chunks::<8>();
+    let (b, b_rest) = b.as_chunks::<8>();
+    let (mut squares, mut products) = ([0.0_f32; 8], [0.0_f32; 8]);
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..8 {
+            squares[lane] += a[lane] * a[lane];
+            products[lane] += a[lane] * b[lane];
+        }
+    }
+    for (lane, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
+        squares[lane] += a * a;
+        products[lane] += a * b;
+    }
+    (squares.iter().sum(), products.iter().sum())
+}
+
+/// Largest less smallest sample; 0 for none.
+fn range(samples: &[f32]) -> f64 {
+    let Some(&first) = samples.first() else {
+        return 0.0;
+    };
+    let (low, high) = samples
+        .iter()
+        .fold((first, first), |(low, high), x| (low.min(*x), high.max(*x)));
+    f64::from(high) - f64::from(low)
 }
 
 #[cfg(test)]
