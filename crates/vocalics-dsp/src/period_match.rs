@@ -205,7 +205,8 @@ mod tests {
         ] {
             let found = frame_irregularity(&train(jitter, shimmer), 16_000, &[160.0; 90], 0.01);
             assert!(found.iter().flatten().count() > 80);
-            for frame in found.iter().flatten() {
+            // The first has no period before to compare with.
+            for frame in found.iter().skip(2).flatten() {
                 assert!(
                     (f64::from(frame.jitter_local) - jitter).abs() < 2e-3,
                     "{frame:?}"

