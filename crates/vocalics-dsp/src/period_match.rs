@@ -30,7 +30,8 @@ struct Period {
 /// `f0_hz[i]` is f0 in the frame that begins at `i · step_secs`, 0 where unvoiced. From where a voiced stretch
 /// begins, the period that follows is the lag, within 10 % of `1 / f0`, at which the waveform over one mean period
 /// correlates best with itself, refined by a parabola; without a maximum inside, or with a correlation under
-/// 0.5, there is none and the search goes on one mean period later. A frame looks for periods as long as two of the
+/// 0.5, there is none, the search goes on one mean period later, and the next is
+/// compared with the last one found. A frame looks for periods as long as two of the
 /// longest allowed fit before the next frame begins, so it may look at what was left by the frame before.
 /// A period is compared with the one before, the range of its samples with that of the following period's.
 ///
@@ -78,8 +79,8 @@ pub fn frame_irregularity(
                     }
                     sums[2] += (now.next_amplitude - now.amplitude).abs();
                     sums[3] += 0.5 * (now.next_amplitude + now.amplitude);
+                    last = found;
                 }
-                last = found;
                 let length = found.map_or(mean_period, |period| period.samples);
                 position += floor_index(length + 0.5).max(1);
             }
