@@ -262,9 +262,9 @@ def path():
             states.append(summation.candidates(x) if loud else (np.empty(0), np.empty(0)))
         phrases.append((theirs[: len(states)], states))
     results = []
-    for weight in (1, 2, 4, 8):
-        for jump in (0.5, 1, 2, 4):
-            for change in (0.75, 1.0, 1.25, 1.5):
+    for weight in (5, 10, 20, 40):
+        for jump in (1, 2.2, 3, 4.5):
+            for change in (1.0, 1.25, 1.5):
                 wrong = gross = total = both = 0
                 for theirs, states in phrases:
                     ours = viterbi(states, weight, jump, change)
@@ -284,7 +284,7 @@ def viterbi(states, weight, jump, change, threshold=0.7):
         f = np.append(hz, 0.0)
         s = np.zeros(1)
         if len(hz):
-            s = np.append(weight * strength - (strength < threshold), weight * threshold - (strength[0] >= threshold))
+            s = np.append(weight * (strength - strength[0]) - (strength[0] < threshold), -float(strength[0] >= threshold))
         a, b = np.maximum(before, 1)[:, None], np.maximum(f, 1)[None]
         va, vb = before[:, None] > 0, f[None] > 0
         cost = np.where(va & vb, jump * np.abs(np.log2(a / b)), np.where(va != vb, change, 0))

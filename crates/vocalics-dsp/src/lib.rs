@@ -11,6 +11,7 @@
 //! | [`frame`] | how a signal is cut into frames: counting, padding |
 //! | [`stft`] | the short-time Fourier transform, planned once, no allocation per frame |
 //! | [`power_stream`] | the same for a signal that arrives in chunks |
+//! | [`windowed_power`] | power spectra of single frames under a symmetric window |
 //! | [`mel`] | mel scales and the sparse triangular filterbank |
 //! | [`cepstrum`] | from log bands to cepstral coefficients |
 //! | [`mfcc`] | cepstral coefficients of clips and streams, conventions of librosa and HTK |
@@ -31,9 +32,12 @@
 //! | [`pyin`] | f0 by probabilistic YIN |
 //! | [`cepstral_peak`] | cepstral peak prominence |
 //! | [`harmonicity`] | harmonics-to-noise ratio |
+//! | [`subharmonic`] | f0 by subharmonic summation with path finding |
 //! | [`periods`] | marks, one per glottal period |
 //! | [`perturbation`] | jitter and shimmer of the marked periods |
+//! | [`period_match`] | jitter and shimmer of each frame by matching the waveform |
 //! | [`formant`] | formants by linear prediction |
+//! | [`loudness`] | loudness from an auditory spectrum |
 //! | [`intensity`] | sound pressure level |
 //! | [`level`] | RMS, peak, clipping, silence, SNR, speech ratio, bandwidth |
 //!

@@ -41,7 +41,7 @@ pub struct SubharmonicConfig {
     pub voicing_threshold: f64,
     /// Root mean square of the windowed frame below which it is unvoiced; full scale is 1.
     pub silence_rms: f64,
-    /// How much the path gains from strength, per unit.
+    /// How much the path loses with a candidate weaker than the frame's best, per unit of strength.
     pub strength_weight: f64,
     /// Cost of a jump, per octave.
     pub octave_jump_cost: f64,
@@ -57,8 +57,8 @@ impl Default for SubharmonicConfig {
             ceiling_hz: 1_000.0,
             voicing_threshold: 0.7,
             silence_rms: 1e-3,
-            strength_weight: 4.0,
-            octave_jump_cost: 2.0,
+            strength_weight: 20.0,
+            octave_jump_cost: 2.2,
             voiced_unvoiced_cost: 1.25,
         }
     }
@@ -70,8 +70,8 @@ impl Default for SubharmonicConfig {
 /// a peak, is smoothed by (¼, ½, ¼), laid on a logarithmic axis from 25 Hz by splines, and weighted by an
 /// arctangent of the octaves above 30 Hz; then `H(f) = Σ 0.85ⁿ⁻¹ · P(n·f) / 15` over 15 harmonics. A
 /// candidate is a peak of `H` between floor and ceiling, its strength `1 − mean(H) / H`. Of all paths the one wins
-/// whose strengths, less its jumps, its changes between voiced and unvoiced, and its decisions against
-/// `voicing_threshold`, are the largest.
+/// that costs least: for what its candidates lack of each frame's best, for jumps, for changes between voiced and
+/// unvoiced, and 1 for each frame that it calls voiced or unvoiced against `voicing_threshold`.
 ///
 /// Frame `i` begins at `i · 10` ms and lies wholly inside the signal. The track's strength is that of the
 /// frame's best candidate. Silence and constants are unvoiced; below 60 ms there is no frame. Unlike
@@ -154,11 +154,14 @@ fn choose(frames: &[Vec<Candidate>], config: &SubharmonicConfig) -> Vec<usize> {
             let Some(best) = frames[t].first() else {
                 return 0.0;
             };
-            let (strength, against) = match frames[t].get(c) {
-                Some(candidate) => (candidate.strength, candidate.strength < threshold),
-                None => (threshold, best.strength >= threshold),
-            };
-            config.strength_weight * strength - f64::from(u8::from(against))
+            match frames[t].get(c) {
+                Some(candidate) => {
+                    let behind = candidate.strength - best.strength;
+                    let against = best.strength < threshold;
+                    config.strength_weight * behind - f64::from(u8::from(against))
+                }
+                None => -f64::from(u8::from(best.strength >= threshold)),
+            }
         },
         |t, a, b| match (frames[t - 1].get(a), frames[t].get(b)) {
             (None, None) => 0.0,

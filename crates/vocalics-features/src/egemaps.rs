@@ -77,7 +77,7 @@ impl FeatureSet for Egemaps {
     }
 
     fn about(&self) -> &'static str {
-        "the 25 descriptors and 88 functionals of eGeMAPSv02, written from the publications"
+        "eGeMAPSv02: 25 descriptors, 88 functionals, written from the publications"
     }
 
     fn functional_names(&self) -> Vec<String> {

@@ -86,13 +86,15 @@ impl OctaveAxis {
         // Thomas' algorithm for the curvatures at the inner bins; those at the ends are 0.
         let h = &self.steps;
         let mut carried = 0.0;
-        for (i, pivot) in self.pivots.iter().enumerate() {
-            let m = &magnitudes[i + 1..i + 4];
-            let bent = 6.0 * ((m[2] - m[1]) / h[i + 1] - (m[1] - m[0]) / h[i]);
-            let below = i.checked_sub(1).map_or(0.0, |j| h[i] / self.pivots[j]);
-            carried = bent - below * carried;
-            self.curvature[i + 2] = carried;
-            let _ = pivot;
+        let mut eliminated = 0.0;
+        let near = magnitudes[1..].windows(3).zip(h.windows(2));
+        for ((m, h), (pivot, curvature)) in
+            near.zip(self.pivots.iter().zip(&mut self.curvature[2..]))
+        {
+            let bent = 6.0 * ((m[2] - m[1]) / h[1] - (m[1] - m[0]) / h[0]);
+            carried = bent - h[0] * eliminated * carried;
+            eliminated = 1.0 / pivot;
+            *curvature = carried;
         }
         let mut after = 0.0;
         for (i, pivot) in self.pivots.iter().enumerate().rev() {
