@@ -252,7 +252,10 @@ def path():
         f0 = np.interp(np.arange(n), np.sort(rng.integers(0, n, 6)), 27.5 * 2 ** (rng.uniform(22, 46, 6) / 12))
         level = np.interp(np.arange(n), np.linspace(0, n, 15), rng.uniform(0, 1, 15) ** 2)
         hiss = np.interp(np.arange(n), np.linspace(0, n, 25), rng.uniform(0, 1, 25) ** 3)
-        y = level * voice(f0, 0.05, rng.uniform(0.7, 1.6)) + 0.03 * hiss * rng.standard_normal(n)
+        # A voice an octave lower comes and goes, so that the stronger candidate changes.
+        lower = np.interp(np.arange(n), np.linspace(0, n, 20), rng.uniform(0, 1, 20) ** 3)
+        tilt = rng.uniform(0.7, 1.6)
+        y = level * (voice(f0, 0.05, tilt) + lower * voice(f0 / 2, 0.05, tilt)) + 0.03 * hiss * rng.standard_normal(n)
         semitones = lld(y, "F0")[:, 0]
         theirs = np.where(semitones > 0, 27.5 * 2 ** (semitones / 12), 0)
         states = []
@@ -262,12 +265,12 @@ def path():
             states.append(summation.candidates(x) if loud else (np.empty(0), np.empty(0)))
         phrases.append((theirs[: len(states)], states))
     results = []
-    for weight in (5, 10, 20, 40):
-        for jump in (1, 2.2, 3, 4.5):
+    for weight in (10, 20, 40, 80):
+        for jump in (0.5, 1, 1.5, 2.2, 3):
             for change in (1.0, 1.25, 1.5):
                 wrong = gross = total = both = 0
                 for theirs, states in phrases:
-                    ours = viterbi(states, weight, jump, change)
+                    ours = smoothed(viterbi(states, weight, jump, change))
                     wrong += np.sum((ours > 0) != (theirs > 0))
                     common = (ours > 0) & (theirs > 0)
                     gross += np.sum(np.abs(np.log2(ours[common] / theirs[common])) > 0.2)
@@ -276,6 +279,13 @@ def path():
     for _, wrong, gross, weight, jump, change in sorted(results)[:8]:
         print(f"  strength_weight {weight}, octave_jump_cost {jump}, voiced_unvoiced_cost {change}: "
               f"voicing {100 * wrong:.2f} %, gross {100 * gross:.2f} %")
+
+
+def smoothed(f0):
+    """The mean of the semitones of each frame and its voiced neighbours, in hertz again."""
+    octaves = np.where(f0 > 0, np.log2(np.maximum(f0, 1)), 0)
+    total = np.convolve(octaves, np.ones(3), "same") / np.maximum(1, np.convolve(f0 > 0, np.ones(3), "same"))
+    return np.where(f0 > 0, 2**total, 0)
 
 
 def viterbi(states, weight, jump, change, threshold=0.7):

@@ -57,7 +57,7 @@ impl Default for SubharmonicConfig {
             ceiling_hz: 1_000.0,
             voicing_threshold: 0.7,
             silence_rms: 1e-3,
-            strength_weight: 20.0,
+            strength_weight: 80.0,
             octave_jump_cost: 2.2,
             voiced_unvoiced_cost: 1.25,
         }

@@ -22,7 +22,8 @@ fn read<T: for<'a> Deserialize<'a>>(name: &str) -> T {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../golden")
         .join(name);
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    let text = std::fs::read_to_string(path).expect("the golden vectors");
+    serde_json::from_str(&text).expect("JSON")
 }
 
 /// Largest difference allowed in any frame, in the descriptor's unit.
