@@ -22,6 +22,9 @@ const SIGMA: f64 = 0.4;
 /// How far the peak of the autocorrelation may be from the period of f0, as a share of it.
 const PERIOD_SEARCH: f64 = 0.1;
 
+/// How far from a frame's middle the analysis of formants reaches at most, in seconds.
+const FORMANT_REACH_SECS: f64 = 0.05;
+
 /// Which frames get formants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Formants {
@@ -164,10 +167,16 @@ fn resonances(
         .filter(|(_, wanted)| **wanted)
         .map(|(index, _)| index as f64 * STEP_SECS + 0.5 * SHORT_SECS)
         .collect();
-    if times.is_empty() {
+    let (Some(first), Some(last)) = (times.first(), times.last()) else {
         return Ok(Vec::new());
-    }
-    Ok(formants_at_times(samples, sample_rate, &FormantConfig::default(), times)?.frames)
+    };
+    // What no frame reaches need not be resampled.
+    let begin = frame_samples((first - FORMANT_REACH_SECS).max(0.0), sample_rate);
+    let end = frame_samples(last + FORMANT_REACH_SECS, sample_rate).min(samples.len());
+    let offset_secs = begin as f64 / f64::from(sample_rate);
+    let times = times.iter().map(|time| time - offset_secs).collect();
+    let config = FormantConfig::default();
+    Ok(formants_at_times(&samples[begin..end], sample_rate, &config, times)?.frames)
 }
 
 /// What the reference gives as H1-H2: the level of the second harmonic above the third. On complexes of
