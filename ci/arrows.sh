@@ -23,14 +23,15 @@ forbid() {
 training='burn|burn-.*|vocalics-models|vocalics-train'
 codecs='vocalics-audio|symphonia|symphonia-.*'
 
-forbid vocalics-dsp "vocalics-(audio|corpora|eval|features|kernels|runtime|cli)|$training"
-forbid vocalics-features "vocalics-(corpora|eval|runtime|cli)|$training|$codecs"
-forbid vocalics-runtime "vocalics-(corpora|eval|cli)|$training|$codecs"
-forbid vocalics-audio "vocalics-(corpora|eval|runtime|cli)|$training"
-forbid vocalics-corpora "vocalics-(eval|runtime|cli)|$training"
-forbid vocalics-eval "vocalics-cli|$training"
-forbid vocalics-kernels "vocalics-(audio|corpora|dsp|eval|features|models|runtime|train|cli)"
-forbid vocalics-models 'vocalics-(audio|corpora|eval|train|cli)'
+forbid vocalics-dsp "vocalics-(audio|augment|corpora|eval|features|kernels|runtime|cli)|$training"
+forbid vocalics-features "vocalics-(augment|corpora|eval|runtime|cli)|$training|$codecs"
+forbid vocalics-runtime "vocalics-(augment|corpora|eval|cli)|$training|$codecs"
+forbid vocalics-audio "vocalics-(augment|corpora|eval|runtime|cli)|$training"
+forbid vocalics-augment "vocalics-(corpora|eval|features|kernels|runtime|cli)|$training"
+forbid vocalics-corpora "vocalics-(augment|eval|runtime|cli)|$training"
+forbid vocalics-eval "vocalics-(augment|cli)|$training"
+forbid vocalics-kernels "vocalics-(audio|augment|corpora|dsp|eval|features|models|runtime|train|cli)"
+forbid vocalics-models 'vocalics-(audio|augment|corpora|eval|train|cli)'
 forbid vocalics-train 'vocalics-cli'
 
 if [[ $failed == 0 ]]; then

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, ValueEnum, value_parser};
 use vocalics_corpora::Protocol;
 use vocalics_eval::Report;
-use vocalics_train::{RunOptions, TrainConfig, cross_validate};
+use vocalics_train::{ComputeDevice, RunOptions, TrainConfig, cross_validate};
 
 use crate::failure::Failure;
 use crate::output::{print, tell};
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "CONFIG.toml")]
     config: Option<PathBuf>,
     /// Model file to test as it is
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["epochs", "target", "threads", "cache"])]
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["epochs", "target", "threads", "device", "cache"])]
     model: Option<PathBuf>,
     /// Protocol: emobox-6fold, luna-5fold, loso, random-80-20, seed-mix, a .csv or .tsv file of
     /// folds, or `all` with --model; that of the configuration, or `all`, if not given
@@ -48,12 +48,15 @@ pub(crate) struct Arguments {
     overrides: Overrides,
     #[command(flatten)]
     loading: Loading,
-    /// Folds trained, or clips recognised, side by side; as many as there are cores if not given
+    /// Trainings, or clips recognised, side by side; as many as there are cores if not given
     #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Threads of each training; what the folds side by side leave if not given
+    /// Threads of each training; what the trainings side by side leave if not given
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Where the networks learn: cpu, or cuda, cuda:N, wgpu, wgpu:N in a program built for them
+    #[arg(long, value_name = "DEVICE", default_value_t = ComputeDevice::Cpu)]
+    device: ComputeDevice,
     /// Test a model on speakers it was trained on; the numbers say that speakers are shared
     #[arg(long, requires = "model")]
     allow_seen_speakers: bool,
@@ -109,7 +112,8 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         arguments.folds.len()
     };
-    let jobs = arguments.jobs().min(folds).max(1);
+    let trainings = folds * config.members().len();
+    let jobs = arguments.jobs().min(trainings).max(1);
     let options = RunOptions {
         directory: directory.clone(),
         folds: arguments.folds.clone(),
@@ -117,6 +121,7 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
         threads: arguments
             .threads
             .map_or_else(|| (cores() / jobs).max(1), usize::from),
+        device: arguments.device,
     };
     let result = cross_validate(&config, &data, &protocol, &options, &progress)?;
     show(&result.report, arguments.format)?;

@@ -5,6 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use vocalics_audio::AudioError;
+use vocalics_augment::AugmentError;
 use vocalics_corpora::CorpusError;
 use vocalics_corpora::get::GetError;
 use vocalics_dsp::DspError;
@@ -117,6 +118,12 @@ impl From<ModelError> for Failure {
 
 impl From<AudioError> for Failure {
     fn from(error: AudioError) -> Self {
+        Self::of(&error, Some(error.hint()))
+    }
+}
+
+impl From<AugmentError> for Failure {
+    fn from(error: AugmentError) -> Self {
         Self::of(&error, Some(error.hint()))
     }
 }

@@ -177,8 +177,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Leaves out what is named again; the table would not tell its rows apart.
-fn once_each(mut inputs: Vec<Input>) -> Vec<Input> {
+/// Leaves out what is named again; what is written would not tell the two apart.
+pub(crate) fn once_each(mut inputs: Vec<Input>) -> Vec<Input> {
     let n_named = inputs.len();
     let mut seen = BTreeSet::new();
     inputs.retain(|input| match input.path() {

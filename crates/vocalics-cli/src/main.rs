@@ -10,9 +10,11 @@
 //! - [`selection`]: which corpora are meant, from `--corpus` and the data root.
 //! - [`recognition`]: a model and a recording to scores, several side by side in a stable order.
 
+mod augment;
 mod data;
 mod denoise;
 mod evaluate;
+mod export;
 mod failure;
 mod features;
 mod input;
@@ -52,10 +54,12 @@ enum Command {
     Plot(plot::Arguments),
     Segment(segment::Arguments),
     Denoise(denoise::Arguments),
+    Augment(augment::Arguments),
     Data(data::Arguments),
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
     Report(report::Arguments),
+    Export(export::Arguments),
     Completions(manual::CompletionsArguments),
     Man(manual::ManArguments),
 }
@@ -67,10 +71,12 @@ fn main() -> ExitCode {
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Segment(arguments) => segment::run(&arguments),
         Command::Denoise(arguments) => denoise::run(&arguments),
+        Command::Augment(arguments) => augment::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::man(&arguments),
     };

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, value_parser};
 use vocalics_audio::DecodeOptions;
+use vocalics_runtime::Prediction;
 
 use self::record::{JsonRow, csv_head, csv_row};
 use self::sheet::Sheet;
@@ -47,9 +48,35 @@ pub(crate) struct Arguments {
     /// Longest recording accepted, in seconds
     #[arg(long, value_name = "SECS", default_value_t = 14_400.0, value_parser = seconds)]
     max_duration: f64,
+    /// Answer "uncertain" where the best score is below P, from 0 to 1
+    ///
+    /// The scores are calibrated: of the answers with a score of 0.7, about seven in ten are right on voices like those the
+    /// model was calibrated on.
+    #[arg(long, value_name = "P", value_parser = share)]
+    abstain: Option<f32>,
     /// Recordings worked on side by side; as many as there are cores if not given
     #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     jobs: Option<u16>,
+}
+
+/// What stands in the place of a label whose score is too low.
+const UNCERTAIN: &str = "uncertain";
+
+fn share(text: &str) -> Result<f32, String> {
+    input::number_in(text, 0.0..=1.0)
+}
+
+/// Takes the answer back where its score is below `least`; the scores stay.
+fn withhold(mut prediction: Prediction, least: Option<f32>) -> Prediction {
+    let best = prediction
+        .scores
+        .iter()
+        .map(|(_, score)| *score)
+        .fold(0.0, f32::max);
+    if prediction.label.is_some() && least.is_some_and(|least| best < least) {
+        prediction.label = Some(UNCERTAIN.to_owned());
+    }
+    prediction
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -87,7 +114,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let labels = recognizer.labels();
 
     let mut out = data();
-    let sheet = Sheet::new(&inputs, labels);
+    let sheet = Sheet::new(&inputs, labels, arguments.abstain);
     let mut failed = 0;
     let mut refusals = Refusals::default();
     match arguments.format {
@@ -101,6 +128,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         input
             .decode(raw, &decode)
             .and_then(|waveform| recognise(&recognizer, &waveform))
+            .map(|prediction| withhold(prediction, arguments.abstain))
     };
     in_order(&inputs, jobs, work, |index, outcome| {
         let file = inputs[index].file();

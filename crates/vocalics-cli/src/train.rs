@@ -6,7 +6,7 @@ use clap::{Args, value_parser};
 use vocalics_corpora::{LabelMap, Target};
 use vocalics_eval::Report;
 use vocalics_runtime::ProtocolResult;
-use vocalics_train::{Data, LoadOptions, RunOptions, TrainConfig, train_model};
+use vocalics_train::{ComputeDevice, Data, LoadOptions, RunOptions, TrainConfig, train_model};
 
 use crate::failure::Failure;
 use crate::output::{print, tell};
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Threads; as many as there are cores if not given
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Where the network learns: cpu, or cuda, cuda:N, wgpu, wgpu:N in a program built for them
+    #[arg(long, value_name = "DEVICE", default_value_t = ComputeDevice::Cpu)]
+    device: ComputeDevice,
     /// metrics.json of an evaluation of this configuration, which the model then carries
     #[arg(long, value_name = "METRICS.json")]
     result: Option<PathBuf>,
@@ -163,11 +166,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .clone()
         .unwrap_or_else(|| PathBuf::from("runs").join(&config.name));
     tell(&format!("run directory: {}", directory.display()));
+    let threads = arguments.threads.map_or_else(cores, usize::from);
+    // The networks of an ensemble train side by side.
+    let jobs = threads.min(config.members().len());
     let options = RunOptions {
         directory: directory.clone(),
         folds: Vec::new(),
-        jobs: 1,
-        threads: arguments.threads.map_or_else(cores, usize::from),
+        jobs,
+        threads: (threads / jobs).max(1),
+        device: arguments.device,
     };
     let result = result.as_ref().map(protocol_result);
     train_model(&config, &data, result, &options, &progress)?;

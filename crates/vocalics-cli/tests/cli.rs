@@ -260,6 +260,33 @@ fn table_shows_bars_and_says_sounds() {
 }
 
 #[test]
+fn an_answer_below_the_least_score_is_withheld_and_its_scores_are_not() {
+    let bench = Bench::new();
+    let clip = clips()[0].display().to_string();
+    let row = |options: &[&str]| -> Value {
+        let arguments = [&["--format", "jsonl", &clip], options].concat();
+        serde_json::from_str(&bench.predict(&arguments).exits(0).out).unwrap()
+    };
+    let (plain, kept) = (row(&[]), row(&["--abstain", "0"]));
+    assert_eq!(plain, kept);
+    let withheld = row(&["--abstain", "1"]);
+    assert_eq!(withheld["label"], "uncertain");
+    assert_eq!(withheld["scores"], plain["scores"]);
+    let table = bench.predict(&["--abstain", "1", &clip]).exits(0).out;
+    let best = plain["label"].as_str().unwrap();
+    assert!(
+        table.contains(&format!("uncertain: the best score, {best} ")),
+        "{table}"
+    );
+    for bad in ["1.1", "-0.1", "high", "NaN"] {
+        let refused = bench
+            .predict(&[&format!("--abstain={bad}"), &clip])
+            .exits(2);
+        assert!(refused.err.contains("from 0 to 1"), "{}", refused.err);
+    }
+}
+
+#[test]
 fn standard_input_gives_what_the_file_gives() {
     let bench = Bench::new();
     let file = &clips()[0];
@@ -740,6 +767,88 @@ fn completions_and_manual_pages_are_generated() {
     assert!(bench.path("pages/vocalics-data-stats.1").is_file());
 }
 
+#[test]
+fn export_checks_and_copies() {
+    let bench = Bench::new();
+    let run = bench
+        .run(&["export", "model.onnx", "-o", "copy.onnx"])
+        .exits(0);
+    assert!(
+        run.out.is_empty() && run.err.contains("copy.onnx: checked"),
+        "{}",
+        run.err
+    );
+    assert_eq!(
+        fs::read(bench.path("copy.onnx")).unwrap(),
+        fs::read(bench.path("model.onnx")).unwrap()
+    );
+    let again = bench
+        .run(&["export", "model.onnx", "-o", "copy.onnx"])
+        .exits(1);
+    assert!(again.err.contains("exists"), "{}", again.err);
+    // What does not load is not written.
+    let mut broken = common::model();
+    let middle = broken.len() / 2;
+    broken[middle] ^= 1;
+    fs::write(bench.path("broken.onnx"), broken).unwrap();
+    bench
+        .run(&["export", "broken.onnx", "-o", "other.onnx"])
+        .exits(1);
+    assert!(!bench.path("other.onnx").exists());
+    // Eight bits need recordings, and recordings are for eight bits.
+    bench
+        .run(&["export", "model.onnx", "--int8", "-o", "other.onnx"])
+        .exits(2);
+}
+
+#[test]
+fn export_to_eight_bits_gives_a_model_that_predicts_the_same() {
+    let bench = Bench::new();
+    let model = workspace().join("models/default.onnx");
+    let clips = clips();
+    let mut arguments = vec![
+        "export",
+        model.to_str().unwrap(),
+        "-o",
+        "int8.onnx",
+        "--int8",
+        "--calibrate",
+    ];
+    arguments.extend(clips.iter().map(|clip| clip.to_str().unwrap()));
+    let run = bench.run(&arguments).exits(0);
+    for part in [
+        "0.28",
+        "19 layers",
+        "extremes",
+        "percentile",
+        "squared-error",
+        "chosen",
+    ] {
+        assert!(run.err.contains(part), "{part}: {}", run.err);
+    }
+    for clip in &clips {
+        let labels = [model.to_str().unwrap(), "int8.onnx"].map(|model| {
+            let clip = clip.to_str().unwrap();
+            let run = bench
+                .run(&["predict", "--model", model, "--format", "jsonl", clip])
+                .exits(0);
+            serde_json::from_str::<Value>(&run.out).unwrap()["label"].clone()
+        });
+        assert_eq!(labels[0], labels[1], "{}", clip.display());
+    }
+    let twice = [
+        "export",
+        "int8.onnx",
+        "-o",
+        "x.onnx",
+        "--int8",
+        "--calibrate",
+    ];
+    let clip = clips[0].to_str().unwrap();
+    let run = bench.run(&[&twice[..], &[clip]].concat()).exits(1);
+    assert!(run.err.contains("quantised already"), "{}", run.err);
+}
+
 /// Compares the help of every command with `tests/help/<command>.txt`;
 /// `UPDATE_SNAPSHOTS=1 cargo test` writes them.
 #[test]
@@ -753,6 +862,7 @@ fn help_is_as_committed() {
         "plot",
         "segment",
         "denoise",
+        "augment",
         "data",
         "data list",
         "data stats",
@@ -761,6 +871,7 @@ fn help_is_as_committed() {
         "train",
         "evaluate",
         "report",
+        "export",
         "completions",
         "man",
     ] {

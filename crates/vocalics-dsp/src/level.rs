@@ -168,11 +168,12 @@ impl Activity {
     /// `None` if the clip is too short, silent, or steady.
     fn of(samples: &[f32], sample_rate: u32) -> Option<Self> {
         let hop = usize::try_from(sample_rate / 100).ok()?.max(1);
-        let finite = samples.iter().filter(|x| x.is_finite());
-        let offset = finite.clone().map(|x| f64::from(*x)).sum::<f64>() / finite.count() as f64;
+        let finite = |x: f32| if x.is_finite() { f64::from(x) } else { 0.0 };
+        let count = in_lanes(samples, |x| f64::from(u8::from(x.is_finite())));
+        let offset = in_lanes(samples, finite) / count;
         let halves: Vec<f64> = samples
             .chunks_exact(hop)
-            .map(|half| half.iter().map(|x| (f64::from(*x) - offset).powi(2)).sum())
+            .map(|half| in_lanes(half, |x| (f64::from(x) - offset).powi(2)))
             .collect();
         let power: Vec<f64> = halves
             .windows(2)
@@ -205,6 +206,18 @@ impl Activity {
             n_frames,
         })
     }
+}
+
+/// Sum of `term` over the samples, in eight partial sums so that it vectorises.
+fn in_lanes(samples: &[f32], term: impl Fn(f32) -> f64) -> f64 {
+    let (blocks, rest) = samples.as_chunks::<8>();
+    let mut lanes = [0.0; 8];
+    for block in blocks {
+        for (lane, &x) in lanes.iter_mut().zip(block) {
+            *lane += term(x);
+        }
+    }
+    lanes.iter().sum::<f64>() + rest.iter().map(|&x| term(x)).sum::<f64>()
 }
 
 /// Flips inner runs of `value` shorter than `shortest`, and outer ones if `value` is `true`.

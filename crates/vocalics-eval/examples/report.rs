@@ -101,6 +101,7 @@ fn invented_history() -> Vec<HistoryRow> {
             let mut jitter = || f64::from(noise.next());
             rows.push(HistoryRow {
                 fold: format!("fold-{fold}"),
+                network: 1,
                 epoch,
                 train_loss: 0.55 + 1.55 * (-3.0 * progress).exp() + 0.02 * jitter(),
                 validation_loss: Some(1.1 + (-4.0 * progress).exp() + 0.06 * jitter()),

@@ -12,6 +12,16 @@ pub enum EvalError {
         /// What was missing: `"predictions"`, `"labels"`, `"logits"` or `"history"`.
         what: &'static str,
     },
+    /// Scores of several models that do not belong to the same clips.
+    #[error(
+        "the scores of {models} models do not fit {clips} clips, expected probabilities of every clip from each"
+    )]
+    Mixture {
+        /// Models given.
+        models: usize,
+        /// Clips with a true class.
+        clips: usize,
+    },
     /// The label set names a class twice.
     #[error("label '{label}' appears twice in the label set")]
     DuplicateLabel {

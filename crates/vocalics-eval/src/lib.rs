@@ -43,6 +43,7 @@ mod file;
 mod history;
 pub mod html;
 mod metrics;
+mod mixture;
 pub mod plot;
 mod predictions;
 mod report;
@@ -57,7 +58,8 @@ pub use calibration::{
 };
 pub use confusion::Confusion;
 pub use error::EvalError;
-pub use history::{HistoryRow, history_to_csv, read_history, write_history};
+pub use history::{HistoryRow, history_to_csv, read_history, training_name, write_history};
 pub use metrics::{ClassMetrics, FoldMetrics, GroupMetrics, Metrics, evaluate};
+pub use mixture::fit_mixture_weights;
 pub use predictions::{Predictions, Scored};
 pub use report::{Provenance, Report, SPEAKERS_DISJOINT, SPEAKERS_SHARED};

@@ -52,6 +52,7 @@ fn report(predictions: &Predictions, speakers_shared: bool) -> Report {
 fn history(fold: &str, losses: &[f64]) -> Vec<HistoryRow> {
     let row = |(index, &loss): (usize, &f64)| HistoryRow {
         fold: fold.to_owned(),
+        network: 1,
         epoch: index + 1,
         train_loss: loss,
         validation_loss: None,

@@ -179,4 +179,30 @@ mod tests {
             vec![2.0, 2.0, -1.0, -1.0]
         );
     }
+
+    #[test]
+    fn one_two_and_three_threads_agree_bit_for_bit() {
+        let single = |seed| -> Vec<f32> {
+            let wide = values(300 * 21, seed);
+            wide.iter().map(|&x| f32::from_f64(x)).collect()
+        };
+        let (x, r, dy) = (single(0.1), single(0.7), single(1.1));
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| {
+                let s = mean(21, &x);
+                let y = scale_add_relu(21, &x, &s, &r);
+                let g = scale_add_relu_backward(21, &x, &s, &y, &dy);
+                let spread = mean_backward(21, &g.s);
+                [s, y, g.x, g.s, g.shortcut, spread]
+                    .map(|v| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>())
+            })
+        };
+        let one = run(1);
+        assert_eq!(one, run(2));
+        assert_eq!(one, run(3));
+    }
 }

@@ -8,6 +8,7 @@
 use rayon::prelude::*;
 
 use crate::Real;
+use crate::simd::{Kernel, vectorised};
 
 /// Sizes of a normalised batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,7 @@ pub struct Moments<T> {
 
 /// Sums two products over paired slices in eight lanes, so that the loop vectorises and the sum
 /// does not depend on the machine.
+#[inline(always)]
 pub(crate) fn sums<T: Real, const N: usize>(
     len: usize,
     term: impl Fn(usize) -> [T; N],
@@ -182,6 +184,90 @@ pub struct Gradients<T> {
     pub beta: Vec<T>,
 }
 
+/// The gradient that reaches a run of one channel from behind the ReLU.
+struct Gradient<'a, T> {
+    relu: bool,
+    scale: T,
+    shift: T,
+    x: &'a [T],
+    dy: &'a [T],
+}
+
+impl<T: Real> Gradient<'_, T> {
+    /// The ReLU lets a gradient through where its input was positive.
+    #[inline(always)]
+    fn at<const RELU: bool>(&self, x: T, dy: T) -> T {
+        if RELU && self.scale * x + self.shift <= T::ZERO {
+            T::ZERO
+        } else {
+            dy
+        }
+    }
+}
+
+/// Adds to `sums` the gradients of γ and β.
+struct AddSums<'a, T> {
+    gradient: Gradient<'a, T>,
+    mean: T,
+    inv_std: T,
+    sums: &'a mut [f64; 2],
+}
+
+impl<T: Real> AddSums<'_, T> {
+    #[inline(always)]
+    fn add<const RELU: bool>(self) {
+        let of = &self.gradient;
+        let (x, dy) = (of.x, &of.dy[..of.x.len()]);
+        let [gamma, beta] = sums(x.len(), |i| {
+            let dz = of.at::<RELU>(x[i], dy[i]);
+            [dz * ((x[i] - self.mean) * self.inv_std), dz]
+        });
+        self.sums[0] += gamma;
+        self.sums[1] += beta;
+    }
+}
+
+impl<T: Real> Kernel for AddSums<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        if self.gradient.relu {
+            self.add::<true>();
+        } else {
+            self.add::<false>();
+        }
+    }
+}
+
+struct InputGradient<'a, T> {
+    gradient: Gradient<'a, T>,
+    mean: T,
+    slope: T,
+    offset: T,
+    dx: &'a mut [T],
+}
+
+impl<T: Real> InputGradient<'_, T> {
+    #[inline(always)]
+    fn write<const RELU: bool>(self) {
+        let of = &self.gradient;
+        for (dx, (&x, &dy)) in self.dx.iter_mut().zip(of.x.iter().zip(of.dy)) {
+            let dz = of.at::<RELU>(x, dy);
+            *dx = of.scale * (dz - self.offset - (x - self.mean) * self.slope);
+        }
+    }
+}
+
+impl<T: Real> Kernel for InputGradient<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        if self.gradient.relu {
+            self.write::<true>();
+        } else {
+            self.write::<false>();
+        }
+    }
+}
+
 /// Gradients of [`forward`] with the moments of the batch, from the gradient `dy` of its output.
 ///
 /// # Panics
@@ -204,28 +290,26 @@ pub fn backward<T: Real>(
         shift,
         inv_std,
     } = affine(moments, gamma, beta, epsilon);
-    // The ReLU lets a gradient through where its input was positive.
-    let pass = |channel: usize, x: T, dy: T| {
-        if relu && scale[channel] * x + shift[channel] <= T::ZERO {
-            T::ZERO
-        } else {
-            dy
-        }
-    };
     let (dgamma, dbeta): (Vec<T>, Vec<T>) = (0..shape.channels)
         .into_par_iter()
+        .with_max_len(1)
         .map(|channel| {
-            let (mean, inv_std) = (moments.mean[channel], inv_std[channel]);
-            let (mut gamma, mut beta) = (0.0, 0.0);
+            let mut sums = [0.0; 2];
             for (x, dy) in shape.channel(x, channel).zip(shape.channel(dy, channel)) {
-                let [g, b] = sums(x.len(), |i| {
-                    let dz = pass(channel, x[i], dy[i]);
-                    [dz * ((x[i] - mean) * inv_std), dz]
+                vectorised(AddSums {
+                    gradient: Gradient {
+                        relu,
+                        scale: scale[channel],
+                        shift: shift[channel],
+                        x,
+                        dy,
+                    },
+                    mean: moments.mean[channel],
+                    inv_std: inv_std[channel],
+                    sums: &mut sums,
                 });
-                gamma += g;
-                beta += b;
             }
-            (T::from_f64(gamma), T::from_f64(beta))
+            (T::from_f64(sums[0]), T::from_f64(sums[1]))
         })
         .unzip();
     let count = shape.count::<T>();
@@ -236,13 +320,18 @@ pub fn backward<T: Real>(
         .for_each(|(dx, (x, dy))| {
             for channel in 0..shape.channels {
                 let run = channel * shape.positions..(channel + 1) * shape.positions;
-                let (mean, inv_std) = (moments.mean[channel], inv_std[channel]);
-                let slope = dgamma[channel] / count * inv_std;
-                let offset = dbeta[channel] / count;
-                let inputs = x[run.clone()].iter().zip(&dy[run.clone()]);
-                dx[run].iter_mut().zip(inputs).for_each(|(dx, (&x, &dy))| {
-                    let dz = pass(channel, x, dy);
-                    *dx = scale[channel] * (dz - offset - (x - mean) * slope);
+                vectorised(InputGradient {
+                    gradient: Gradient {
+                        relu,
+                        scale: scale[channel],
+                        shift: shift[channel],
+                        x: &x[run.clone()],
+                        dy: &dy[run.clone()],
+                    },
+                    mean: moments.mean[channel],
+                    slope: dgamma[channel] / count * inv_std[channel],
+                    offset: dbeta[channel] / count,
+                    dx: &mut dx[run],
                 });
             }
         });
@@ -354,5 +443,37 @@ mod tests {
         let mut y = vec![f32::NAN; x.len()];
         forward(&SHAPE, &x, &m, &[1.0, 1.0], &[0.5, 0.5], 1e-5, true, &mut y);
         assert!(y.iter().all(|y| (y - 0.5).abs() < 1e-6));
+    }
+
+    #[test]
+    fn one_two_and_three_threads_agree_bit_for_bit() {
+        let shape = NormShape {
+            batch: 7,
+            channels: 5,
+            positions: 37,
+        };
+        let single = |seed| -> Vec<f32> {
+            let wide = values(shape.len(), seed);
+            wide.iter().map(|&x| f32::from_f64(x)).collect()
+        };
+        let (x, dy) = (single(1), single(5));
+        let (gamma, beta) = ([1.5f32, -0.5, 1.0, 0.25, 2.0], [0.0, 0.1, -0.1, 1.0, 0.5]);
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| {
+                let m = moments(&shape, &x);
+                let mut y = vec![0.0; x.len()];
+                forward(&shape, &x, &m, &gamma, &beta, 1e-5, true, &mut y);
+                let g = backward(&shape, &x, &m, &gamma, &beta, 1e-5, true, &dy);
+                [m.mean, m.variance, y, g.x, g.gamma, g.beta]
+                    .map(|v| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>())
+            })
+        };
+        let one = run(1);
+        assert_eq!(one, run(2));
+        assert_eq!(one, run(3));
     }
 }

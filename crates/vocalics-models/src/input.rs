@@ -81,6 +81,14 @@ impl Door {
         (&self.mean, &self.inv_std)
     }
 
+    /// `[batch, n_frames, n_mels]` to `[batch, n_mels, 1, n_frames]`, less the mean of every band
+    /// over the training part, not divided by its deviation. No gradient passes.
+    #[must_use]
+    pub fn centre(&self, features: Tensor<3>) -> Tensor<4> {
+        let mean = row(&self.mean, &features.device());
+        (features - mean).swap_dims(1, 2).unsqueeze_dim::<4>(2)
+    }
+
     /// `[batch, n_frames, n_mels]` to `[batch, 3, n_mels, n_frames]`. No gradient passes.
     #[must_use]
     pub fn forward(&self, features: Tensor<3>) -> Tensor<4> {

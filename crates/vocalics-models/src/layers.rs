@@ -15,7 +15,7 @@ pub const NORM_EPSILON: f64 = 1e-5;
 const NORM_MOMENTUM: f64 = 0.1;
 
 /// Normal noise from the generator, `[len]`, by the Box-Muller transform.
-fn normal(len: usize, deviation: f64, rng: &mut StdRng) -> Vec<f32> {
+pub(crate) fn normal(len: usize, deviation: f64, rng: &mut StdRng) -> Vec<f32> {
     (0..len)
         .map(|_| {
             let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
@@ -36,51 +36,108 @@ fn inverse_root(fan: usize, gain: f64) -> f64 {
     (gain / fan.max(1) as f64).sqrt()
 }
 
+/// Geometry of a convolution whose padding keeps the size at stride 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvShape {
+    /// Channels in and out.
+    pub channels: [usize; 2],
+    /// Rows and columns of the kernel, odd.
+    pub kernel: [usize; 2],
+    /// Step between outputs.
+    pub stride: [usize; 2],
+    /// Distance between kernel taps.
+    pub dilation: [usize; 2],
+    /// Groups of channels that do not see each other.
+    pub groups: usize,
+}
+
+impl ConvShape {
+    /// Stride 1, no dilation, one group.
+    #[must_use]
+    pub const fn new(channels: [usize; 2], kernel: [usize; 2]) -> Self {
+        Self {
+            channels,
+            kernel,
+            stride: [1, 1],
+            dilation: [1, 1],
+            groups: 1,
+        }
+    }
+
+    /// The same with another step between outputs.
+    #[must_use]
+    pub const fn strided(self, stride: [usize; 2]) -> Self {
+        Self { stride, ..self }
+    }
+
+    /// The same with another distance between kernel taps.
+    #[must_use]
+    pub const fn dilated(self, dilation: [usize; 2]) -> Self {
+        Self { dilation, ..self }
+    }
+
+    /// One kernel for each channel.
+    #[must_use]
+    pub const fn depthwise(channels: usize, kernel: [usize; 2]) -> Self {
+        Self {
+            groups: channels,
+            ..Self::new([channels, channels], kernel)
+        }
+    }
+}
+
 /// A two-dimensional convolution without a bias.
 #[derive(Module, Debug)]
 pub struct Conv {
-    /// `[out, in, rows, columns]`.
+    /// `[out, in / groups, rows, columns]`.
     pub weight: Param<Tensor<4>>,
     /// Step between outputs.
     pub stride: [usize; 2],
     /// Zeros on each side.
     pub padding: [usize; 2],
+    /// Distance between kernel taps.
+    pub dilation: [usize; 2],
+    /// Groups of channels that do not see each other.
+    pub groups: usize,
 }
 
 impl Conv {
-    /// A convolution whose padding keeps the size at stride 1. The weights are normal with variance
-    /// `1 / (3 · fan-in)`.
+    /// A convolution with fresh weights, normal with variance `1 / (3 · fan-in)`.
     ///
     /// A batch norm follows, so the scale of the weights decides only how far a step of the
     /// optimiser turns them. This one, that of PyTorch's default, learns faster here than He's
     /// (variance `2 / fan-in`; K. He et al., *Delving Deep into Rectifiers*, ICCV 2015); measured
     /// in `docs/experiments.md`.
     #[must_use]
-    pub fn new(
-        [inputs, outputs]: [usize; 2],
-        kernel: [usize; 2],
-        stride: [usize; 2],
-        rng: &mut StdRng,
-        device: &Device,
-    ) -> Self {
-        let fan = inputs * kernel[0] * kernel[1];
+    pub fn new(shape: ConvShape, rng: &mut StdRng, device: &Device) -> Self {
+        let ConvShape {
+            channels: [inputs, outputs],
+            kernel: [rows, columns],
+            stride,
+            dilation,
+            groups,
+        } = shape;
+        let inputs = inputs / groups;
+        let fan = inputs * rows * columns;
         let weight = normal(outputs * fan, inverse_root(fan, 1.0 / 3.0), rng);
-        let weight = TensorData::new(weight, [outputs, inputs, kernel[0], kernel[1]]);
+        let weight = TensorData::new(weight, [outputs, inputs, rows, columns]);
         Self {
             weight: Param::from_data(weight, device),
             stride,
-            padding: [kernel[0] / 2, kernel[1] / 2],
+            padding: [rows / 2 * dilation[0], columns / 2 * dilation[1]],
+            dilation,
+            groups,
         }
     }
 
-    /// `[batch, in, rows, columns]` to `[batch, out, rows / stride, columns / stride]`.
+    /// `[batch, in, rows, columns]` to `[batch, out, rows / stride, columns / stride]`, rounded up.
     #[must_use]
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let options = Conv2dOptions {
             stride: self.stride,
             padding: self.padding,
-            dilation: [1, 1],
-            groups: 1,
+            dilation: self.dilation,
+            groups: self.groups,
         };
         extension::conv2d(x, self.weight.val(), &options)
     }
@@ -171,21 +228,27 @@ pub struct ConvNorm {
 impl ConvNorm {
     /// See [`Conv::new`].
     #[must_use]
-    pub fn new(
-        channels: [usize; 2],
-        kernel: [usize; 2],
-        stride: [usize; 2],
-        relu: bool,
-        rng: &mut StdRng,
-        device: &Device,
-    ) -> Self {
+    pub fn new(shape: ConvShape, relu: bool, rng: &mut StdRng, device: &Device) -> Self {
         Self {
-            conv: Conv::new(channels, kernel, stride, rng, device),
-            norm: Norm::new(channels[1], relu, device),
+            conv: Conv::new(shape, rng, device),
+            norm: Norm::new(shape.channels[1], relu, device),
         }
     }
 
-    /// `[batch, in, rows, columns]` to `[batch, out, rows / stride, columns / stride]`.
+    /// The same with a norm of scale zero: the last layer of a branch beside an identity, so that a
+    /// block starts as the identity and a stack of blocks does not pile up.
+    ///
+    /// Source: P. Goyal et al., *Accurate, Large Minibatch SGD*, arXiv:1706.02677, 2017, section 5.1.
+    #[must_use]
+    pub fn silent(shape: ConvShape, relu: bool, rng: &mut StdRng, device: &Device) -> Self {
+        let outputs = shape.channels[1];
+        let mut layer = Self::new(shape, relu, rng, device);
+        let zero = TensorData::new(vec![0.0f32; outputs], [outputs]);
+        layer.norm.gamma = Param::from_data(zero, device);
+        layer
+    }
+
+    /// `[batch, in, rows, columns]` to `[batch, out, rows / stride, columns / stride]`, rounded up.
     #[must_use]
     pub fn forward(&self, x: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
         self.norm.forward(self.conv.forward(x), mode)

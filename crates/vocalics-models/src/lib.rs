@@ -8,18 +8,36 @@
 //! Each network is one file: its configuration, its layers, its forward pass, and the same pass
 //! written as an ONNX graph with the batch norms folded into the convolutions ([`onnx`]).
 //!
+//! What they share is in [`layers`], [`pooling`] and [`recurrent`]; [`network`] lists them all, and a new one is
+//! registered there.
+//!
 //! Networks draw their initial weights and their dropout masks from a generator that the caller
 //! passes in, never from global state: the same seed gives the same network on any thread.
 
+pub mod cnn_recurrent;
+pub mod depthwise;
+pub mod dilated_recurrent;
+pub mod ensemble;
 pub mod input;
 pub mod layers;
+pub mod light_cnn;
+pub mod lstm;
+pub mod network;
 pub mod onnx;
+pub mod plain_cnn;
+pub mod pooling;
+pub mod recurrent;
 pub mod residual;
+pub mod temporal;
 
+mod check;
 mod error;
 
+pub use ensemble::Ensemble;
 pub use error::ModelError;
-pub use residual::{Pooling, ResidualCnn, ResidualCnnConfig};
+pub use network::*;
+pub use pooling::Pooling;
+pub use recurrent::Cell;
 
 /// How a forward pass treats dropout and batch norm.
 #[derive(Debug)]

@@ -14,7 +14,8 @@ use rten_onnx::onnx::{
 
 use crate::ModelError;
 use crate::input::{DELTA_REACH, Door, delta_kernel};
-use crate::layers::{ConvNorm, Dense};
+use crate::layers::{ConvNorm, Dense, Norm};
+use crate::recurrent::{Cell, Direction};
 
 /// Name of the input.
 pub const INPUT: &str = "features";
@@ -26,10 +27,21 @@ const OPSET: i64 = 13;
 const IR_VERSION: i64 = 7;
 
 /// A graph under construction.
-#[derive(Default)]
 pub struct Graph {
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
+    /// What the last layer of a network is called.
+    output: String,
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Self {
+            nodes: Vec::new(),
+            constants: Vec::new(),
+            output: OUTPUT.to_owned(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Graph {
@@ -65,6 +77,15 @@ fn ints(name: &str, values: &[i64]) -> AttributeProto {
         name: Some(name.into()),
         ints: values.to_vec(),
         r#type: Some(AttributeType::INTS),
+        ..AttributeProto::default()
+    }
+}
+
+fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.into()),
+        s: Some(value.into()),
+        r#type: Some(AttributeType::STRING),
         ..AttributeProto::default()
     }
 }
@@ -138,7 +159,7 @@ impl Graph {
         let inv_std = self.constant("door.inv_std", inv_std.to_vec(), &[1, 1, n_mels]);
         let x = self.node("Sub", &[INPUT, &mean]);
         let x = self.node("Mul", &[&x, &inv_std]);
-        let x = self.node_with("Transpose", &[&x], vec![ints("perm", &[0, 2, 1])]);
+        let x = self.transpose(&x, &[0, 2, 1]);
         let axis = self.indices(&[1]);
         let x = self.node("Unsqueeze", &[&x, &axis]); // [batch, 1, n_mels, n_frames]
         let mean = self.reduce_mean(&x, 3, true);
@@ -159,6 +180,67 @@ impl Graph {
         self.concat(&[&x, &centred, &delta], 1)
     }
 
+    /// The door of networks over cepstra: `features` less the mean of every band, `[batch, n_mels,
+    /// n_frames]`.
+    pub fn centre(&mut self, door: &Door) -> String {
+        let (mean, _) = door.standardisation();
+        let mean = self.constant("door.mean", mean.to_vec(), &[1, 1, mean.len()]);
+        let x = self.node("Sub", &[INPUT, &mean]);
+        self.transpose(&x, &[0, 2, 1])
+    }
+
+    /// A fixed linear map at every frame of `[batch, in, n_frames]`, row-major `[out, in]`, with the
+    /// batch norm behind it folded in.
+    pub fn linear_norm(&mut self, x: &str, map: &[f32], norm: &Norm) -> String {
+        let (scale, shift) = norm.affine();
+        let (scale, shift) = (values(scale), values(shift));
+        let (outputs, inputs) = (scale.len(), map.len() / scale.len().max(1));
+        let rows = map.chunks(inputs.max(1)).zip(&scale);
+        let map = rows.flat_map(|(row, scale)| row.iter().map(move |x| x * scale));
+        let weight = self.constant("linear.weight", map.collect(), &[outputs, inputs, 1]);
+        let bias = self.constant("linear.bias", shift, &[outputs]);
+        let attributes = vec![ints("kernel_shape", &[1])];
+        self.node_with("Conv", &[x, &weight, &bias], attributes)
+    }
+
+    /// One recurrent layer, one way or both ways: `[n_frames, batch, in]` to `[n_frames, batch,
+    /// directions · hidden]`.
+    pub(crate) fn recurrent(&mut self, x: &str, cell: Cell, layer: &[Direction]) -> String {
+        let [rows, inputs] = layer[0].w_input.dims();
+        let hidden = layer[0].w_hidden.dims()[1];
+        let ways = layer.len();
+        let all = |part: &dyn Fn(&Direction) -> Vec<f32>| layer.iter().flat_map(part).collect();
+        let w_input = all(&|side| values(side.w_input.val()));
+        let w_hidden = all(&|side| values(side.w_hidden.val()));
+        let bias = all(&|side| {
+            let biases = [&side.bias_input, &side.bias_hidden];
+            biases.map(|bias| values(bias.val())).concat()
+        });
+        let w_input = self.constant("recurrent.input", w_input, &[ways, rows, inputs]);
+        let w_hidden = self.constant("recurrent.hidden", w_hidden, &[ways, rows, hidden]);
+        let bias = self.constant("recurrent.bias", bias, &[ways, 2 * rows]);
+        let mut attributes = vec![int("hidden_size", signed(hidden))];
+        if ways == 2 {
+            attributes.push(text("direction", "bidirectional"));
+        }
+        let operator = match cell {
+            Cell::Lstm => "LSTM",
+            Cell::Gru => {
+                // The reset gate acts on the product, as in the kernels.
+                attributes.push(int("linear_before_reset", 1));
+                "GRU"
+            }
+        };
+        let y = self.node_with(operator, &[x, &w_input, &w_hidden, &bias], attributes);
+        let y = self.transpose(&y, &[0, 2, 1, 3]); // [n_frames, batch, directions, hidden]
+        self.reshape(&y, &[0, 0, -1])
+    }
+
+    /// The same with its dimensions in another order.
+    pub fn transpose(&mut self, x: &str, order: &[i64]) -> String {
+        self.node_with("Transpose", &[x], vec![ints("perm", order)])
+    }
+
     /// A convolution with its batch norm folded in, and its ReLU.
     pub fn conv_norm(&mut self, x: &str, layer: &ConvNorm) -> String {
         let (weight, bias) = layer.folded();
@@ -170,17 +252,35 @@ impl Graph {
         );
         let bias = self.constant("conv.bias", values(bias), &[outputs]);
         let [top, left] = layer.conv.padding.map(signed);
-        let attributes = vec![
+        let mut attributes = vec![
             ints("kernel_shape", &[signed(rows), signed(columns)]),
             ints("pads", &[top, left, top, left]),
             ints("strides", &layer.conv.stride.map(signed)),
         ];
+        if layer.conv.dilation != [1, 1] {
+            attributes.push(ints("dilations", &layer.conv.dilation.map(signed)));
+        }
+        if layer.conv.groups != 1 {
+            attributes.push(int("group", signed(layer.conv.groups)));
+        }
         let y = self.node_with("Conv", &[x, &weight, &bias], attributes);
         if layer.norm.relu {
             self.node("Relu", &[&y])
         } else {
             y
         }
+    }
+
+    /// Mean over windows of `size`, as [`crate::pooling::average`].
+    pub fn average(&mut self, x: &str, size: [usize; 2]) -> String {
+        let [rows, columns] = size.map(signed);
+        let attributes = vec![
+            ints("kernel_shape", &[rows, columns]),
+            ints("strides", &[rows, columns]),
+            // Windows at the end may be cut short; what lies outside does not count.
+            ints("pads", &[0, 0, rows - 1, columns - 1]),
+        ];
+        self.node_with("AveragePool", &[x], attributes)
     }
 
     /// A dense layer over the channels of `[batch, in, 1, 1]`.
@@ -214,6 +314,29 @@ impl Graph {
         self.node("Reshape", &[x, &dims])
     }
 
+    /// `[batch, channels, 1, 1]` to `[batch, channels]`.
+    pub fn flatten(&mut self, x: &str) -> String {
+        self.node_with("Flatten", &[x], vec![int("axis", 1)])
+    }
+
+    /// `[batch, channels, rows, columns]` to `[batch, features, columns]`, `features` being
+    /// channels times rows.
+    pub fn flatten_rows(&mut self, x: &str, features: usize) -> String {
+        self.reshape(x, &[0, signed(features), -1])
+    }
+
+    /// `[batch, channels, rows, columns]` to `[batch, features, 1, columns]`, `features` being
+    /// channels times rows.
+    pub fn stack_rows(&mut self, x: &str, features: usize) -> String {
+        self.reshape(x, &[0, signed(features), 1, -1])
+    }
+
+    /// The same without the dimension `axis`, which is 1.
+    pub fn squeeze(&mut self, x: &str, axis: i64) -> String {
+        let axes = self.indices(&[axis]);
+        self.node("Squeeze", &[x, &axes])
+    }
+
     /// Softmax along an axis.
     pub fn softmax(&mut self, x: &str, axis: i64) -> String {
         self.node_with("Softmax", &[x], vec![int("axis", axis)])
@@ -224,13 +347,14 @@ impl Graph {
         self.node_with("Concat", inputs, vec![int("axis", axis)])
     }
 
-    /// Sum along an axis, which disappears.
-    pub fn reduce_sum(&mut self, x: &str, axis: i64) -> String {
+    /// Sum along an axis, which stays with size 1 if `keep`.
+    pub fn reduce_sum(&mut self, x: &str, axis: i64, keep: bool) -> String {
         let axes = self.indices(&[axis]);
-        self.node_with("ReduceSum", &[x, &axes], vec![int("keepdims", 0)])
+        let attributes = vec![int("keepdims", i64::from(keep))];
+        self.node_with("ReduceSum", &[x, &axes], attributes)
     }
 
-    /// Mean along an axis.
+    /// Mean along an axis, which stays with size 1 if `keep`.
     pub fn reduce_mean(&mut self, x: &str, axis: i64, keep: bool) -> String {
         let attributes = vec![ints("axes", &[axis]), int("keepdims", i64::from(keep))];
         self.node_with("ReduceMean", &[x], attributes)
@@ -242,7 +366,18 @@ impl Graph {
         let [inputs, outputs] = weight.dims();
         let weight = self.constant("head.weight", values(weight), &[inputs, outputs]);
         let bias = self.constant("head.bias", values(layer.bias.val()), &[outputs]);
-        self.push("Gemm", &[x, &weight, &bias], OUTPUT, Vec::new());
+        self.output("Gemm", &[x, &weight, &bias]);
+    }
+
+    /// Names the output of the networks traced from now on; the graph's own is [`OUTPUT`].
+    pub(crate) fn set_output(&mut self, name: &str) {
+        name.clone_into(&mut self.output);
+    }
+
+    /// An operator without attributes that gives the output.
+    pub(crate) fn output(&mut self, operator: &str, inputs: &[&str]) {
+        let output = self.output.clone();
+        self.push(operator, inputs, &output, Vec::new());
     }
 
     /// The graph as the bytes of an ONNX file without metadata.

@@ -5,35 +5,22 @@
 //! one dense layer.
 //!
 //! Source: K. He et al., *Deep Residual Learning*, CVPR 2016 (blocks); J. Hu et al.,
-//! *Squeeze-and-Excitation Networks*, CVPR 2018 (channel gate); K. Okabe et al., *Attentive
-//! Statistics Pooling for Deep Speaker Embedding*, Interspeech 2018 (pooling).
+//! *Squeeze-and-Excitation Networks*, CVPR 2018 (channel gate).
 
 use burn::module::Module;
-use burn::tensor::activation::{relu, sigmoid, softmax};
+use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor};
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use vocalics_kernels::extension;
 
 use crate::input::{self, Door};
-use crate::layers::{ConvNorm, Dense, dropout};
+use crate::layers::{ConvNorm, ConvShape, Dense, dropout};
 use crate::onnx::Graph;
-use crate::{Mode, ModelError};
+use crate::pooling::{Pooling, TimePool};
+use crate::{Mode, ModelError, check};
 
-/// Added to a variance over time before its root.
-const POOL_EPSILON: f32 = 1e-5;
-
-/// How the last feature map becomes one vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pooling {
-    /// Mean and deviation over time, weighted by attention.
-    Attentive,
-    /// Mean and deviation over time.
-    Statistics,
-}
-
-/// Sizes of a [`ResidualCnn`].
+/// Sizes of a [`ResidualCnn`]. As it stands 0.60 M parameters (64 mel bands, 8 classes).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResidualCnnConfig {
@@ -73,47 +60,14 @@ impl ResidualCnnConfig {
     /// # Errors
     /// [`ModelError::Config`] naming the field.
     pub fn validate(&self, n_mels: usize) -> Result<(), ModelError> {
-        let wrong = |field, actual: String, expected| ModelError::Config {
-            field,
-            actual,
-            expected,
-        };
-        if self.channels.is_empty() || self.channels.contains(&0) {
-            let actual = format!("{:?}", self.channels);
-            return Err(wrong(
-                "channels",
-                actual,
-                "at least one stage of at least one channel",
-            ));
-        }
-        if self.blocks == 0 {
-            return Err(wrong("blocks", "0".into(), "at least 1"));
-        }
-        if self.stem_kernel.is_multiple_of(2) {
-            return Err(wrong(
-                "stem_kernel",
-                self.stem_kernel.to_string(),
-                "an odd number",
-            ));
-        }
-        if self.squeeze == 0 {
-            return Err(wrong("squeeze", "0".into(), "at least 1"));
-        }
-        if self.attention == 0 {
-            return Err(wrong("attention", "0".into(), "at least 1"));
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(wrong(
-                "dropout",
-                self.dropout.to_string(),
-                "at least 0 and below 1",
-            ));
-        }
-        if self.channels.len() >= usize::BITS as usize || n_mels < 1 << self.channels.len() {
-            let actual = format!("{} stages over {n_mels} mel bands", self.channels.len());
-            return Err(wrong("channels", actual, "at most log2(n_mels) stages"));
-        }
-        Ok(())
+        let Self { channels, .. } = self;
+        check::sizes("channels", channels)?;
+        check::size("blocks", self.blocks)?;
+        check::odd("stem_kernel", self.stem_kernel)?;
+        check::size("squeeze", self.squeeze)?;
+        check::size("attention", self.attention)?;
+        check::probability("dropout", self.dropout)?;
+        check::halvings("channels", channels.len(), n_mels)
     }
 
     /// A network with fresh weights.
@@ -130,14 +84,8 @@ impl ResidualCnnConfig {
     ) -> Result<ResidualCnn, ModelError> {
         self.validate(n_mels)?;
         let (first, kernel) = (self.channels[0], self.stem_kernel);
-        let stem = ConvNorm::new(
-            [input::CHANNELS, first],
-            [kernel, kernel],
-            [2, 2],
-            true,
-            rng,
-            device,
-        );
+        let stem = ConvShape::new([input::CHANNELS, first], [kernel, kernel]).strided([2, 2]);
+        let stem = ConvNorm::new(stem, true, rng, device);
         let mut blocks = Vec::new();
         let (mut width, mut rows) = (first, n_mels.div_ceil(2));
         for (stage, &channels) in self.channels.iter().enumerate() {
@@ -155,19 +103,13 @@ impl ResidualCnnConfig {
             }
         }
         let pooled = width * rows;
-        let attention = match self.pooling {
-            Pooling::Attentive => Some(Attention {
-                hidden: Dense::new([pooled, self.attention], rng, device),
-                weights: Dense::new([self.attention, pooled], rng, device),
-            }),
-            Pooling::Statistics => None,
-        };
+        let pool = TimePool::new(self.pooling, pooled, self.attention, rng, device);
         let head = Dense::new([2 * pooled, n_classes], rng, device);
         Ok(ResidualCnn {
             door,
             stem,
             blocks,
-            attention,
+            pool,
             head,
             dropout: self.dropout,
         })
@@ -193,13 +135,14 @@ impl Block {
         rng: &mut StdRng,
         device: &Device,
     ) -> Self {
-        let stride = [stride, stride];
+        let strided = |kernel| ConvShape::new([inputs, outputs], kernel).strided([stride, stride]);
+        let second = ConvShape::new([outputs, outputs], [3, 3]);
         let hidden = (outputs / squeeze).max(1);
         Self {
-            first: ConvNorm::new([inputs, outputs], [3, 3], stride, true, rng, device),
-            second: ConvNorm::new([outputs, outputs], [3, 3], [1, 1], false, rng, device),
-            shortcut: (inputs != outputs || stride != [1, 1])
-                .then(|| ConvNorm::new([inputs, outputs], [1, 1], stride, false, rng, device)),
+            first: ConvNorm::new(strided([3, 3]), true, rng, device),
+            second: ConvNorm::new(second, false, rng, device),
+            shortcut: (inputs != outputs || stride != 1)
+                .then(|| ConvNorm::new(strided([1, 1]), false, rng, device)),
             squeeze: Dense::new([outputs, hidden], rng, device),
             excite: Dense::new([hidden, outputs], rng, device),
         }
@@ -236,20 +179,13 @@ impl Block {
     }
 }
 
-/// One weight per feature and frame.
-#[derive(Module, Debug)]
-struct Attention {
-    hidden: Dense,
-    weights: Dense,
-}
-
 /// The network. See the module's documentation.
 #[derive(Module, Debug)]
 pub struct ResidualCnn {
     door: Door,
     stem: ConvNorm,
     blocks: Vec<Block>,
-    attention: Option<Attention>,
+    pool: TimePool,
     head: Dense,
     dropout: f64,
 }
@@ -267,26 +203,9 @@ impl ResidualCnn {
         for block in &self.blocks {
             x = block.forward(x, &mode);
         }
-        let [batch, channels, rows, n_frames] = x.dims();
-        let x = x.reshape([batch, channels * rows, n_frames]); // [batch, pooled, n_frames]
-        let pooled = self.pool(x);
+        let x = x.flatten::<3>(1, 2); // [batch, pooled, columns]
+        let pooled = self.pool.forward(x); // [batch, 2 · pooled]
         self.head.forward(dropout(pooled, self.dropout, &mut mode))
-    }
-
-    /// Mean and deviation over time: `[batch, pooled, n_frames]` to `[batch, 2 · pooled]`.
-    fn pool(&self, x: Tensor<3>) -> Tensor<2> {
-        let (mean, square) = match &self.attention {
-            Some(attention) => {
-                let hidden = attention.hidden.forward_frames(x.clone()).tanh();
-                let weights = softmax(attention.weights.forward_frames(hidden), 2);
-                let weighted = x.clone() * weights;
-                ((weighted.clone()).sum_dim(2), (weighted * x).sum_dim(2))
-            }
-            None => (x.clone().mean_dim(2), (x.clone() * x).mean_dim(2)),
-        };
-        let variance = (square - mean.clone() * mean.clone()).clamp_min(0.0);
-        let deviation = (variance + POOL_EPSILON).sqrt();
-        Tensor::cat(vec![mean, deviation], 1).squeeze_dim::<2>(2) // [batch, 2 · pooled]
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.
@@ -296,33 +215,8 @@ impl ResidualCnn {
         for block in &self.blocks {
             x = block.trace(graph, &x);
         }
-        let [two_pooled, _] = self.head.weight.val().dims();
-        let x = graph.reshape(&x, &[0, (two_pooled / 2).cast_signed() as i64, -1]);
-        let (mean, square) = match &self.attention {
-            Some(attention) => {
-                let hidden = graph.framewise(&x, &attention.hidden);
-                let hidden = graph.node("Tanh", &[&hidden]);
-                let weights = graph.framewise(&hidden, &attention.weights);
-                let weights = graph.softmax(&weights, 2);
-                let weighted = graph.node("Mul", &[&x, &weights]);
-                let square = graph.node("Mul", &[&weighted, &x]);
-                (graph.reduce_sum(&weighted, 2), graph.reduce_sum(&square, 2))
-            }
-            None => {
-                let square = graph.node("Mul", &[&x, &x]);
-                (
-                    graph.reduce_mean(&x, 2, false),
-                    graph.reduce_mean(&square, 2, false),
-                )
-            }
-        };
-        let mean_square = graph.node("Mul", &[&mean, &mean]);
-        let variance = graph.node("Sub", &[&square, &mean_square]);
-        let variance = graph.node("Relu", &[&variance]);
-        let epsilon = graph.constant("pool.epsilon", vec![POOL_EPSILON], &[1]);
-        let variance = graph.node("Add", &[&variance, &epsilon]);
-        let deviation = graph.node("Sqrt", &[&variance]);
-        let pooled = graph.concat(&[&mean, &deviation], 1);
+        let x = graph.flatten_rows(&x, self.head.weight.dims()[0] / 2);
+        let pooled = self.pool.trace(graph, &x);
         graph.logits(&pooled, &self.head);
     }
 }

@@ -1,87 +1,89 @@
-//! The network: rten behind the few calls we need.
-//!
-//! rten never hands out undefined behaviour, but on a graph that fits together badly it may panic. Where
-//! the platform can unwind, such a panic becomes an error here; on wasm32 it ends the instance.
+//! The network: one of two engines behind the few calls we need.
 
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
-use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, ValueOrView};
-use rten_tensor::prelude::*;
-use rten_tensor::{NdTensor, NdTensorView};
+use crate::foreign::Foreign;
+use crate::native::Native;
+use crate::onnx::{INPUT_NAME, OUTPUT_NAME, Port, Structure};
+use crate::{ModelError, RecognizerOptions, RuntimeError};
 
-use crate::onnx::{INPUT_NAME, OUTPUT_NAME, Port, Structure, registry};
-use crate::{ModelError, RuntimeError};
-
-/// A loaded network of fixed width, `[batch, n_frames, n_mels]` to `[batch, n_classes]`.
-pub(crate) struct Network {
-    model: Model,
-    input: NodeId,
-    output: NodeId,
-    n_mels: usize,
-    n_classes: usize,
-    pool: Arc<ThreadPool>,
+/// What runs a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Engine {
+    /// Our own, for the operators that networks written by this project use; the faster one.
+    Native,
+    /// rten, for every graph on the list of [`OPERATORS`](crate::OPERATORS).
+    Rten,
 }
 
-impl std::fmt::Debug for Network {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Network")
-            .field("n_mels", &self.n_mels)
-            .field("n_classes", &self.n_classes)
-            .field("parameters", &self.model.total_params())
-            .finish_non_exhaustive()
-    }
+/// A loaded network of fixed width, `[batch, n_frames, n_mels]` to `[batch, n_classes]`.
+#[derive(Debug)]
+pub(crate) struct Network {
+    kind: Kind,
+    n_mels: usize,
+    n_classes: usize,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Native(Box<Native>),
+    Rten(Box<Foreign>),
 }
 
 impl Network {
-    /// Loads the graph.
+    /// Loads the graph, by our own engine if it knows everything in it.
     ///
     /// # Errors
     ///
-    /// [`ModelError::Graph`], [`ModelError::LabelCount`], [`ModelError::Engine`] or
-    /// [`ModelError::EngineFailure`].
+    /// [`ModelError::Graph`], [`ModelError::LabelCount`], [`ModelError::Engine`],
+    /// [`ModelError::EngineFailure`]; [`ModelError::NotNative`] when our own engine is asked for and does
+    /// not know the graph.
     pub(crate) fn load(
         bytes: Cow<'static, [u8]>,
         structure: &Structure,
         n_mels: usize,
         n_classes: usize,
-        threads: usize,
+        options: &RecognizerOptions,
     ) -> Result<Self, ModelError> {
         check_ports(structure, n_mels, n_classes)?;
-        let model = guarded(|| {
-            let options = ModelOptions::with_ops(registry());
-            match bytes {
-                Cow::Borrowed(bytes) => options.load_static_slice(bytes),
-                Cow::Owned(bytes) => options.load(bytes),
+        let threads = options.threads.max(1);
+        let native = match options.engine {
+            Some(Engine::Rten) => None,
+            _ => Some(Native::compile(&bytes, n_mels, n_classes, threads)),
+        };
+        let kind = match native {
+            Some(Ok(native)) => Kind::Native(Box::new(native)),
+            Some(Err(reason)) if options.engine == Some(Engine::Native) => {
+                return Err(ModelError::NotNative { reason });
             }
-        })
-        .map_err(|reason| ModelError::EngineFailure { reason })?
-        .map_err(|source| ModelError::Engine {
-            source: Box::new(source),
-        })?;
-        let node = |name: &str| {
-            model.find_node(name).ok_or_else(|| ModelError::Graph {
-                reason: format!("{name} is not connected"),
-            })
+            _ => Kind::Rten(Box::new(Foreign::load(bytes, n_mels, n_classes, threads)?)),
         };
         Ok(Self {
-            input: node(INPUT_NAME)?,
-            output: node(OUTPUT_NAME)?,
-            model,
+            kind,
             n_mels,
             n_classes,
-            pool: Arc::new(ThreadPool::with_num_threads(threads.max(1))),
         })
+    }
+
+    /// Which engine it is.
+    pub(crate) fn engine(&self) -> Engine {
+        match self.kind {
+            Kind::Native(_) => Engine::Native,
+            Kind::Rten(_) => Engine::Rten,
+        }
     }
 
     /// Number of weights.
     pub(crate) fn parameters(&self) -> usize {
-        self.model.total_params()
+        match &self.kind {
+            Kind::Native(native) => native.parameters(),
+            Kind::Rten(foreign) => foreign.parameters(),
+        }
     }
 
-    /// Runs a batch of equal frame count, row-major `[batch, n_frames, n_mels]`, to `[batch][n_classes]`.
+    /// Runs a batch of equal frame count, row-major `[batch, n_frames, n_mels]`, to
+    /// `[batch, n_classes]`.
     ///
     /// # Errors
     ///
@@ -90,58 +92,39 @@ impl Network {
     pub(crate) fn run(
         &self,
         features: &[f32],
-        batch: usize,
         n_frames: usize,
-    ) -> Result<Vec<Vec<f32>>, RuntimeError> {
-        let shape = [batch, n_frames, self.n_mels];
-        let view = NdTensorView::try_from_data(shape, features).map_err(|_| {
-            RuntimeError::FeatureWidth {
+        out: &mut [f32],
+    ) -> Result<(), RuntimeError> {
+        let batch = out.len() / self.n_classes;
+        if features.len() != batch * n_frames * self.n_mels || n_frames == 0 {
+            return Err(RuntimeError::FeatureWidth {
                 expected: self.n_mels,
                 actual: features.len().checked_div(batch * n_frames).unwrap_or(0),
-            }
-        })?;
-        let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
-        let inputs = vec![(self.input, ValueOrView::from(view.as_dyn()))];
-        let mut outputs = guarded(|| self.model.run(inputs, &[self.output], Some(options)))
-            .map_err(|reason| RuntimeError::EngineFailure { n_frames, reason })?
-            .map_err(|source| RuntimeError::Engine {
-                n_frames,
-                source: Box::new(source),
-            })?;
-        let expected = [batch, self.n_classes];
-        let output = outputs.pop().ok_or_else(|| RuntimeError::OutputShape {
-            expected,
-            actual: Vec::new(),
-        })?;
-        let actual = output.shape().to_vec();
-        if actual != expected {
-            return Err(RuntimeError::OutputShape { expected, actual });
+            });
         }
-        let logits: NdTensor<f32, 2> =
-            output.try_into().map_err(|_| RuntimeError::OutputShape {
-                expected,
-                actual: Vec::new(),
-            })?;
-        let logits = logits.to_vec();
-        if !logits.iter().all(|value| value.is_finite()) {
-            return Err(RuntimeError::NonFiniteOutput);
+        match &self.kind {
+            Kind::Native(native) => native
+                .run(features, n_frames, out)
+                .map_err(|reason| RuntimeError::EngineFailure { n_frames, reason })?,
+            Kind::Rten(foreign) => foreign.run(features, n_frames, out)?,
         }
-        Ok(logits
-            .chunks_exact(self.n_classes)
-            .map(<[f32]>::to_vec)
-            .collect())
+        if out.iter().all(|value| value.is_finite()) {
+            Ok(())
+        } else {
+            Err(RuntimeError::NonFiniteOutput)
+        }
     }
-}
 
-/// Runs `operation` and turns a panic into its message.
-fn guarded<T>(operation: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(operation)).map_err(|payload| {
-        payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no reason given".to_owned())
-    })
+    /// As [`run`](Self::run), for one sample.
+    pub(crate) fn run_one(
+        &self,
+        features: &[f32],
+        n_frames: usize,
+    ) -> Result<Vec<f32>, RuntimeError> {
+        let mut out = vec![0.0; self.n_classes];
+        self.run(features, n_frames, &mut out)?;
+        Ok(out)
+    }
 }
 
 fn check_ports(structure: &Structure, n_mels: usize, n_classes: usize) -> Result<(), ModelError> {

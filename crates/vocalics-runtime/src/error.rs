@@ -149,6 +149,18 @@ pub enum ModelError {
         /// What the engine said.
         source: Box<rten::LoadError>,
     },
+    /// The model cannot be quantised with these recordings.
+    #[error("cannot quantise: {reason}")]
+    Calibration {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Our own engine was asked for and does not know something in the graph.
+    #[error("the native engine does not take this graph: {reason}")]
+    NotNative {
+        /// The operator, and what about it.
+        reason: String,
+    },
     /// The engine broke off while loading the graph.
     #[error("the engine broke off on this graph: {reason}")]
     EngineFailure {
@@ -208,7 +220,10 @@ impl ModelError {
             Self::Graph { .. } => "model_graph",
             Self::Operator { .. } => "model_operator",
             Self::LabelCount { .. } => "model_label_count",
-            Self::Engine { .. } | Self::EngineFailure { .. } => "model_engine",
+            Self::Engine { .. } | Self::EngineFailure { .. } | Self::NotNative { .. } => {
+                "model_engine"
+            }
+            Self::Calibration { .. } => "model_calibration",
             Self::TestVectorRun { .. } | Self::TestVector { .. } => "model_test_vector",
             Self::Write { .. } => "model_write",
         }
@@ -260,6 +275,10 @@ impl ModelError {
             Self::Engine { .. } | Self::EngineFailure { .. } => {
                 "check the file with onnxruntime; if it runs there, report the model to the vocalics project"
             }
+            Self::Calibration { .. } => {
+                "give a model that is not quantised, and recordings like those it is meant for"
+            }
+            Self::NotNative { .. } => "leave the choice of the engine to the runtime",
             Self::TestVectorRun { .. } | Self::TestVector { .. } => {
                 "do not use these scores: the file or this build is damaged; export the model again, \
                  and report it if the test vector still fails"

@@ -43,14 +43,18 @@
 mod clip;
 mod engine;
 mod error;
+mod foreign;
 mod metadata;
+mod native;
 mod onnx;
 mod quality;
+mod quantise;
 mod recognizer;
 mod temperature;
 mod wire;
 
 pub use clip::{Clip, Prediction};
+pub use engine::Engine;
 pub use error::{ModelError, RuntimeError};
 pub use metadata::{
     CorpusNote, FORMAT_VERSION, ModelMetadata, ProtocolResult, TestVector, attach_metadata,
@@ -58,7 +62,9 @@ pub use metadata::{
 };
 pub use onnx::{INPUT_NAME, MAX_MODEL_BYTES, OPERATORS, OUTPUT_NAME};
 pub use quality::Quality;
+pub use quantise::{Quantised, QuantisedNote, RangeRule, quantise};
 pub use recognizer::{
-    MAX_WINDOW_SECS, MIN_DURATION_SECS, Recognizer, RecognizerOptions, TEST_VECTOR_TOLERANCE,
+    MAX_WINDOW_SECS, MIN_DURATION_SECS, QUANTISED_TOLERANCE, Recognizer, RecognizerOptions,
+    TEST_VECTOR_TOLERANCE,
 };
 pub use temperature::softmax_with_temperature;

@@ -368,3 +368,36 @@ pub fn attach_metadata(onnx_bytes: &[u8], metadata: &ModelMetadata) -> Result<Ve
         Ok(props)
     })
 }
+
+/// Key of a [`QuantisedNote`](crate::QuantisedNote); as the checksum not part of [`ModelMetadata`].
+const QUANTISED: &str = "quantised";
+
+/// As [`attach_metadata`], with a note about quantisation.
+pub(crate) fn attach_with(
+    onnx_bytes: &[u8],
+    metadata: &ModelMetadata,
+    note: &crate::QuantisedNote,
+) -> Result<Vec<u8>, ModelError> {
+    replace_props(onnx_bytes, PREFIX, |checksum| {
+        let mut props = to_props(metadata)?;
+        let key = format!("{PREFIX}{QUANTISED}");
+        match serde_json::to_string(note) {
+            Ok(note) => props.push((key, note)),
+            Err(source) => return Err(ModelError::Write { key, source }),
+        }
+        props.push((format!("{PREFIX}{GRAPH_CRC32}"), checksum.to_string()));
+        Ok(props)
+    })
+}
+
+/// Whether a file says that it is quantised.
+pub(crate) fn is_quantised(onnx_bytes: &[u8]) -> Result<bool, ModelError> {
+    let (_, props) = read_props(onnx_bytes)?;
+    Ok(names_quantised(&props))
+}
+
+pub(crate) fn names_quantised(props: &[(String, String)]) -> bool {
+    props
+        .iter()
+        .any(|(key, _)| key.strip_prefix(PREFIX) == Some(QUANTISED))
+}

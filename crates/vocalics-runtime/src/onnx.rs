@@ -170,7 +170,14 @@ struct Outline<'a> {
     producer: String,
     props: Vec<(String, String)>,
     prop_ranges: Vec<Range<usize>>,
+    opset: i64,
     graph: Message<'a>,
+}
+
+/// The graph of a file that [`inspect`] has accepted, and the version of its standard operators (0 when
+/// the file states none).
+pub(crate) fn graph(bytes: &[u8]) -> Result<(i64, Message<'_>), ModelError> {
+    outline(bytes).map(|outline| (outline.opset, outline.graph))
 }
 
 /// Reads the metadata without walking the graph.
@@ -223,6 +230,7 @@ fn outline(bytes: &[u8]) -> Result<Outline<'_>, ModelError> {
     let mut graph = None;
     let mut props = Vec::new();
     let mut prop_ranges = Vec::new();
+    let mut opset = 0;
     let mut message = Message::new(bytes);
     // Before the first field that only an ONNX file has, a parse error means "something else".
     let mut read = || -> Result<(), ModelError> {
@@ -238,7 +246,7 @@ fn outline(bytes: &[u8]) -> Result<Outline<'_>, ModelError> {
                 }
                 7 if graph.is_some() => return Err(field.message()?.corrupt("a second graph")),
                 7 => graph = Some(field.message()?),
-                8 => check_opset(field.message()?)?,
+                8 => opset = opset.max(read_opset(field.message()?)?),
                 14 => {
                     let (key, value) = entry(field.message()?)?;
                     props.push((key.to_owned(), value.to_owned()));
@@ -267,6 +275,7 @@ fn outline(bytes: &[u8]) -> Result<Outline<'_>, ModelError> {
         producer,
         props,
         prop_ranges,
+        opset,
         graph,
     })
 }
@@ -310,19 +319,17 @@ fn foreign_format(bytes: &[u8]) -> Option<&'static str> {
         .map(|&(_, name)| name)
 }
 
-fn check_opset(mut message: Message<'_>) -> Result<(), ModelError> {
+/// The version of a set of operators; 0 for one that is not the standard's.
+fn read_opset(mut message: Message<'_>) -> Result<i64, ModelError> {
+    let (mut standard, mut version) = (true, 0);
     while let Some(field) = message.next()? {
         match field.number {
-            1 => {
-                field.message()?.text()?;
-            }
-            2 => {
-                field.integer()?;
-            }
+            1 => standard = matches!(field.message()?.text()?, "" | "ai.onnx"),
+            2 => version = field.integer()?,
             _ => {}
         }
     }
-    Ok(())
+    Ok(if standard { version } else { 0 })
 }
 
 fn entry(message: Message<'_>) -> Result<(&str, &str), ModelError> {
@@ -425,7 +432,7 @@ fn check_attribute(attribute: Message<'_>) -> Result<(), ModelError> {
 }
 
 /// A repeated integer field, packed or not.
-fn integers(field: &Field<'_>) -> Result<Vec<i64>, ModelError> {
+pub(crate) fn integers(field: &Field<'_>) -> Result<Vec<i64>, ModelError> {
     match field.value {
         Value::Varint(value) => Ok(vec![value.cast_signed()]),
         Value::Bytes(mut packed) => {

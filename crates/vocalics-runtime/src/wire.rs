@@ -187,6 +187,14 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// The value as a single-precision number.
+    pub(crate) fn float(&self) -> Result<f32, ModelError> {
+        match (self.value, self.raw.last_chunk::<4>()) {
+            (Value::Fixed32, Some(bytes)) => Ok(f32::from_le_bytes(*bytes)),
+            _ => Err(self.wrong_type()),
+        }
+    }
+
     fn wrong_type(&self) -> ModelError {
         ModelError::Corrupt {
             offset: self.offset,

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use vocalics_corpora::locate;
 use vocalics_eval::HistoryRow;
 use vocalics_train::{
-    Data, LoadOptions, Progress, RunOptions, Silent, TrainConfig, cross_validate, train_model,
+    ComputeDevice, Data, LoadOptions, Progress, RunOptions, Silent, TrainConfig, cross_validate,
+    train_model,
 };
 
 #[global_allocator]
@@ -51,6 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         folds: folds.to_vec(),
         jobs: environment("JOBS").unwrap_or(1),
         threads: environment("THREADS").unwrap_or(1),
+        device: ComputeDevice::Cpu,
     };
     if folds == ["all"] {
         let options = RunOptions {

@@ -28,7 +28,7 @@ pub struct AugmentConfig {
     pub band_masks: usize,
     /// Largest height of a frequency mask, in bands.
     pub mask_bands: usize,
-    /// Concentration of the Beta distribution that mixup draws its shares from; 0 for no mixup.
+    /// Concentration of the Beta distribution that mixup draws its shares from, at most 2; 0 for no mixup.
     pub mixup: f64,
 }
 
@@ -86,13 +86,13 @@ impl AugmentConfig {
                 "at least 0",
             );
         }
-        if !(self.mixup.is_finite() && self.mixup >= 0.0) {
-            return wrong("augmentation.mixup", self.mixup.to_string(), "at least 0");
+        if !(0.0..=2.0).contains(&self.mixup) {
+            return wrong("augmentation.mixup", self.mixup.to_string(), "from 0 to 2");
         }
         Ok(())
     }
 
-    /// Writes an augmented crop of `features` over `out`, `[frames, n_mels]`.
+    /// Writes an augmented crop of `features` over `out`, `[frames, n_mels]`. `scratch` is overwritten.
     ///
     /// A clip shorter than the crop lies in it whole, with repetitions before and behind: silence
     /// there would be something the network never meets in recognition.
@@ -102,7 +102,13 @@ impl AugmentConfig {
         clippy::cast_sign_loss,
         reason = "frame and band positions are small and kept inside the clip"
     )]
-    pub(crate) fn crop(&self, features: &FeatureMatrix, rng: &mut StdRng, out: &mut [f32]) {
+    pub(crate) fn crop(
+        &self,
+        features: &FeatureMatrix,
+        rng: &mut StdRng,
+        out: &mut [f32],
+        scratch: &mut Vec<f32>,
+    ) {
         let (n_frames, n_mels) = (features.n_frames(), features.n_features());
         let frames = out.len() / n_mels;
         let [slow, fast] = self.stretch;
@@ -135,7 +141,7 @@ impl AugmentConfig {
                 *out = from[source] + share * (to[source] - from[source]) + gain;
             }
         }
-        self.mask(n_mels, rng, out);
+        self.mask(n_mels, rng, out, scratch);
     }
 
     /// Source: D. S. Park et al., *SpecAugment*, Interspeech 2019. Masks hold the crop's own mean in
@@ -144,9 +150,10 @@ impl AugmentConfig {
         clippy::cast_precision_loss,
         reason = "a crop is far below 2^24 values"
     )]
-    fn mask(&self, n_mels: usize, rng: &mut StdRng, out: &mut [f32]) {
+    fn mask(&self, n_mels: usize, rng: &mut StdRng, out: &mut [f32], mean: &mut Vec<f32>) {
         let frames = out.len() / n_mels;
-        let mut mean = vec![0.0; n_mels];
+        mean.clear();
+        mean.resize(n_mels, 0.0);
         for frame in out.chunks_exact(n_mels) {
             mean.iter_mut().zip(frame).for_each(|(sum, x)| *sum += x);
         }
@@ -155,7 +162,7 @@ impl AugmentConfig {
             let length = rng.random_range(0..=self.time_mask_frames.min(frames));
             let start = rng.random_range(0..=frames - length);
             for frame in out[start * n_mels..(start + length) * n_mels].chunks_exact_mut(n_mels) {
-                frame.copy_from_slice(&mean);
+                frame.copy_from_slice(mean);
             }
         }
         for _ in 0..self.band_masks {
@@ -215,7 +222,12 @@ mod tests {
     #[test]
     fn a_still_crop_is_a_piece_of_the_clip() {
         let (clip, mut out) = (ramp(50, 4), vec![0.0; 10 * 4]);
-        still().crop(&clip, &mut StdRng::seed_from_u64(3), &mut out);
+        still().crop(
+            &clip,
+            &mut StdRng::seed_from_u64(3),
+            &mut out,
+            &mut Vec::new(),
+        );
         for frame in out.chunks(4) {
             assert!((frame[1] - frame[0] - 1.0).abs() < 1e-3);
         }
@@ -227,7 +239,12 @@ mod tests {
     #[test]
     fn a_short_clip_is_repeated() {
         let (clip, mut out) = (ramp(3, 2), vec![-1.0; 30 * 2]);
-        still().crop(&clip, &mut StdRng::seed_from_u64(1), &mut out);
+        still().crop(
+            &clip,
+            &mut StdRng::seed_from_u64(1),
+            &mut out,
+            &mut Vec::new(),
+        );
         assert!(out.iter().all(|x| (0.0..=201.0).contains(x)));
     }
 
@@ -235,7 +252,12 @@ mod tests {
     fn a_clip_little_shorter_than_the_crop_is_whole_in_it() {
         let (clip, mut out) = (ramp(20, 1), vec![0.0; 28]);
         for seed in 0..40 {
-            still().crop(&clip, &mut StdRng::seed_from_u64(seed), &mut out);
+            still().crop(
+                &clip,
+                &mut StdRng::seed_from_u64(seed),
+                &mut out,
+                &mut Vec::new(),
+            );
             // A fraction of a frame off the grid, the clip's own rise is somewhere unbroken.
             let rising = out.windows(19).any(|w| w.windows(2).all(|p| p[1] > p[0]));
             assert!(rising, "{out:?}");
@@ -250,7 +272,12 @@ mod tests {
             gain_db: 6.0,
             ..still()
         };
-        gain.crop(&clip, &mut StdRng::seed_from_u64(5), &mut out);
+        gain.crop(
+            &clip,
+            &mut StdRng::seed_from_u64(5),
+            &mut out,
+            &mut Vec::new(),
+        );
         let db = out[0] * 10.0 / 10f32.ln();
         assert!(out.iter().all(|x| (x - out[0]).abs() < 1e-6) && db.abs() <= 6.0 && db != 0.0);
 
@@ -261,7 +288,12 @@ mod tests {
         };
         let mut shifts = std::collections::BTreeSet::new();
         for seed in 0..50 {
-            shift.crop(&clip, &mut StdRng::seed_from_u64(seed), &mut out);
+            shift.crop(
+                &clip,
+                &mut StdRng::seed_from_u64(seed),
+                &mut out,
+                &mut Vec::new(),
+            );
             let by = (out[4] - out[0] % 100.0).rem_euclid(100.0).round();
             shifts.insert(format!("{by}"));
         }
@@ -271,7 +303,12 @@ mod tests {
             stretch: [0.5, 0.5],
             ..still()
         };
-        stretch.crop(&clip, &mut StdRng::seed_from_u64(2), &mut out);
+        stretch.crop(
+            &clip,
+            &mut StdRng::seed_from_u64(2),
+            &mut out,
+            &mut Vec::new(),
+        );
         assert!((out[8] - out[0] - 50.0).abs() < 0.1);
     }
 
@@ -287,8 +324,18 @@ mod tests {
         let (mut in_time, mut in_band) = (0, 0);
         for seed in 0..50 {
             let (mut plain, mut out) = (vec![0.0; 20 * 8], vec![0.0; 20 * 8]);
-            still().crop(&clip, &mut StdRng::seed_from_u64(seed), &mut plain);
-            masks.crop(&clip, &mut StdRng::seed_from_u64(seed), &mut out);
+            still().crop(
+                &clip,
+                &mut StdRng::seed_from_u64(seed),
+                &mut plain,
+                &mut Vec::new(),
+            );
+            masks.crop(
+                &clip,
+                &mut StdRng::seed_from_u64(seed),
+                &mut out,
+                &mut Vec::new(),
+            );
             for band in 0..8 {
                 let of = |x: &[f32]| {
                     x.iter()

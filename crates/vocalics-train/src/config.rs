@@ -1,11 +1,12 @@
 //! The configuration of a run: everything but the recordings and the machine.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use vocalics_corpora::{LabelMap, Protocol, SplitOptions, Target};
 use vocalics_features::LogMelConfig;
-use vocalics_models::ResidualCnnConfig;
+use vocalics_models::NetworkConfig;
 
 use crate::{AugmentConfig, TrainError};
 
@@ -27,6 +28,8 @@ pub struct TrainConfig {
     pub front_end: LogMelConfig,
     /// The network.
     pub network: NetworkConfig,
+    /// What answers together with it.
+    pub ensemble: EnsembleConfig,
     /// The loop.
     pub training: TrainingConfig,
     /// What is done to training clips.
@@ -35,12 +38,36 @@ pub struct TrainConfig {
     pub evaluation: EvaluationConfig,
 }
 
-/// Which network, and its sizes.
+/// Several networks that answer together; by default one answers alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum NetworkConfig {
-    /// [`vocalics_models::residual`].
-    ResidualCnn(ResidualCnnConfig),
+#[serde(deny_unknown_fields, default)]
+pub struct EnsembleConfig {
+    /// Trainings of each network, with weights, order and crops of their own.
+    pub seeds: usize,
+    /// How the answers are weighted.
+    pub weighting: Weighting,
+    /// Networks besides that of `[network]`.
+    pub networks: Vec<NetworkConfig>,
+}
+
+impl Default for EnsembleConfig {
+    fn default() -> Self {
+        Self {
+            seeds: 1,
+            weighting: Weighting::Equal,
+            networks: Vec::new(),
+        }
+    }
+}
+
+/// How the answers of an ensemble's members are weighted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weighting {
+    /// Each the same.
+    Equal,
+    /// So that the validation clips are likeliest; the same without validation clips.
+    Validation,
 }
 
 /// How classes of unequal size count in the loss.
@@ -50,6 +77,17 @@ pub enum ClassWeights {
     /// Every clip counts the same.
     None,
     /// Every class counts the same: a clip weighs `clips / (classes · clips of its class)`.
+    Balanced,
+}
+
+/// How often clips come in an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// Each once.
+    Shuffled,
+    /// Each class as often as any other: clips of small classes several times, not all of a large one. Class weights and logit
+    /// adjustment then find nothing to balance.
     Balanced,
 }
 
@@ -77,6 +115,17 @@ pub struct TrainingConfig {
     pub weight_average: f64,
     /// How classes of unequal size count.
     pub class_weights: ClassWeights,
+    /// Exponent of the focal loss, which lets clips that are known already count less; 0 for cross-entropy.
+    pub focal_gamma: f64,
+    /// Strength of the logit adjustment for classes of unequal size; 0 for none, 1 for what balances them. It takes the place
+    /// of balanced class weights.
+    pub logit_adjustment: f64,
+    /// How often clips come in an epoch.
+    pub sampling: Sampling,
+    /// Share of a class's training clips that is kept, for studies of unequal classes; classes not named are kept whole.
+    /// Test and validation clips are left as they are.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub keep: BTreeMap<String, f64>,
 }
 
 impl Default for TrainingConfig {
@@ -92,6 +141,10 @@ impl Default for TrainingConfig {
             gradient_clip: 5.0,
             weight_average: 0.995,
             class_weights: ClassWeights::Balanced,
+            focal_gamma: 0.0,
+            logit_adjustment: 0.0,
+            sampling: Sampling::Shuffled,
+            keep: BTreeMap::new(),
         }
     }
 }
@@ -133,7 +186,8 @@ impl Default for TrainConfig {
                 normalise_level: false,
                 ..LogMelConfig::default()
             },
-            network: NetworkConfig::ResidualCnn(ResidualCnnConfig::default()),
+            network: NetworkConfig::default(),
+            ensemble: EnsembleConfig::default(),
             training: TrainingConfig::default(),
             augmentation: AugmentConfig::default(),
             evaluation: EvaluationConfig::default(),
@@ -182,8 +236,19 @@ impl TrainConfig {
             })
         };
         self.front_end.validate()?;
-        let NetworkConfig::ResidualCnn(network) = &self.network;
-        network.validate(self.front_end.n_mels)?;
+        self.network.validate(self.front_end.n_mels)?;
+        for (index, network) in self.ensemble.networks.iter().enumerate() {
+            network.validate(self.front_end.n_mels).map_err(|source| {
+                TrainError::EnsembleNetwork {
+                    place: index + 1,
+                    source,
+                }
+            })?;
+        }
+        if !(1..=100).contains(&self.ensemble.seeds) {
+            let actual = self.ensemble.seeds.to_string();
+            return wrong("ensemble.seeds", actual, "from 1 to 100");
+        }
         self.target()?;
         self.label_map()?;
         self.evaluation.protocol.parse::<Protocol>()?;
@@ -252,10 +317,45 @@ impl TrainConfig {
                 return wrong(field, value.to_string(), expected);
             }
         }
+        for (field, value) in [
+            ("training.focal_gamma", t.focal_gamma),
+            ("training.logit_adjustment", t.logit_adjustment),
+        ] {
+            if !(0.0..=10.0).contains(&value) {
+                return wrong(field, value.to_string(), "from 0 to 10");
+            }
+        }
+        if let Some((class, share)) = t
+            .keep
+            .iter()
+            .find(|(_, share)| !(**share > 0.0 && **share <= 1.0))
+        {
+            return wrong(
+                "training.keep",
+                format!("{share} for {class}"),
+                "shares above 0, at most 1",
+            );
+        }
+        if t.logit_adjustment > 0.0 && t.class_weights == ClassWeights::Balanced {
+            let actual = format!("{} beside class_weights = \"balanced\"", t.logit_adjustment);
+            return wrong(
+                "training.logit_adjustment",
+                actual,
+                "one of the two: class_weights = \"none\"",
+            );
+        }
         if self.evaluation.repeats == 0 {
             return wrong("evaluation.repeats", "0".into(), "at least 1");
         }
         self.augmentation.validate(self.front_end.n_mels)
+    }
+
+    /// The networks to train for one model, in order: each network with its first seed, then with the next.
+    #[must_use]
+    pub fn members(&self) -> Vec<&NetworkConfig> {
+        let networks = std::iter::once(&self.network).chain(&self.ensemble.networks);
+        let all = networks.clone().count() * self.ensemble.seeds;
+        networks.cycle().take(all).collect()
     }
 
     /// What a protocol's split depends on besides the list.
@@ -318,6 +418,17 @@ mod tests {
         assert!(bad(|c| c.evaluation.protocol = "5-fold".into()).contains("5-fold"));
         assert!(bad(|c| c.target = "mood".into()).contains("mood"));
         assert!(bad(|c| c.name = "a/b".into()).contains("name"));
+        assert!(bad(|c| c.ensemble.seeds = 0).contains("ensemble.seeds is 0"));
+        let twice = bad(|c| c.training.logit_adjustment = 1.0);
+        assert!(twice.contains("one of the two"), "{twice}");
+        let second = bad(|c| {
+            let text = "seeds = 1\n[[networks]]\nkind = 'lstm'\n[[networks]]\nkind = 'temporal'\ndropout = 1.0";
+            c.ensemble = toml::from_str(text).unwrap();
+        });
+        assert!(
+            second.starts_with("entry 2 of ensemble.networks: network.dropout"),
+            "{second}"
+        );
         assert!(bad(|c| c.front_end.log_floor = 0.0).contains("log_floor is 0"));
     }
 

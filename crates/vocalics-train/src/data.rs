@@ -8,6 +8,7 @@ use vocalics_audio::DecodeOptions;
 use vocalics_corpora::{CorpusSpec, LabelSet, Utterance, scan_all};
 use vocalics_features::{FeatureMatrix, LogMel};
 
+use crate::run::check_kept;
 use crate::{FeatureCache, Progress, TrainConfig, TrainError};
 
 /// Where features are kept and what happens to bad recordings.
@@ -53,6 +54,10 @@ impl Data {
             .into_iter()
             .filter(|u| target.label_of(u).is_some())
             .collect();
+        // Said before the recordings are read.
+        if !config.training.keep.is_empty() {
+            check_kept(config, &LabelSet::for_target(&utterances, target)?)?;
+        }
         let total = utterances.len() + problems.len();
         let results = load_features(config, &utterances, options, progress)?;
         let mut kept = Vec::with_capacity(utterances.len());

@@ -32,6 +32,14 @@ pub enum TrainError {
         /// What it may hold.
         expected: &'static str,
     },
+    /// A network of the ensemble that none can be built from.
+    #[error("entry {place} of ensemble.networks: {source}")]
+    EnsembleNetwork {
+        /// Its place in the list, from 1.
+        place: usize,
+        /// Which field, and why.
+        source: vocalics_models::ModelError,
+    },
     /// A file could not be read or written.
     #[error("cannot {action} {path}", path = path.display())]
     Io {
@@ -109,6 +117,14 @@ pub enum TrainError {
     /// Model file.
     #[error(transparent)]
     ModelFile(#[from] vocalics_runtime::ModelError),
+    /// The device asked for is not there, or this build cannot use it.
+    #[error("cannot train on {asked}: {reason}")]
+    Device {
+        /// As given.
+        asked: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The thread pool of a training could not be started.
     #[error("cannot start {threads} threads for training")]
     Threads {
@@ -127,6 +143,7 @@ impl TrainError {
             Self::ConfigSyntax { .. }
             | Self::ConfigValue { .. }
             | Self::Config { .. }
+            | Self::EnsembleNetwork { .. }
             | Self::Model(_) => {
                 "correct the configuration; `vocalics train --print-config` shows every field"
             }
@@ -140,6 +157,7 @@ impl TrainError {
             Self::BadRecordings { .. } => {
                 "`vocalics data check` lists them; --keep-going trains without them"
             }
+            Self::Device { .. } => "train on the CPU with --device cpu",
             _ => return None,
         })
     }

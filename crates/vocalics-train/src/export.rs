@@ -42,7 +42,7 @@ pub fn export(
 ) -> Result<(), TrainError> {
     let n_mels = config.front_end.n_mels;
     let mut graph = Graph::default();
-    model.network.trace(&mut graph);
+    model.ensemble.trace(&mut graph);
     let graph = graph.into_bytes(n_mels, data.labels.len())?;
     let metadata = ModelMetadata {
         format_version: FORMAT_VERSION,
@@ -110,7 +110,7 @@ fn test_vector(model: &TrainedModel, n_mels: usize) -> Result<TestVector, TrainE
         }
     }
     let matrix = FeatureMatrix::new(features.clone(), n_mels)?;
-    let scores = softmax_t(&infer(&model.network, &matrix), model.temperature)?;
+    let scores = softmax_t(&infer(&model.ensemble, &matrix), model.temperature)?;
     Ok(TestVector {
         features,
         n_frames: TEST_FRAMES,

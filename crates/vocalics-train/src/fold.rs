@@ -3,34 +3,34 @@
 use std::path::Path;
 use std::time::Instant;
 
-use burn::module::Module;
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng};
+use rayon::prelude::*;
 use vocalics_corpora::Fold;
-use vocalics_eval::{HistoryRow, fit_temperature, write_history};
+use vocalics_eval::{HistoryRow, training_name, write_history};
 use vocalics_features::{FeatureMatrix, Standardiser};
 use vocalics_models::input::Door;
-use vocalics_models::{Mode, ResidualCnn};
+use vocalics_models::{Ensemble, Mode, Network, NetworkConfig};
 
+use crate::batch::{self, Batch, Batches, EpochKey, Purpose};
 use crate::checkpoint::Checkpoint;
-use crate::config::{ClassWeights, NetworkConfig};
+use crate::config::ClassWeights;
+use crate::loss::Loss;
 use crate::optimiser::{self, AdamW};
 use crate::parameters::{gather, gather_gradients, scatter};
-use crate::{Data, Progress, TrainConfig, TrainError};
+use crate::{ComputeDevice, Data, Progress, Sampling, TrainConfig, TrainError};
 
-/// A trained network and what it needs to give probabilities.
+/// A trained model and what it needs to give probabilities.
 #[derive(Debug, Clone)]
 pub struct TrainedModel {
-    /// The network, on a device without autodiff.
-    pub network: ResidualCnn,
-    /// Mean and deviation of every band over the training clips; also inside the network.
+    /// The networks that answer together, mostly one.
+    pub ensemble: Ensemble,
+    /// Mean and deviation of every band over the training clips; also inside the networks.
     pub standardiser: Standardiser,
     /// Divides the logits; fitted on the validation clips, 1 without any.
     pub temperature: f32,
-    /// One row per epoch.
+    /// One row per epoch of each network.
     pub history: Vec<HistoryRow>,
     /// Trained numbers.
     pub parameters: usize,
@@ -38,28 +38,46 @@ pub struct TrainedModel {
 
 /// Logits of a clip, `[n_classes]`, from its features.
 #[must_use]
-pub fn infer(network: &ResidualCnn, features: &FeatureMatrix) -> Vec<f32> {
+pub fn infer(ensemble: &Ensemble, features: &FeatureMatrix) -> Vec<f32> {
     let dims = [1, features.n_frames(), features.n_features()];
     let data = TensorData::new(features.as_slice().to_vec(), dims);
-    let logits = network.forward(Tensor::from_data(data, &Device::flex()), Mode::Infer);
+    let logits = ensemble.forward(Tensor::from_data(data, &Device::flex()));
     logits.into_data().try_to_vec().unwrap_or_default()
 }
 
-/// A generator for one purpose, independent of those for all others.
-fn generator(seed: u64, fold: &str, purpose: &str, index: usize) -> StdRng {
-    let text = format!("{seed}/{fold}/{purpose}/{index}");
-    StdRng::from_seed(*blake3::hash(text.as_bytes()).as_bytes())
+/// Logits of many clips, in their order, computed side by side.
+pub(crate) fn infer_all(
+    ensemble: &Ensemble,
+    features: &[FeatureMatrix],
+    clips: &[usize],
+) -> Vec<Vec<f32>> {
+    clips
+        .par_iter()
+        .map(|&clip| infer(ensemble, &features[clip]))
+        .collect()
 }
 
-/// Trains a model on one split. Goes on from the checkpoint at `checkpoint` if there is one.
+/// Trains one network on one split. Goes on from the checkpoint at `checkpoint` if there is one.
 pub(crate) struct Trainer<'a> {
     pub(crate) config: &'a TrainConfig,
     pub(crate) data: &'a Data,
     pub(crate) fold: &'a Fold,
-    /// Identifies configuration and recordings.
+    pub(crate) network: &'a NetworkConfig,
+    /// Place of the network in the ensemble, from 0.
+    pub(crate) member: usize,
+    pub(crate) standardiser: &'a Standardiser,
+    /// Identifies configuration, recordings and device.
     pub(crate) key: &'a str,
     pub(crate) checkpoint: &'a Path,
+    pub(crate) device: ComputeDevice,
     pub(crate) progress: &'a dyn Progress,
+}
+
+/// A network after its last epoch.
+pub(crate) struct TrainedNetwork {
+    pub(crate) network: Network,
+    pub(crate) history: Vec<HistoryRow>,
+    pub(crate) parameters: usize,
 }
 
 /// Losses and hits of an epoch so far.
@@ -99,20 +117,47 @@ impl Recalls {
 }
 
 impl Trainer<'_> {
-    pub(crate) fn train(&self) -> Result<TrainedModel, TrainError> {
-        let Data {
-            features, labels, ..
-        } = self.data;
-        let standardiser = Standardiser::fit(self.fold.train.iter().map(|&i| &features[i]))?;
-        let weights = self.class_weights()?;
-        let device = Device::flex().autodiff();
+    fn name(&self) -> String {
+        training_name(&self.fold.name, self.member + 1)
+    }
+
+    /// Identifies the training: whatever else is equal, a checkpoint of other parts is of another one.
+    fn key(&self) -> String {
+        let Fold {
+            name,
+            train,
+            validation,
+            test,
+        } = self.fold;
+        let parts = blake3::hash(format!("{train:?}{validation:?}{test:?}").as_bytes()).to_hex();
+        format!("{}/{name}/{}/{parts}", self.key, self.member)
+    }
+
+    /// A seed for one purpose, independent of those for all others.
+    fn seed(&self, purpose: &str, index: usize) -> EpochKey {
+        let mut text = format!("{}/{}/{purpose}/{index}", self.config.seed, self.fold.name);
+        if self.member > 0 {
+            text += &format!("/network {}", self.member);
+        }
+        *blake3::hash(text.as_bytes()).as_bytes()
+    }
+
+    pub(crate) fn train(&self) -> Result<TrainedNetwork, TrainError> {
+        let labels = &self.data.labels;
+        let standardiser = self.standardiser;
+        let counts = self.class_counts()?;
+        let weights = self.class_weights(&counts);
+        let loss = Loss::new(&self.config.training, &counts);
         let n_mels = self.config.front_end.n_mels;
         let door = Door::new(n_mels, standardiser.mean(), standardiser.std())?;
-        let NetworkConfig::ResidualCnn(sizes) = &self.config.network;
-        let mut rng = generator(self.config.seed, &self.fold.name, "weights", 0);
-        let mut network = sizes.init(n_mels, labels.len(), door, &mut rng, &device)?;
+        let mut rng = StdRng::from_seed(self.seed("weights", 0));
+        let mut network = |device| {
+            self.network
+                .init(n_mels, labels.len(), door.clone(), &mut rng, device)
+        };
+        let (mut network, resting) = (network(&self.device.training())?, network(&Device::flex())?);
         let (layout, fresh) = gather(&network);
-        let key = format!("{}/{}", self.key, self.fold.name);
+        let (name, key) = (self.name(), self.key());
         let found = Checkpoint::load(self.checkpoint, &key)?;
         let mut at = found
             .filter(|found| found.optimiser.len() == layout.len())
@@ -126,18 +171,18 @@ impl Trainer<'_> {
             });
         let epochs = self.config.training.epochs;
         self.progress
-            .fold_started(&self.fold.name, at.epochs_done, epochs);
+            .training_started(&name, at.epochs_done, epochs);
         while at.epochs_done < epochs {
             let started = Instant::now();
-            let tally = self.epoch(&mut network, &layout, &weights, &mut at)?;
+            let tally = self.epoch(&mut network, &layout, &weights, &loss, &mut at)?;
             at.epochs_done += 1;
-            network = scatter(network, &at.average);
-            let (validation_loss, validation_uar) = self.validate(&network.valid(), &weights);
-            network = scatter(network, &at.state);
+            let averaged = scatter(resting.clone(), &at.average).into();
+            let (validation_loss, validation_uar) = self.validate(&averaged, &weights);
             let last_step = at.epochs_done * self.steps() - 1;
             #[expect(clippy::cast_precision_loss, reason = "step counts are small")]
             let row = HistoryRow {
                 fold: self.fold.name.clone(),
+                network: self.member + 1,
                 epoch: at.epochs_done,
                 train_loss: tally.loss / tally.steps.max(1) as f64,
                 validation_loss,
@@ -155,36 +200,20 @@ impl Trainer<'_> {
             write_history(&self.checkpoint.with_file_name("history.csv"), &at.history)?;
             self.progress.epoch(&row);
         }
-        let network = scatter(network, &at.average).valid();
-        let (logits, truth): (Vec<Vec<f32>>, Vec<usize>) = self
-            .fold
-            .validation
-            .iter()
-            .map(|&i| (infer(&network, &features[i]), self.data.classes[i]))
-            .unzip();
-        let temperature = if logits.is_empty() {
-            1.0
-        } else {
-            fit_temperature(&logits, &truth)?
-        };
-        Ok(TrainedModel {
-            network,
-            standardiser,
-            temperature,
+        self.progress.training_finished(&name);
+        Ok(TrainedNetwork {
+            network: scatter(resting, &at.average),
             history: at.history,
             parameters: layout.parameters(),
         })
     }
 
     fn steps(&self) -> usize {
-        self.fold
-            .train
-            .len()
-            .div_ceil(self.config.training.batch_size)
+        batch::steps(self.fold.train.len(), self.config.training.batch_size)
     }
 
-    /// Weight of a clip of each class.
-    fn class_weights(&self) -> Result<Vec<f32>, TrainError> {
+    /// Training clips of each class, as often as an epoch shows them relative to each other.
+    fn class_counts(&self) -> Result<Vec<usize>, TrainError> {
         let mut counts = vec![0usize; self.data.labels.len()];
         for &i in &self.fold.train {
             counts[self.data.classes[i]] += 1;
@@ -195,54 +224,63 @@ impl Trainer<'_> {
                 label: self.data.labels.as_slice()[empty].clone(),
             });
         }
+        Ok(match self.config.training.sampling {
+            Sampling::Shuffled => counts,
+            // Every class comes as often as any other: nothing is left for weights and loss to balance.
+            Sampling::Balanced => vec![1; counts.len()],
+        })
+    }
+
+    /// Weight of a clip of each class.
+    fn class_weights(&self, counts: &[usize]) -> Vec<f32> {
         #[expect(clippy::cast_precision_loss, reason = "clip counts are small")]
-        let balanced =
-            |count: usize| self.fold.train.len() as f32 / (counts.len() as f32 * count as f32);
-        Ok(counts
+        let balanced = |count: usize| {
+            counts.iter().sum::<usize>() as f32 / (counts.len() as f32 * count as f32)
+        };
+        counts
             .iter()
             .map(|&count| match self.config.training.class_weights {
                 ClassWeights::None => 1.0,
                 ClassWeights::Balanced => balanced(count),
             })
-            .collect())
+            .collect()
     }
 
     /// One pass over the training clips, in an order that follows from seed, fold and epoch.
     fn epoch(
         &self,
-        network: &mut ResidualCnn,
+        network: &mut Network,
         layout: &crate::parameters::Layout,
         weights: &[f32],
+        loss: &Loss,
         at: &mut Checkpoint,
     ) -> Result<Tally, TrainError> {
         let training = &self.config.training;
-        let mut rng = generator(self.config.seed, &self.fold.name, "epoch", at.epochs_done);
+        let classes = self.data.labels.len();
+        let key = self.seed("epoch", at.epochs_done);
+        let batches = Batches::new(self.config, self.data, weights, &self.fold.train, key);
+        let steps = batches.steps();
+        let name = self.name();
         *network = scatter(network.clone(), &at.state);
-        let mut order = self.fold.train.clone();
-        order.shuffle(&mut rng);
-        // Batches of equal size, give or take one: a small rest would have poor batch statistics.
-        let steps = self.steps();
-        let bound = |step: usize| step * order.len() / steps;
-        let batches: Vec<&[usize]> = (0..steps)
-            .map(|step| &order[bound(step)..bound(step + 1)])
-            .collect();
         let mut tally = Tally::default();
-        for (index, clips) in batches.iter().enumerate() {
-            let batch = self.batch(clips, weights, &mut rng);
-            let logits = network.forward(batch.features, Mode::Train(&mut rng));
-            let loss = -(log_softmax(logits.clone(), 1) * batch.targets).sum() / batch.weight;
+        batches.for_each(|batch| {
+            let clips = batches.clips(batch.step);
+            let (features, targets) = self.tensors(batch, clips.len());
+            let mut rng = batch::generator(&key, Purpose::Dropout, batch.step);
+            let logits = network.forward(features, Mode::Train(&mut rng));
+            let loss = loss.of(logits.clone(), targets, batch.weight);
             let value = f64::from(loss.clone().into_scalar::<f32>());
             if !value.is_finite() {
                 return Err(TrainError::Diverged {
-                    fold: self.fold.name.clone(),
+                    fold: name.clone(),
                     epoch: at.epochs_done + 1,
-                    step: index + 1,
+                    step: batch.step + 1,
                     loss: value,
                 });
             }
             let gradient = gather_gradients(network, &loss.backward());
-            let step = at.epochs_done * self.steps() + index;
-            let rate = optimiser::learning_rate(training, step, self.steps());
+            let step = at.epochs_done * steps + batch.step;
+            let rate = optimiser::learning_rate(training, step, steps);
             // Running statistics moved in the forward pass; weights move here.
             at.state = gather(network).1;
             at.optimiser
@@ -250,69 +288,35 @@ impl Trainer<'_> {
             optimiser::average(training, step, &at.state, &mut at.average);
             *network = scatter(network.clone(), &at.state);
             let logits: Vec<f32> = logits.into_data().try_to_vec().unwrap_or_default();
-            for (row, &clip) in logits.chunks(self.data.labels.len()).zip(*clips) {
+            for (row, &clip) in logits.chunks(classes).zip(clips) {
                 tally.confusion.add(self.data.classes[clip], row);
             }
             tally.loss += value;
             tally.steps += 1;
-            self.progress
-                .step(&self.fold.name, index + 1, batches.len());
-        }
+            self.progress.step(&name, batch.step + 1, steps);
+            Ok(())
+        })?;
         Ok(tally)
     }
 
-    fn batch(&self, clips: &[usize], weights: &[f32], rng: &mut StdRng) -> Batch {
-        let (n_mels, classes) = (self.config.front_end.n_mels, self.data.labels.len());
-        let augmentation = &self.config.augmentation;
-        let crop = self.config.training.crop_frames * n_mels;
-        let mut features = vec![0.0; clips.len() * crop];
-        let mut targets = vec![0.0; clips.len() * classes];
-        for ((features, targets), &clip) in features
-            .chunks_mut(crop)
-            .zip(targets.chunks_mut(classes))
-            .zip(clips)
-        {
-            augmentation.crop(&self.data.features[clip], rng, features);
-            let class = self.data.classes[clip];
-            self.smooth(class, weights[class], targets);
-        }
-        if let Some(share) = augmentation.mixup_share(rng) {
-            let offset = rng.random_range(1..clips.len().max(2));
-            mix(&mut features, crop, offset, share);
-            mix(&mut targets, classes, offset, share);
-        }
-        let weight = targets.iter().sum();
-        let device = Device::flex().autodiff();
+    /// Features `[batch, crop frames, n_mels]` and targets `[batch, n_classes]` on the device.
+    fn tensors(&self, batch: &Batch, clips: usize) -> (Tensor<3>, Tensor<2>) {
         let frames = self.config.training.crop_frames;
-        Batch {
-            features: Tensor::from_data(
-                TensorData::new(features, [clips.len(), frames, n_mels]),
-                &device,
-            ),
-            targets: Tensor::from_data(TensorData::new(targets, [clips.len(), classes]), &device),
-            weight,
-        }
-    }
-
-    /// The target of a clip: its class, a share of its weight spread over all classes.
-    ///
-    /// Source: C. Szegedy et al., *Rethinking the Inception Architecture*, CVPR 2016.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "shares between 0 and 1 of a handful of classes"
-    )]
-    fn smooth(&self, class: usize, weight: f32, targets: &mut [f32]) {
-        let smoothing = self.config.training.label_smoothing as f32;
-        targets.fill(weight * smoothing / targets.len() as f32);
-        targets[class] += weight * (1.0 - smoothing);
+        let features = [clips, frames, self.config.front_end.n_mels];
+        let targets = [clips, self.data.labels.len()];
+        let device = self.device.training();
+        (
+            Tensor::from_data(TensorData::new(batch.features.clone(), features), &device),
+            Tensor::from_data(TensorData::new(batch.targets.clone(), targets), &device),
+        )
     }
 
     /// Mean loss and UAR on the validation clips, whole and unaugmented.
-    fn validate(&self, network: &ResidualCnn, weights: &[f32]) -> (Option<f64>, Option<f64>) {
+    fn validate(&self, network: &Ensemble, weights: &[f32]) -> (Option<f64>, Option<f64>) {
         let (mut loss, mut weight, mut recalls) = (0.0, 0.0, Recalls::default());
-        for &i in &self.fold.validation {
-            let logits = infer(network, &self.data.features[i]);
+        let validation = &self.fold.validation;
+        let all = infer_all(network, &self.data.features, validation);
+        for (&i, logits) in validation.iter().zip(all) {
             let class = self.data.classes[i];
             let peak = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let sum: f32 = logits.iter().map(|x| (x - peak).exp()).sum();
@@ -320,45 +324,16 @@ impl Trainer<'_> {
             weight += f64::from(weights[class]);
             recalls.add(class, &logits);
         }
-        if self.fold.validation.is_empty() {
+        if validation.is_empty() {
             return (None, None);
         }
         (Some(loss / weight), Some(recalls.uar()))
     }
 }
 
-struct Batch {
-    /// `[batch, crop frames, n_mels]`.
-    features: Tensor<3>,
-    /// Weighted target distributions, `[batch, n_classes]`.
-    targets: Tensor<2>,
-    /// Sum of the targets.
-    weight: f32,
-}
-
-/// `row[i] = share · row[i] + (1 − share) · row[i + offset]`, rows counted in a circle.
-fn mix(rows: &mut [f32], len: usize, offset: usize, share: f32) {
-    let original = rows.to_vec();
-    let count = rows.len() / len;
-    for (i, row) in rows.chunks_mut(len).enumerate() {
-        let other = (i + offset) % count;
-        let other = &original[other * len..(other + 1) * len];
-        row.iter_mut()
-            .zip(other)
-            .for_each(|(x, y)| *x = share * *x + (1.0 - share) * y);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mixing_blends_each_row_with_another() {
-        let mut rows = vec![0.0, 0.0, 10.0, 20.0, 40.0, 80.0];
-        mix(&mut rows, 2, 1, 0.75);
-        assert_eq!(rows, vec![2.5, 5.0, 17.5, 35.0, 30.0, 60.0]);
-    }
 
     #[test]
     fn uar_is_the_mean_recall_of_the_classes_seen() {

@@ -12,13 +12,17 @@
 //! happens on the training clips in memory.
 
 mod augment;
+mod batch;
 mod cache;
 mod checkpoint;
 mod config;
 mod data;
+mod device;
 mod error;
 mod export;
 mod fold;
+mod jobs;
+mod loss;
 mod optimiser;
 mod parameters;
 mod progress;
@@ -26,13 +30,18 @@ mod run;
 
 pub use augment::AugmentConfig;
 pub use cache::FeatureCache;
-pub use config::{ClassWeights, EvaluationConfig, NetworkConfig, TrainConfig, TrainingConfig};
+pub use config::{
+    ClassWeights, EnsembleConfig, EvaluationConfig, Sampling, TrainConfig, TrainingConfig,
+    Weighting,
+};
 pub use data::{Data, LoadOptions};
+pub use device::ComputeDevice;
 pub use error::TrainError;
 pub use export::{ExportNotes, export};
 pub use fold::{TrainedModel, infer};
 pub use progress::{Progress, Silent};
 pub use run::{CrossValidation, RunOptions, cross_validate, train_model};
+pub use vocalics_models::{Ensemble, Network, NetworkConfig};
 
 /// Revision of the source this was built from, or `unknown`.
 pub const GIT_REVISION: &str = env!("VOCALICS_GIT_REVISION");

@@ -1,11 +1,10 @@
 //! A run directory: cross-validation under a protocol, or one model on everything.
 
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use vocalics_corpora::{Fold, Protocol, Utterance, speaker_overlap};
+use vocalics_corpora::{Fold, LabelSet, Protocol, Utterance, speaker_overlap};
 use vocalics_eval::html::{self, Page};
 use vocalics_eval::{
     HistoryRow, Predictions, Provenance, Report, Scored, plot, softmax_t, write_history,
@@ -14,8 +13,9 @@ use vocalics_runtime::ProtocolResult;
 
 use crate::cache::write;
 use crate::export::{ExportNotes, export};
-use crate::fold::{TrainedModel, Trainer, infer};
-use crate::{Data, GIT_REVISION, Progress, TrainConfig, TrainError};
+use crate::fold::{TrainedModel, infer_all};
+use crate::jobs::Task;
+use crate::{ComputeDevice, Data, GIT_REVISION, Progress, TrainConfig, TrainError};
 
 /// Where and how a run works.
 #[derive(Debug, Clone)]
@@ -24,10 +24,12 @@ pub struct RunOptions {
     pub directory: PathBuf,
     /// Folds to run, by name; empty for all. The numbers say how many were run.
     pub folds: Vec<String>,
-    /// Folds trained side by side.
+    /// Trainings side by side: networks of one fold or of several.
     pub jobs: usize,
     /// Threads of each training.
     pub threads: usize,
+    /// Where the networks learn.
+    pub device: ComputeDevice,
 }
 
 /// What a cross-validation gives.
@@ -139,8 +141,9 @@ fn manifest(data: &Data, folds: &[Fold]) -> String {
 }
 
 /// Everything that must be equal for a checkpoint to be of this run.
-fn key(config: &TrainConfig, data: &Data, protocol: &str) -> String {
-    blake3::hash(format!("{}\n{}\n{protocol}", config.to_toml(), data.hash()).as_bytes())
+fn key(config: &TrainConfig, data: &Data, protocol: &str, device: ComputeDevice) -> String {
+    let (config, data) = (config.to_toml(), data.hash());
+    blake3::hash(format!("{config}\n{data}\n{protocol}\n{device}").as_bytes())
         .to_hex()
         .to_string()
 }
@@ -162,55 +165,38 @@ pub fn cross_validate(
     progress: &dyn Progress,
 ) -> Result<CrossValidation, TrainError> {
     config.validate()?;
+    options.device.check()?;
     let folds = protocol.folds(&data.utterances, &data.classes, &config.split_options())?;
-    let folds = chosen(folds, &options.folds)?;
+    let mut folds = chosen(folds, &options.folds)?;
+    for fold in &mut folds {
+        thin(fold, config, data)?;
+    }
     if !protocol.speakers_shared() {
         refuse_leaks(&folds, &data.utterances)?;
     }
     let directory = RunDirectory::open(&options.directory, config)?;
     directory.write("manifest.csv", manifest(data, &folds).as_bytes())?;
-    let key = key(config, data, protocol.name());
-    let next = AtomicUsize::new(0);
-    let outcomes: Vec<Mutex<Option<Result<FoldOutcome, TrainError>>>> =
-        folds.iter().map(|_| Mutex::new(None)).collect();
-    let worker = || -> Result<(), TrainError> {
-        let pool = pool(options.threads)?;
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(fold) = folds.get(index) else {
-                return Ok(());
-            };
-            let outcome = pool.install(|| run_fold(config, data, fold, &key, &directory, progress));
-            let failed = outcome.is_err();
-            if let Ok(mut slot) = outcomes[index].lock() {
-                *slot = Some(outcome);
-            }
-            if failed {
-                // No new fold starts; those under way finish and keep their checkpoints.
-                next.store(folds.len(), Ordering::Relaxed);
-                return Ok(());
-            }
-        }
+    let key = key(config, data, protocol.name(), options.device);
+    let task = Task {
+        config,
+        data,
+        key: &key,
+        device: options.device,
+        progress,
     };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..options.jobs.clamp(1, folds.len().max(1)))
-            .map(|_| scope.spawn(worker))
-            .collect();
-        workers
-            .into_iter()
-            .try_for_each(|handle| match handle.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-    })?;
+    let outcomes = task.run(
+        &folds,
+        options,
+        |fold| directory.path.join(&fold.name),
+        |fold, model| measure(&task, fold, model, &directory.path.join(&fold.name)),
+    )?;
     let (mut rows, mut history, mut parameters) = (Vec::new(), Vec::new(), 0);
+    let mut shares = Vec::new();
     for outcome in outcomes {
-        if let Ok(Some(outcome)) = outcome.into_inner() {
-            let outcome = outcome?;
-            rows.extend(outcome.rows);
-            history.extend(outcome.history);
-            parameters = outcome.parameters;
-        }
+        shares.push(outcome.shares);
+        rows.extend(outcome.rows);
+        history.extend(outcome.history);
+        parameters = outcome.parameters;
     }
     let labels = data.labels.as_slice().to_vec();
     let predictions = Predictions {
@@ -244,6 +230,9 @@ pub fn cross_validate(
             ("front end", config.front_end.fingerprint()),
             ("recordings", data.hash()),
             ("parameters", parameters.to_string()),
+            ("networks", networks(config)),
+            ("shares of the networks", shares.join("; ")),
+            ("device", options.device.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec(),
@@ -280,6 +269,54 @@ fn chosen(folds: Vec<Fold>, names: &[String]) -> Result<Vec<Fold>, TrainError> {
         .collect())
 }
 
+/// Every class that is to be thinned must be there.
+pub(crate) fn check_kept(config: &TrainConfig, labels: &LabelSet) -> Result<(), TrainError> {
+    let mut named = config.training.keep.keys();
+    match named.find(|class| labels.index_of(class).is_none()) {
+        Some(class) => Err(TrainError::Config {
+            field: "training.keep",
+            actual: format!(
+                "a share of {class} (there are {})",
+                labels.as_slice().join(", ")
+            ),
+            expected: "shares of classes that the recordings have",
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Leaves out training clips of the classes that the configuration keeps only a share of; at least one of each
+/// class stays. Which ones go follows from the run's seed, the fold and the clip alone.
+fn thin(fold: &mut Fold, config: &TrainConfig, data: &Data) -> Result<(), TrainError> {
+    check_kept(config, &data.labels)?;
+    for (class, &share) in &config.training.keep {
+        let Some(index) = data.labels.index_of(class) else {
+            continue;
+        };
+        let lot = |clip: usize| {
+            let id = &data.utterances[clip].id;
+            *blake3::hash(format!("{}/{}/keep/{id}", config.seed, fold.name).as_bytes()).as_bytes()
+        };
+        let mut of_class: Vec<([u8; 32], usize)> = fold
+            .train
+            .iter()
+            .filter(|&&clip| data.classes[clip] == index)
+            .map(|&clip| (lot(clip), clip))
+            .collect();
+        of_class.sort_unstable();
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clip counts are small"
+        )]
+        let kept = ((of_class.len() as f64 * share).round() as usize).max(1);
+        let gone: BTreeSet<usize> = of_class.iter().skip(kept).map(|&(_, clip)| clip).collect();
+        fold.train.retain(|clip| !gone.contains(clip));
+    }
+    Ok(())
+}
+
 fn refuse_leaks(folds: &[Fold], utterances: &[Utterance]) -> Result<(), TrainError> {
     for fold in folds {
         if !speaker_overlap(fold, utterances).is_empty() {
@@ -293,40 +330,35 @@ fn refuse_leaks(folds: &[Fold], utterances: &[Utterance]) -> Result<(), TrainErr
     Ok(())
 }
 
-fn pool(threads: usize) -> Result<rayon::ThreadPool, TrainError> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|source| TrainError::Threads { threads, source })
-}
-
 struct FoldOutcome {
     rows: Vec<Scored>,
     history: Vec<HistoryRow>,
     parameters: usize,
+    /// Of each network in the answer, for people.
+    shares: String,
 }
 
-fn run_fold(
-    config: &TrainConfig,
-    data: &Data,
+/// The kinds of a model's networks, for people.
+fn networks(config: &TrainConfig) -> String {
+    let kinds: Vec<&str> = config
+        .members()
+        .into_iter()
+        .map(vocalics_models::NetworkConfig::kind)
+        .collect();
+    kinds.join(", ")
+}
+
+/// Tests a fold's model on the fold's test part, and writes both.
+fn measure(
+    task: &Task<'_>,
     fold: &Fold,
-    key: &str,
-    directory: &RunDirectory,
-    progress: &dyn Progress,
+    model: TrainedModel,
+    folder: &Path,
 ) -> Result<FoldOutcome, TrainError> {
-    let folder = directory.path.join(&fold.name);
-    let checkpoint = folder.join("checkpoint");
-    let model = Trainer {
-        config,
-        data,
-        fold,
-        key,
-        checkpoint: &checkpoint,
-        progress,
-    }
-    .train()?;
+    let Task { config, data, .. } = *task;
     let mut rows = Vec::with_capacity(fold.test.len());
-    for &i in &fold.test {
+    let logits = infer_all(&model.ensemble, &data.features, &fold.test);
+    for (&i, logits) in fold.test.iter().zip(logits) {
         let utterance = &data.utterances[i];
         rows.push(Scored {
             id: utterance.id.clone(),
@@ -335,7 +367,7 @@ fn run_fold(
             intensity: utterance.intensity.clone(),
             fold: fold.name.clone(),
             truth: data.classes[i],
-            scores: softmax_t(&infer(&model.network, &data.features[i]), model.temperature)?,
+            scores: softmax_t(&logits, model.temperature)?,
         });
     }
     let predictions = Predictions {
@@ -349,7 +381,13 @@ fn run_fold(
         result: None,
     };
     export(&model, config, data, &notes, &folder.join("model.onnx"))?;
-    progress.fold_finished(&fold.name);
+    let shares: Vec<String> = model
+        .ensemble
+        .weights()
+        .iter()
+        .map(|share| format!("{share:.2}"))
+        .collect();
+    let shares = format!("{} {}", fold.name, shares.join(", "));
     let TrainedModel {
         history,
         parameters,
@@ -359,6 +397,7 @@ fn run_fold(
         rows: predictions.rows,
         history,
         parameters,
+        shares,
     })
 }
 
@@ -377,33 +416,34 @@ pub fn train_model(
     progress: &dyn Progress,
 ) -> Result<TrainedModel, TrainError> {
     config.validate()?;
-    let fold = whole(config, data)?;
+    options.device.check()?;
+    let mut fold = whole(config, data)?;
+    thin(&mut fold, config, data)?;
     let directory = RunDirectory::open(&options.directory, config)?;
     directory.write(
         "manifest.csv",
         manifest(data, std::slice::from_ref(&fold)).as_bytes(),
     )?;
-    let key = key(config, data, "all");
-    let checkpoint = directory.path.join("checkpoint");
-    let trainer = Trainer {
+    let key = key(config, data, "all", options.device);
+    let task = Task {
         config,
         data,
-        fold: &fold,
         key: &key,
-        checkpoint: &checkpoint,
+        device: options.device,
         progress,
     };
-    let model = pool(options.threads)?.install(|| trainer.train())?;
     let clips = fold.train.iter().chain(&fold.validation).copied().collect();
     let notes = ExportNotes { clips, result };
-    export(
-        &model,
-        config,
-        data,
-        &notes,
-        &directory.path.join("model.onnx"),
-    )?;
-    progress.fold_finished(&fold.name);
+    let path = directory.path.join("model.onnx");
+    let finish = |_: &Fold, model: TrainedModel| {
+        export(&model, config, data, &notes, &path)?;
+        Ok(model)
+    };
+    let folds = std::slice::from_ref(&fold);
+    let mut models = task.run(folds, options, |_| directory.path.clone(), finish)?;
+    // One fold has one model or an error.
+    let model = models.swap_remove(0);
+    write_history(&directory.path.join("history.csv"), &model.history)?;
     Ok(model)
 }
 

@@ -1,16 +1,16 @@
 //! On the real recordings, where they are at hand: a short training lowers the loss, and its
 //! exported model agrees across burn, rten and onnxruntime.
 
-use std::io::Write;
+mod onnxruntime;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use vocalics_corpora::{CorpusKind, locate};
 use vocalics_models::ResidualCnnConfig;
 use vocalics_runtime::Recognizer;
 use vocalics_train::{
-    Data, LoadOptions, NetworkConfig, RunOptions, Silent, TrainConfig, TrainingConfig, infer,
-    train_model,
+    ComputeDevice, Data, LoadOptions, NetworkConfig, RunOptions, Silent, TrainConfig,
+    TrainingConfig, infer, train_model,
 };
 
 fn root() -> PathBuf {
@@ -58,6 +58,7 @@ fn two_epochs_lower_the_loss_and_the_export_agrees() {
         folds: Vec::new(),
         jobs: 1,
         threads: 2,
+        device: ComputeDevice::Cpu,
     };
     let model = train_model(&config, &data, None, &options, &Silent).expect("training");
     assert!(model.history[1].train_loss < model.history[0].train_loss);
@@ -72,41 +73,14 @@ fn two_epochs_lower_the_loss_and_the_export_agrees() {
         .step_by(data.features.len() / 50)
         .take(50)
     {
-        let ours = infer(&model.network, features);
+        let ours = infer(&model.ensemble, features);
         let theirs = recognizer.logits_from_features(features).expect("logits");
         for (a, b) in ours.iter().zip(&theirs) {
             assert!((a - b).abs() < 1e-4, "{}: {a} {b}", data.utterances[i].id);
         }
-        rows.push(format!(
-            "{{\"features\":{:?},\"n_mels\":{},\"logits\":{ours:?}}}",
-            features.as_slice(),
-            features.n_features()
-        ));
+        let shape = [1, features.n_frames(), features.n_features()];
+        rows.push(onnxruntime::row(shape, features.as_slice(), &ours));
     }
     assert_eq!(rows.len(), 50);
-    agree_with_onnxruntime(&file, &rows);
-}
-
-/// Runs `onnxruntime_agreement.py` with the interpreter of `VOCALICS_PYTHON`.
-#[expect(clippy::print_stdout, reason = "a skipped check says so")]
-fn agree_with_onnxruntime(model: &Path, rows: &[String]) {
-    let Some(python) = std::env::var_os("VOCALICS_PYTHON") else {
-        println!("skipped: onnxruntime (set VOCALICS_PYTHON to a Python that has it)");
-        return;
-    };
-    let mut child = Command::new(python)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnxruntime_agreement.py"))
-        .arg(model)
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("python starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    stdin
-        .write_all(rows.join("\n").as_bytes())
-        .expect("rows are read");
-    drop(stdin);
-    assert!(
-        child.wait().expect("python ends").success(),
-        "onnxruntime disagrees"
-    );
+    onnxruntime::agrees(&file, &rows, 1e-4);
 }

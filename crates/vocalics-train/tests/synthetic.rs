@@ -7,10 +7,11 @@ use vocalics_corpora::{LabelSet, Protocol, Sex, Utterance};
 use vocalics_eval::HistoryRow;
 use vocalics_features::FeatureMatrix;
 use vocalics_models::ResidualCnnConfig;
-use vocalics_runtime::Recognizer;
+use vocalics_runtime::{Engine, Recognizer};
 use vocalics_train::{
-    AugmentConfig, Data, EvaluationConfig, NetworkConfig, Progress, RunOptions, Silent,
-    TrainConfig, TrainError, TrainingConfig, cross_validate, infer, train_model,
+    AugmentConfig, ClassWeights, ComputeDevice, Data, EnsembleConfig, EvaluationConfig,
+    NetworkConfig, Progress, RunOptions, Sampling, Silent, TrainConfig, TrainError, TrainingConfig,
+    Weighting, cross_validate, infer, train_model,
 };
 
 const N_MELS: usize = 64;
@@ -95,6 +96,7 @@ fn options(directory: &Path) -> RunOptions {
         folds: Vec::new(),
         jobs: 2,
         threads: 1,
+        device: ComputeDevice::Cpu,
     }
 }
 
@@ -258,7 +260,7 @@ fn the_exported_file_gives_the_networks_scores_at_any_length() {
             .any(|s| s == "speaker-3")
     );
     for features in &data.features {
-        let ours = infer(&model.network, features);
+        let ours = infer(&model.ensemble, features);
         let theirs = recognizer.logits_from_features(features).expect("logits");
         for (a, b) in ours.iter().zip(&theirs) {
             assert!(
@@ -269,4 +271,180 @@ fn the_exported_file_gives_the_networks_scores_at_any_length() {
         }
     }
     assert!(model.history.last().expect("history").train_loss < model.history[0].train_loss);
+}
+
+#[test]
+fn a_class_can_be_thinned_in_the_training_part_alone() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let thinned = |keep: &[(&str, f64)]| TrainConfig {
+        training: TrainingConfig {
+            keep: keep
+                .iter()
+                .map(|(class, share)| ((*class).to_owned(), *share))
+                .collect(),
+            sampling: Sampling::Balanced,
+            focal_gamma: 1.0,
+            logit_adjustment: 0.5,
+            class_weights: ClassWeights::None,
+            ..config().training
+        },
+        ..config()
+    };
+    run(&thinned(&[("angry", 0.25)]), folder.path(), &Silent).expect("run");
+    let manifest = std::fs::read_to_string(folder.path().join("manifest.csv")).expect("manifest");
+    let count = |class: &str, part: &str| {
+        let end = format!(",{class},");
+        manifest
+            .lines()
+            .filter(|line| line.contains(&end) && line.ends_with(part))
+            .count()
+    };
+    // Four folds, two training speakers with four clips of a class each.
+    assert_eq!(count("neutral", ",train"), 4 * 8);
+    assert_eq!(count("angry", ",train"), 4 * 2);
+    for part in [",validation", ",test"] {
+        assert_eq!(count("angry", part), count("neutral", part));
+    }
+    let unknown = run(
+        &thinned(&[("bored", 0.5)]),
+        &folder.path().join("other"),
+        &Silent,
+    );
+    assert!(
+        unknown
+            .expect_err("no such class")
+            .to_string()
+            .contains("bored")
+    );
+}
+
+/// Trainings of an ensemble of four in four folds that have not reached their last epoch.
+fn trainings_left(directory: &Path) -> usize {
+    let done = |folder: std::path::PathBuf| {
+        std::fs::read_to_string(folder.join("history.csv"))
+            .is_ok_and(|text| text.lines().count() == 4)
+    };
+    let folds = (0..4).map(|fold| directory.join(format!("speaker-{fold}")));
+    folds
+        .flat_map(|fold| {
+            (1..=4).map(move |network| match network {
+                1 => fold.clone(),
+                network => fold.join(format!("network-{network}")),
+            })
+        })
+        .filter(|folder| !done(folder.clone()))
+        .count()
+}
+
+/// A file of folds under one name, read again after it was edited.
+#[test]
+fn a_checkpoint_of_another_split_is_refused() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let file = folder.path().join("mine.csv");
+    let data = data();
+    let write = |test: &str| {
+        let mut text = String::from("id,fold,part\n");
+        for utterance in &data.utterances {
+            let part = if utterance.speaker == test {
+                "test"
+            } else {
+                "train"
+            };
+            text += &format!("{},only,{part}\n", utterance.id);
+        }
+        std::fs::write(&file, text).expect("a file of folds");
+        Protocol::from_name_or_file(file.to_str().expect("UTF-8")).expect("a protocol")
+    };
+    let directory = folder.path().join("run");
+    let attempt = |protocol: &Protocol| {
+        cross_validate(&config(), &data, protocol, &options(&directory), &Silent).map(|_| ())
+    };
+    attempt(&write("speaker-0")).expect("run");
+    attempt(&write("speaker-0")).expect("the same run");
+    let refused = attempt(&write("speaker-1"));
+    assert!(
+        matches!(refused, Err(TrainError::OtherRun { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn shares_cannot_be_fitted_without_validation_clips() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let mut config = config();
+    config.evaluation.validation_speakers = 0;
+    config.ensemble.seeds = 2;
+    config.ensemble.weighting = Weighting::Validation;
+    let error = run(&config, folder.path(), &Silent).expect_err("nothing to fit on");
+    assert!(error.to_string().contains("no validation clips"), "{error}");
+}
+
+#[test]
+fn an_ensemble_is_one_model_and_resumes_like_one() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let config = TrainConfig {
+        ensemble: EnsembleConfig {
+            seeds: 2,
+            weighting: Weighting::Validation,
+            networks: vec![NetworkConfig::named("temporal").expect("a network of that name")],
+        },
+        ..config()
+    };
+    let data = data();
+    let directory = folder.path().join("whole");
+    let options = RunOptions {
+        jobs: 3,
+        ..options(&directory)
+    };
+    let model = train_model(&config, &data, None, &options, &Silent).expect("an ensemble");
+    assert_eq!(model.ensemble.members().len(), 4);
+    let weights = model.ensemble.weights();
+    assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+    assert!(
+        weights.iter().any(|w| (w - 0.25).abs() > 1e-3),
+        "{weights:?}"
+    );
+    // Each network has numbers of its own.
+    let alone: Vec<Vec<f32>> = model
+        .ensemble
+        .members()
+        .iter()
+        .map(|network| infer(&network.clone().into(), &data.features[3]))
+        .collect();
+    for (i, a) in alone.iter().enumerate() {
+        assert!(alone[..i].iter().all(|b| a != b));
+    }
+    let softmax = |logits: &[f32]| -> Vec<f32> {
+        let sum: f32 = logits.iter().map(|x| x.exp()).sum();
+        logits.iter().map(|x| x.exp() / sum).collect()
+    };
+    let together = softmax(&infer(&model.ensemble, &data.features[3]));
+    for (class, score) in together.iter().enumerate() {
+        let mean: f32 = alone
+            .iter()
+            .zip(weights)
+            .map(|(logits, weight)| weight * softmax(logits)[class])
+            .sum();
+        assert!((score - mean).abs() < 1e-5, "{score} {mean}");
+    }
+    let recognizer = Recognizer::from_file(directory.join("model.onnx")).expect("model.onnx");
+    assert_eq!(recognizer.engine(), Engine::Native);
+    for features in &data.features {
+        let theirs = recognizer.logits_from_features(features).expect("logits");
+        for (a, b) in infer(&model.ensemble, features).iter().zip(&theirs) {
+            assert!((a - b).abs() < 1e-4, "{a} {b}");
+        }
+    }
+
+    let (whole, stopped) = (folder.path().join("a"), folder.path().join("b"));
+    run(&config, &whole, &Silent).expect("run");
+    for epochs in [7, 10] {
+        let stop = Stop(epochs.into());
+        let attempt = catch_unwind(AssertUnwindSafe(|| run(&config, &stopped, &stop)));
+        assert!(attempt.is_err(), "the test stops the run");
+        let left = trainings_left(&stopped);
+        assert!(left > 4, "others went on after the stop: {left} of 16 left");
+    }
+    run(&config, &stopped, &Silent).expect("resumed run");
+    assert_eq!(predictions(&whole), predictions(&stopped));
 }

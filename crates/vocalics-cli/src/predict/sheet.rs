@@ -2,6 +2,7 @@
 
 use vocalics_runtime::{Prediction, Quality};
 
+use super::UNCERTAIN;
 use crate::input::Input;
 use crate::table::{bar, end_of};
 
@@ -27,10 +28,12 @@ pub(super) struct Sheet {
     single: bool,
     name_width: usize,
     label_width: usize,
+    /// Least score of an answer.
+    abstain: Option<f32>,
 }
 
 impl Sheet {
-    pub(super) fn new(inputs: &[Input], labels: &[String]) -> Self {
+    pub(super) fn new(inputs: &[Input], labels: &[String], abstain: Option<f32>) -> Self {
         let widest = inputs
             .iter()
             .map(|input| input.file().chars().count())
@@ -38,6 +41,8 @@ impl Sheet {
             .unwrap_or(0);
         let label_width = labels
             .iter()
+            .map(String::as_str)
+            .chain(abstain.map(|_| UNCERTAIN))
             .map(|label| label.chars().count())
             .max()
             .unwrap_or(0);
@@ -45,7 +50,13 @@ impl Sheet {
             single: inputs.len() == 1,
             name_width: widest.clamp(4, NAME_WIDTH),
             label_width,
+            abstain,
         }
+    }
+
+    /// Whether a best score is too low for an answer.
+    fn abstains(&self, score: f32) -> bool {
+        self.abstain.is_some_and(|least| score < least)
     }
 
     /// The line above the rows.
@@ -88,9 +99,12 @@ impl Sheet {
         };
         let bar = bar(best.1, SHORT_BAR_WIDTH);
         let width = usize::from(SHORT_BAR_WIDTH);
-        let mut text = format!("{start}  {:<label$}  {:.2} {bar:<width$}", best.0, best.1);
-        let next: Vec<String> = others
+        let uncertain = self.abstains(best.1).then_some(best);
+        let answer = uncertain.map_or(best.0, |_| UNCERTAIN);
+        let mut text = format!("{start}  {answer:<label$}  {:.2} {bar:<width$}", best.1);
+        let next: Vec<String> = uncertain
             .iter()
+            .chain(&others)
             .take(NEXT.0)
             .filter(|(_, score)| *score >= NEXT.1)
             .map(|(label, score)| format!("{label} {score:.2}"))
@@ -111,7 +125,13 @@ impl Sheet {
         let Some((best, _)) = ranked(prediction) else {
             return format!("{start}, silence, nothing to recognise\n");
         };
-        let mut text = format!("{start}, sounds {} {:.2}\n\n", best.0, best.1);
+        let mut text = match self.abstain {
+            Some(least) if self.abstains(best.1) => format!(
+                "{start}, {UNCERTAIN}: the best score, {} {:.2}, is below {least}\n\n",
+                best.0, best.1
+            ),
+            _ => format!("{start}, sounds {} {:.2}\n\n", best.0, best.1),
+        };
         let width = self.label_width;
         for (label, score) in &prediction.scores {
             let line = format!("  {label:<width$}  {score:.2}  {}", bar(*score, BAR_WIDTH));
@@ -217,6 +237,7 @@ mod tests {
             single: true,
             name_width: 4,
             label_width: 5,
+            abstain: None,
         };
         let text = sheet.row(
             "a.wav",
@@ -236,13 +257,24 @@ mod tests {
             single: false,
             name_width: 5,
             label_width: 5,
+            abstain: None,
         };
         let text = sheet.row(
             "a.wav",
             &prediction(&[("calm", 0.25), ("angry", 0.75)], Some("angry"), 8000.0),
         );
         assert_eq!(text, "a.wav     2.5  angry  0.75 ███████▌    calm 0.25\n");
-        let silent = sheet.row(
+        let careful = Sheet {
+            abstain: Some(0.8),
+            label_width: 9,
+            ..sheet
+        };
+        let scores = [("calm", 0.25), ("angry", 0.75)];
+        assert_eq!(
+            careful.row("a.wav", &prediction(&scores, Some("angry"), 8000.0)),
+            "a.wav     2.5  uncertain  0.75 ███████▌    angry 0.75, calm 0.25\n"
+        );
+        let silent = careful.row(
             "b.wav",
             &prediction(&[("calm", 0.5), ("angry", 0.5)], None, 0.0),
         );

@@ -1,0 +1,397 @@
+//! Plans: lists of steps, written down.
+
+use std::path::Path;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+use vocalics_dsp::check_samples;
+
+use crate::clip::{Augmented, Clip, Drawn};
+use crate::material::Material;
+use crate::{
+    AugmentError, Codec, CopyPaste, Gain, LowPass, Noise, PitchShift, Room, Speed, Telephone,
+    TimeShift, TimeStretch, VocalTract,
+};
+
+/// The plans that there are by name.
+const BUILT_IN: [(&str, &str); 7] = [
+    ("noise", include_str!("../plans/noise.toml")),
+    ("room", include_str!("../plans/room.toml")),
+    ("telephone", include_str!("../plans/telephone.toml")),
+    ("voice", include_str!("../plans/voice.toml")),
+    ("tempo", include_str!("../plans/tempo.toml")),
+    ("copy-paste", include_str!("../plans/copy-paste.toml")),
+    ("everything", include_str!("../plans/everything.toml")),
+];
+
+/// One thing that is done to a waveform. A new one is one file, one variant here, and one line in each method.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Operation {
+    /// [`Noise`].
+    Noise(Noise),
+    /// [`Room`].
+    Room(Room),
+    /// [`Gain`].
+    Gain(Gain),
+    /// [`TimeShift`].
+    TimeShift(TimeShift),
+    /// [`Speed`].
+    Speed(Speed),
+    /// [`TimeStretch`].
+    TimeStretch(TimeStretch),
+    /// [`PitchShift`].
+    PitchShift(PitchShift),
+    /// [`VocalTract`].
+    VocalTract(VocalTract),
+    /// [`Telephone`].
+    Telephone(Telephone),
+    /// [`Codec`].
+    Codec(Codec),
+    /// [`LowPass`].
+    LowPass(LowPass),
+    /// [`CopyPaste`].
+    CopyPaste(CopyPaste),
+}
+
+impl Operation {
+    /// Its name in plans and records.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Noise(_) => "noise",
+            Self::Room(_) => "room",
+            Self::Gain(_) => "gain",
+            Self::TimeShift(_) => "time-shift",
+            Self::Speed(_) => "speed",
+            Self::TimeStretch(_) => "time-stretch",
+            Self::PitchShift(_) => "pitch-shift",
+            Self::VocalTract(_) => "vocal-tract",
+            Self::Telephone(_) => "telephone",
+            Self::Codec(_) => "codec",
+            Self::LowPass(_) => "low-pass",
+            Self::CopyPaste(_) => "copy-paste",
+        }
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`AugmentError::Parameter`] naming the first that is out of range.
+    pub fn validate(&self) -> Result<(), AugmentError> {
+        match self {
+            Self::Noise(it) => it.validate(),
+            Self::Room(it) => it.validate(),
+            Self::Gain(it) => it.validate(),
+            Self::TimeShift(it) => it.validate(),
+            Self::Speed(it) => it.validate(),
+            Self::TimeStretch(it) => it.validate(),
+            Self::PitchShift(it) => it.validate(),
+            Self::VocalTract(it) => it.validate(),
+            Self::Telephone(it) => it.validate(),
+            Self::Codec(it) => it.validate(),
+            Self::LowPass(it) => it.validate(),
+            Self::CopyPaste(it) => it.validate(),
+        }
+    }
+
+    /// What it would draw from and is not there.
+    #[must_use]
+    pub fn absent(&self, material: &Material<'_>) -> Vec<&'static str> {
+        match self {
+            Self::Noise(it) => it.absent(material),
+            Self::Room(it) => it.absent(material),
+            Self::CopyPaste(it) => it.absent(material),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Draws and does it.
+    ///
+    /// # Errors
+    /// [`AugmentError::NoMaterial`] and [`AugmentError::RateMismatch`] of the material.
+    pub fn apply(
+        &self,
+        clip: &Clip<'_>,
+        material: &Material<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Augmented, AugmentError> {
+        Ok(match self {
+            Self::Noise(it) => it.apply(clip, material, rng)?,
+            Self::Room(it) => it.apply(clip, material, rng)?,
+            Self::Gain(it) => it.apply(clip, rng),
+            Self::TimeShift(it) => it.apply(clip, rng),
+            Self::Speed(it) => it.apply(clip, rng),
+            Self::TimeStretch(it) => it.apply(clip, rng),
+            Self::PitchShift(it) => it.apply(clip, rng),
+            Self::VocalTract(it) => it.apply(clip, rng),
+            Self::Telephone(it) => it.apply(clip, rng)?,
+            Self::Codec(it) => it.apply(clip, rng)?,
+            Self::LowPass(it) => it.apply(clip, rng),
+            Self::CopyPaste(it) => it.apply(clip, material, rng)?,
+        })
+    }
+}
+
+/// An operation and how often it is done.
+///
+/// In TOML one table: `kind`, `probability` (1 if not given) and the fields of the operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "toml::Table", into = "toml::Table")]
+pub struct Step {
+    /// Share of the clips that it is done to, 0 to 1.
+    pub probability: f64,
+    /// What is done.
+    pub operation: Operation,
+}
+
+impl TryFrom<toml::Table> for Step {
+    type Error = toml::de::Error;
+
+    fn try_from(mut table: toml::Table) -> Result<Self, Self::Error> {
+        // Flattening and refusing unknown fields do not go together in serde.
+        let probability = table.remove("probability");
+        let probability = probability.map_or(Ok(1.0), f64::deserialize)?;
+        let operation = Operation::deserialize(toml::Value::Table(table))?;
+        Ok(Self {
+            probability,
+            operation,
+        })
+    }
+}
+
+impl From<Step> for toml::Table {
+    fn from(step: Step) -> Self {
+        // An operation is a table of numbers, texts and lists of those.
+        let mut table = Self::try_from(step.operation).unwrap_or_default();
+        table.insert("probability".to_owned(), step.probability.into());
+        table
+    }
+}
+
+/// A list of steps, done in order.
+///
+/// ```
+/// use rand::SeedableRng;
+/// use vocalics_augment::{Clip, Material, Plan};
+///
+/// let plan = Plan::parse("mine", r#"
+///     [[step]]
+///     kind = "pitch-shift"
+///     shift_semitones = [1, 2]
+///     [[step]]
+///     kind = "noise"
+///     probability = 0.5
+///     sources = ["pink"]
+///     snr_db = [10, 20]
+/// "#)?;
+/// let samples: Vec<f32> = (0..16_000u16).map(|n| (f32::from(n) * 0.06).sin() * 0.3).collect();
+/// let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+/// let done = plan.apply(&Clip::new(&samples, 16_000)?, &Material::default(), &mut rng)?;
+/// println!("{}", done.record);
+/// assert_eq!(done.record.0[0].step, "pitch-shift");
+/// # Ok::<(), vocalics_augment::AugmentError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The steps.
+    #[serde(rename = "step", default)]
+    pub steps: Vec<Step>,
+}
+
+/// A step that was done.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Done {
+    /// Name of the operation.
+    pub step: &'static str,
+    /// What was drawn for it.
+    #[serde(flatten)]
+    pub drawn: Drawn,
+}
+
+/// The steps that were done, in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+#[serde(transparent)]
+pub struct Record(pub Vec<Done>);
+
+impl std::fmt::Display for Record {
+    /// `pitch-shift(shift_semitones=1.2); noise(source=pink snr_db=14.1)`, or `nothing`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("nothing");
+        }
+        for (index, done) in self.0.iter().enumerate() {
+            let joint = if index == 0 { "" } else { "; " };
+            write!(f, "{joint}{}({})", done.step, done.drawn)?;
+        }
+        Ok(())
+    }
+}
+
+/// A clip after a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The samples, finite; they may be beyond full scale.
+    pub samples: Vec<f32>,
+    /// What was done.
+    pub record: Record,
+}
+
+impl Plan {
+    /// Names of the plans that [`named`](Self::named) knows.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// A built-in plan; `None` if there is none of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let (name, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
+        // Read by a test.
+        Self::parse(name, text).ok()
+    }
+
+    /// A built-in plan by its name, else a plan from a file.
+    ///
+    /// # Errors
+    /// [`AugmentError::NoPlan`], [`AugmentError::Io`], or as [`parse`](Self::parse).
+    pub fn open(name_or_path: &str) -> Result<Self, AugmentError> {
+        if let Some(plan) = Self::named(name_or_path) {
+            return Ok(plan);
+        }
+        let path = Path::new(name_or_path);
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(name_or_path, &text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(AugmentError::NoPlan {
+                    name: name_or_path.to_owned(),
+                    known: Self::names().collect::<Vec<_>>().join(", "),
+                })
+            }
+            Err(source) => Err(AugmentError::Io {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Reads and validates a plan in TOML; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// [`AugmentError::Syntax`], [`AugmentError::PlanValue`].
+    pub fn parse(name: &str, text: &str) -> Result<Self, AugmentError> {
+        let plan: Self = toml::from_str(text).map_err(|source| AugmentError::Syntax {
+            name: name.to_owned(),
+            source: Box::new(source),
+        })?;
+        plan.validate().map_err(|source| AugmentError::PlanValue {
+            name: name.to_owned(),
+            source: Box::new(source),
+        })?;
+        Ok(plan)
+    }
+
+    /// Checks every step. A plan may be empty.
+    ///
+    /// # Errors
+    /// [`AugmentError::Step`] around what is wrong with the first bad one.
+    pub fn validate(&self) -> Result<(), AugmentError> {
+        for (index, step) in self.steps.iter().enumerate() {
+            let probability = step.probability;
+            let checked = if (0.0..=1.0).contains(&probability) {
+                step.operation.validate()
+            } else {
+                let expected = "a number from 0 to 1";
+                Err(AugmentError::parameter(
+                    "probability",
+                    probability,
+                    expected,
+                ))
+            };
+            checked.map_err(|source| AugmentError::Step {
+                number: index + 1,
+                step: step.operation.name(),
+                source: Box::new(source),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What the steps would draw from and is not there: they draw from the rest, and fail if there is none.
+    #[must_use]
+    pub fn absent(&self, material: &Material<'_>) -> Vec<&'static str> {
+        let mut absent: Vec<_> = self
+            .steps
+            .iter()
+            .flat_map(|step| step.operation.absent(material))
+            .collect();
+        absent.sort_unstable();
+        absent.dedup();
+        absent
+    }
+
+    /// Fails where [`apply`](Self::apply) would for want of material, before any work.
+    ///
+    /// # Errors
+    /// [`AugmentError::Step`] around [`AugmentError::NoMaterial`] of the first step for which there is none at all.
+    pub fn check_material(&self, material: &Material<'_>) -> Result<(), AugmentError> {
+        let steps = self.steps.iter().enumerate();
+        for (index, step) in steps.filter(|(_, step)| step.probability > 0.0) {
+            let (what, n_sources) = match &step.operation {
+                Operation::Noise(it) => ("noise", it.sources.len()),
+                Operation::Room(it) => ("recorded rooms", it.sources.len()),
+                Operation::CopyPaste(it) => ("clips to join", it.partners.len()),
+                _ => continue,
+            };
+            if step.operation.absent(material).len() == n_sources {
+                return Err(AugmentError::Step {
+                    number: index + 1,
+                    step: step.operation.name(),
+                    source: Box::new(AugmentError::NoMaterial { what }),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Does the steps in order, each with its probability.
+    ///
+    /// What comes out follows from the plan, the clip, the material in its order, and the generator's state alone. Every step
+    /// has a generator of its own, seeded from `rng`, so that what one draws does not change the next.
+    ///
+    /// # Errors
+    /// As [`Operation::apply`]; [`AugmentError::Overflow`] if gains add up beyond what a number can say.
+    pub fn apply(
+        &self,
+        clip: &Clip<'_>,
+        material: &Material<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Outcome, AugmentError> {
+        let mut samples = clip.samples().to_vec();
+        let mut record = Vec::new();
+        for step in &self.steps {
+            let mut own = StdRng::seed_from_u64(rng.random());
+            if own.random::<f64>() >= step.probability {
+                continue;
+            }
+            let name = step.operation.name();
+            let done = step
+                .operation
+                .apply(&clip.with(&samples), material, &mut own)?;
+            if check_samples(&done.samples).is_err() {
+                return Err(AugmentError::Overflow { step: name });
+            }
+            samples = done.samples;
+            record.push(Done {
+                step: name,
+                drawn: done.drawn,
+            });
+        }
+        Ok(Outcome {
+            samples,
+            record: Record(record),
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! `vocalics export`: a model file checked and written again, perhaps in eight bits.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use vocalics_audio::DecodeOptions;
+use vocalics_features::{FeatureMatrix, LogMel};
+use vocalics_runtime::{MAX_WINDOW_SECS, Recognizer, quantise};
+
+use crate::failure::{Failure, feature_hint, with_causes};
+use crate::input::{self, Input};
+use crate::output::tell;
+use crate::recognition::{Refusal, Refusals, cores, in_order};
+
+/// Write a model file for use elsewhere
+///
+/// The model is loaded with every check there is, its test vector included, before anything is
+/// written. Without further options the file is written as it is, so that a copy that exists is a copy that works.
+/// With --int8 the weights take one byte each: ranges are chosen on recordings like those the model is
+/// for, a hundred are plenty, and the file runs here and in onnxruntime.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Model file
+    model: PathBuf,
+    /// File to write; must not exist
+    #[arg(short, long, value_name = "FILE")]
+    out: PathBuf,
+    /// Quantise to eight bits
+    #[arg(long, requires = "calibrate")]
+    int8: bool,
+    /// Recordings to choose the ranges on, or folders to walk
+    #[arg(long, value_name = "FILE|DIR", num_args = 1.., requires = "int8")]
+    calibrate: Vec<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let recognizer = Recognizer::from_file(&arguments.model)?;
+    let original = fs::read(&arguments.model)
+        .map_err(|error| Failure::io("read", &arguments.model, &error))?;
+    if !arguments.int8 {
+        write(&arguments.out, &original)?;
+        tell(&format!(
+            "{}: checked, {} bytes",
+            arguments.out.display(),
+            original.len()
+        ));
+        return Ok(());
+    }
+    // Known before the work, not after.
+    refuse_to_overwrite(&arguments.out)?;
+    let clips = features(&recognizer, &arguments.calibrate)?;
+    let quantised = quantise(&original, &clips)?;
+    write(&arguments.out, &quantised.bytes)?;
+    let note = &quantised.note;
+    tell(&format!(
+        "{}: {} bytes, {:.3} of {}; {} layers in eight bits",
+        arguments.out.display(),
+        quantised.bytes.len(),
+        ratio(quantised.bytes.len(), original.len()),
+        original.len(),
+        note.layers,
+    ));
+    for (rule, error, agreement) in &quantised.tried {
+        let chosen = if *rule == note.range { ", chosen" } else { "" };
+        tell(&format!(
+            "  {}: mean difference of a score {error:.5}, same label for {:.1} % of {} recordings{chosen}",
+            name(*rule),
+            100.0 * agreement,
+            note.clips,
+        ));
+    }
+    Ok(())
+}
+
+/// The name of a rule as it stands in the file.
+fn name(rule: vocalics_runtime::RangeRule) -> String {
+    serde_json::to_value(rule)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "files are far below 2^52 bytes")]
+fn ratio(new: usize, old: usize) -> f64 {
+    new as f64 / old as f64
+}
+
+fn refuse_to_overwrite(path: &Path) -> Result<(), Failure> {
+    if path.exists() {
+        return Err(Failure::new(
+            format!("{} exists", path.display()),
+            "give another name, or remove it first",
+        ));
+    }
+    Ok(())
+}
+
+/// Writes a new file, whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    refuse_to_overwrite(path)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let failed = |error| Failure::io("write", path, &error);
+    let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, path));
+    written.map_err(|error| {
+        // Nothing can be done if that fails too.
+        drop(fs::remove_file(&part));
+        failed(error)
+    })
+}
+
+/// Features of all recordings, the first half minute of long ones; one that cannot be used ends it.
+fn features(recognizer: &Recognizer, paths: &[PathBuf]) -> Result<Vec<FeatureMatrix>, Failure> {
+    let config = &recognizer.metadata().front_end;
+    let options = DecodeOptions {
+        sample_rate: Some(config.sample_rate),
+        ..DecodeOptions::default()
+    };
+    let inputs = input::expand(paths, false)?;
+    let work = |input: &Input| {
+        let waveform = input.decode(None, &options)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "half a minute of samples"
+        )]
+        let longest = (MAX_WINDOW_SECS * f64::from(config.sample_rate)) as usize;
+        let samples = waveform.samples();
+        LogMel::new(config.clone())
+            .and_then(|mut front_end| front_end.compute(&samples[..samples.len().min(longest)]))
+            .map_err(|error| Refusal {
+                code: "front_end",
+                message: with_causes(&error),
+                hint: feature_hint(&error),
+            })
+    };
+    let (mut clips, mut failed) = (Vec::new(), 0);
+    let mut refusals = Refusals::default();
+    in_order(&inputs, cores(), work, |index, outcome| {
+        match outcome {
+            Ok(features) => clips.push(features),
+            Err(refusal) => {
+                failed += 1;
+                refusals.tell(&inputs[index].shown(), &refusal);
+            }
+        }
+        Ok(())
+    })?;
+    if failed > 0 {
+        return Err(Failure::new(
+            format!("{failed} of {} recordings cannot be used", inputs.len()),
+            "leave them out, or repair them",
+        ));
+    }
+    Ok(clips)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_exists_is_not_overwritten() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("model.onnx");
+        assert!(write(&path, b"one").is_ok());
+        assert!(write(&path, b"two").is_err());
+        assert_eq!(fs::read(&path).expect("written"), b"one");
+        let entries = fs::read_dir(folder.path()).expect("folder").count();
+        assert_eq!(entries, 1, "nothing else is left");
+    }
+}

@@ -1,0 +1,213 @@
+//! Products with a matrix of weights.
+
+use pulp::{Simd, WithSimd};
+
+use super::Level;
+use super::tile::{self, Finish, Lines, SLACK, Source, Weights, multiply_add};
+
+/// A matrix of weights, `y = x · w`.
+#[derive(Debug, Clone)]
+pub struct Dense {
+    inputs: usize,
+    outputs: usize,
+    /// `[inputs, outputs]` and slack for the tiled product, or `[outputs, inputs]` for dot products: one
+    /// or the other for all inputs, so that a row does not depend on how many there are.
+    weights: Vec<f32>,
+    tiled: bool,
+}
+
+impl Dense {
+    /// Stores weights given by their element at `(input, output)`.
+    ///
+    /// `tiled` says that the input has many rows; else one dot product after the other is faster.
+    #[must_use]
+    pub fn new(
+        inputs: usize,
+        outputs: usize,
+        tiled: bool,
+        at: impl Fn(usize, usize) -> f32,
+    ) -> Self {
+        let mut weights = Vec::with_capacity(inputs * outputs + SLACK);
+        if tiled {
+            for input in 0..inputs {
+                weights.extend((0..outputs).map(|output| at(input, output)));
+            }
+            weights.resize(inputs * outputs + SLACK, 0.0);
+        } else {
+            for output in 0..outputs {
+                weights.extend((0..inputs).map(|input| at(input, output)));
+            }
+        }
+        Self {
+            inputs,
+            outputs,
+            weights,
+            tiled,
+        }
+    }
+
+    /// Columns of the input.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Columns of the output.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// `out = x · w`, row by row.
+    ///
+    /// # Shapes
+    /// `x`: `[rows, inputs]`; `out`: `[rows, outputs]`. `packed` is memory to work in.
+    ///
+    /// # Panics
+    /// When a slice does not have the length of its shape.
+    pub fn run(
+        &self,
+        level: Level,
+        parts: usize,
+        x: &[f32],
+        packed: &mut Weights,
+        out: &mut [f32],
+    ) {
+        if self.outputs == 0 {
+            return;
+        }
+        let rows = out.len() / self.outputs;
+        assert_eq!(x.len(), rows * self.inputs, "input of a dense layer");
+        if self.inputs == 0 {
+            out.fill(0.0);
+        } else if !self.tiled {
+            for (x, out) in x
+                .chunks_exact(self.inputs)
+                .zip(out.chunks_exact_mut(self.outputs))
+            {
+                multiply_vector(level, &self.weights, x, out);
+            }
+        } else {
+            multiply_packed(
+                level,
+                parts,
+                x,
+                [rows, self.inputs, self.outputs],
+                &self.weights,
+                packed,
+                out,
+            );
+        }
+    }
+}
+
+/// `out = a · b` with `b` stored with slack.
+fn multiply_packed(
+    level: Level,
+    parts: usize,
+    a: &[f32],
+    [m, k, n]: [usize; 3],
+    b: &[f32],
+    packed: &mut Weights,
+    out: &mut [f32],
+) {
+    packed.repack(m, k, |row, column| a[row * k + column]);
+    let source = Source {
+        values: b,
+        plane: n,
+        offsets: &[0],
+    };
+    let lines = Lines {
+        lines: 1,
+        length: n,
+        pitch: n,
+    };
+    tile::product(level, parts, packed, source, lines, Finish::default(), out);
+}
+
+/// `out = a · b`.
+///
+/// # Shapes
+/// `a`: `[m, k]`; `b`: `[k, n]`; `out`: `[m, n]`; `scratch`: at least `k · n` + [`SLACK`].
+///
+/// # Panics
+/// When a slice does not have the length of its shape.
+#[expect(clippy::too_many_arguments, reason = "a product and memory to work in")]
+pub fn multiply(
+    level: Level,
+    parts: usize,
+    a: &[f32],
+    b: &[f32],
+    [m, k, n]: [usize; 3],
+    packed: &mut Weights,
+    scratch: &mut [f32],
+    out: &mut [f32],
+) {
+    assert!(a.len() == m * k && b.len() == k * n, "factors of a product");
+    if k == 0 {
+        out.fill(0.0);
+        return;
+    }
+    scratch[..k * n].copy_from_slice(b);
+    multiply_packed(level, parts, a, [m, k, n], scratch, packed, out);
+}
+
+/// `out = w · x`.
+///
+/// # Shapes
+/// `w`: `[outputs, inputs]`; `x`: `[inputs]`; `out`: `[outputs]`.
+pub fn multiply_vector(level: Level, w: &[f32], x: &[f32], out: &mut [f32]) {
+    level.run(VectorProduct { w, x, out });
+}
+
+struct VectorProduct<'a> {
+    w: &'a [f32],
+    x: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for VectorProduct<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { w, x, out } = self;
+        let mut rows = out.chunks_exact_mut(4);
+        let mut weights = w.chunks_exact(4 * x.len());
+        for (out, w) in rows.by_ref().zip(weights.by_ref()) {
+            out.copy_from_slice(&dots::<S, 4>(simd, w, x));
+        }
+        let rest = rows.into_remainder().iter_mut();
+        for (out, w) in rest.zip(weights.remainder().chunks_exact(x.len())) {
+            [*out] = dots::<S, 1>(simd, w, x);
+        }
+    }
+}
+
+/// Dot products of `x` with `N` rows.
+#[inline(always)]
+fn dots<S: Simd, const N: usize>(simd: S, w: &[f32], x: &[f32]) -> [f32; N] {
+    let mut sums = [[simd.splat_f32s(0.0); 2]; N];
+    let (heads, tail) = S::as_simd_f32s(x);
+    let (pairs, single) = pulp::as_arrays::<2, S::f32s>(heads);
+    let rows: [(&[S::f32s], &[f32]); N] =
+        std::array::from_fn(|n| S::as_simd_f32s(&w[n * x.len()..(n + 1) * x.len()]));
+    for (i, pair) in pairs.iter().enumerate() {
+        for (sums, (row, _)) in sums.iter_mut().zip(&rows) {
+            sums[0] = multiply_add(simd, row[2 * i], pair[0], sums[0]);
+            sums[1] = multiply_add(simd, row[2 * i + 1], pair[1], sums[1]);
+        }
+    }
+    if let [last] = single {
+        for (sums, (row, _)) in sums.iter_mut().zip(&rows) {
+            sums[0] = multiply_add(simd, row[2 * pairs.len()], *last, sums[0]);
+        }
+    }
+    if !tail.is_empty() {
+        let x = simd.partial_load_f32s(tail);
+        for (sums, (_, row)) in sums.iter_mut().zip(&rows) {
+            sums[1] = multiply_add(simd, simd.partial_load_f32s(row), x, sums[1]);
+        }
+    }
+    sums.map(|[a, b]| simd.reduce_sum_f32s(simd.add_f32s(a, b)))
+}

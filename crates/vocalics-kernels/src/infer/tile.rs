@@ -1,0 +1,491 @@
+//! The inner loop: a product whose right side is read through a table of offsets.
+//!
+//! `y[m, p] = Σ_c Σ_j w[m, c, j] · x[c · plane + offset[j] + p]`
+//!
+//! A tile is up to [`ROWS`] rows of `y` by up to [`VECTORS`] vectors of neighbouring positions `p`, all
+//! of it in registers: every vector of `x` that is loaded is used for all rows, every weight for all
+//! vectors. Rows of the weights are stored tile by tile, `[c, j, m]`, in the order in which they are
+//! read.
+//!
+//! A convolution of stride 1 over an image stored with its padding is this product exactly: `p` runs
+//! over the padded image as one line, `offset[j]` is where the kernel's element `j` looks, and the
+//! positions in the padding between two rows are computed and thrown away. Source of the idea: M.
+//! Dukhan, *The Indirect Convolution Algorithm*, 2019; here the indirection is one table for all
+//! positions, because the padding is stored.
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::Level;
+use super::function::Function;
+use super::level::Loops;
+
+/// Most rows of a tile.
+pub const ROWS: usize = 6;
+/// Most vectors of a tile.
+pub const VECTORS: usize = 4;
+/// Positions that may be read past the last one asked for: one tile of the widest vectors.
+pub const SLACK: usize = VECTORS * 16;
+
+/// The left side, cut into tiles of nearly equal height.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    values: Vec<f32>,
+    tiles: Vec<Tile>,
+    rows: usize,
+    depth: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Tile {
+    first_row: usize,
+    rows: usize,
+}
+
+/// Rows of every tile: as few tiles as there can be, as equal as they can be.
+fn tiles(rows: usize) -> impl Iterator<Item = Tile> {
+    let count = rows.div_ceil(ROWS);
+    let mut first_row = 0;
+    (0..count).map(move |index| {
+        let height = rows / count + usize::from(index < rows % count);
+        let tile = Tile {
+            first_row,
+            rows: height,
+        };
+        first_row += height;
+        tile
+    })
+}
+
+impl Weights {
+    /// Packs a matrix given by its element at `(row, k)`, `[rows, depth]`.
+    #[must_use]
+    pub fn pack(rows: usize, depth: usize, at: impl Fn(usize, usize) -> f32) -> Self {
+        let mut weights = Self {
+            values: Vec::new(),
+            tiles: Vec::new(),
+            rows: 0,
+            depth: 0,
+        };
+        weights.repack(rows, depth, at);
+        weights
+    }
+
+    /// As [`pack`](Self::pack), into the memory that is there.
+    pub fn repack(&mut self, rows: usize, depth: usize, at: impl Fn(usize, usize) -> f32) {
+        self.tiles.clear();
+        self.tiles.extend(tiles(rows));
+        self.values.clear();
+        for tile in &self.tiles {
+            for k in 0..depth {
+                self.values
+                    .extend((0..tile.rows).map(|m| at(tile.first_row + m, k)));
+            }
+        }
+        self.rows = rows;
+        self.depth = depth;
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Weights in a row.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+}
+
+/// The right side.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// Planes one after the other, then [`SLACK`] values of any content.
+    pub values: &'a [f32],
+    /// From one plane to the next.
+    pub plane: usize,
+    /// Where in a plane each element of the kernel looks, for position 0.
+    pub offsets: &'a [usize],
+}
+
+/// Which positions are wanted and where they go: `lines` of `length`, `pitch` apart in the source and
+/// without gaps in the destination.
+#[derive(Debug, Clone, Copy)]
+pub struct Lines {
+    /// Number of lines.
+    pub lines: usize,
+    /// Wanted positions of a line.
+    pub length: usize,
+    /// Positions from one line to the next, at least `length`.
+    pub pitch: usize,
+}
+
+impl Lines {
+    fn positions(&self) -> usize {
+        match (self.lines, self.length) {
+            (0, _) | (_, 0) => 0,
+            (lines, length) => (lines - 1) * self.pitch + length,
+        }
+    }
+}
+
+/// What happens to a sum before it is stored: `y = f(sum + bias + shortcut)`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Finish<'a> {
+    /// One number a row.
+    pub bias: Option<&'a [f32]>,
+    /// Shaped as the destination.
+    pub shortcut: Option<&'a [f32]>,
+    /// Applied last.
+    pub function: Option<Function>,
+}
+
+impl Finish<'_> {
+    /// Does the same to sums that are stored already: one for each number of `bias`, which may be empty.
+    pub fn apply(&self, level: Level, bias: &[f32], sums: &mut [f32]) {
+        level.vectorised(
+            #[inline(always)]
+            || {
+                for (y, bias) in sums.iter_mut().zip(bias) {
+                    *y += bias;
+                }
+                if let Some(shortcut) = self.shortcut {
+                    for (y, more) in sums.iter_mut().zip(shortcut) {
+                        *y += more;
+                    }
+                }
+                if let Some(function) = self.function {
+                    function.apply(sums);
+                }
+            },
+        );
+    }
+}
+
+/// Computes all rows.
+///
+/// # Shapes
+/// `out`: `[weights.rows(), lines · length]`. `weights.depth()` is planes times offsets.
+///
+/// With `parts` above 1 the rows are shared out over that many jobs of the current rayon pool; the
+/// result does not depend on it.
+///
+/// # Panics
+/// When a slice is shorter than the shapes ask for.
+pub fn product(
+    level: Level,
+    parts: usize,
+    weights: &Weights,
+    source: Source<'_>,
+    lines: Lines,
+    finish: Finish<'_>,
+    out: &mut [f32],
+) {
+    let length = lines.lines * lines.length;
+    assert_eq!(out.len(), weights.rows * length, "rows of the destination");
+    if length == 0 {
+        return;
+    }
+    split(
+        level,
+        parts,
+        weights,
+        0..weights.tiles.len(),
+        source,
+        lines,
+        finish,
+        out,
+    );
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the arguments of `product` and a range"
+)]
+fn split(
+    level: Level,
+    parts: usize,
+    weights: &Weights,
+    range: Range<usize>,
+    source: Source<'_>,
+    lines: Lines,
+    finish: Finish<'_>,
+    out: &mut [f32],
+) {
+    if parts <= 1 || range.len() <= 1 {
+        let job = Job {
+            weights,
+            range,
+            source,
+            lines,
+            finish,
+            out,
+        };
+        level.run(job);
+        return;
+    }
+    let half = parts / 2;
+    let middle = range.start + range.len() * half / parts;
+    let row = |index: usize| {
+        weights
+            .tiles
+            .get(index)
+            .map_or(weights.rows, |t| t.first_row)
+    };
+    let (low, high) =
+        out.split_at_mut((row(middle) - row(range.start)) * lines.lines * lines.length);
+    rayon::join(
+        || {
+            split(
+                level,
+                half,
+                weights,
+                range.start..middle,
+                source,
+                lines,
+                finish,
+                low,
+            )
+        },
+        || {
+            split(
+                level,
+                parts - half,
+                weights,
+                middle..range.end,
+                source,
+                lines,
+                finish,
+                high,
+            )
+        },
+    );
+}
+
+/// Weights up to this many bytes stay in the second-level cache beside the source.
+const RESIDENT: usize = 192 << 10;
+
+struct Job<'a> {
+    weights: &'a Weights,
+    range: Range<usize>,
+    source: Source<'a>,
+    lines: Lines,
+    finish: Finish<'a>,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Job<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let positions = self.lines.positions();
+        let across = positions.div_ceil(vectors::<S>() * S::F32_LANES);
+        let down = self.range.len();
+        let mut buffer = [[0.0f32; SLACK]; ROWS];
+        // Whichever side is the smaller is walked again and again.
+        let heavy = self.weights.depth * self.weights.rows * size_of::<f32>() > RESIDENT;
+        let out = self.out;
+        let job = Job {
+            out: &mut [],
+            ..self
+        };
+        for step in 0..across * down {
+            let (index, column) = if heavy {
+                (step / across, step % across)
+            } else {
+                (step % down, step / down)
+            };
+            job.tile(simd, index, column, &mut buffer, out);
+        }
+    }
+}
+
+impl Job<'_> {
+    /// One tile, the `index`-th of this job's rows and the `column`-th of the positions.
+    #[inline(always)]
+    fn tile<S: Simd>(
+        &self,
+        simd: S,
+        index: usize,
+        column: usize,
+        buffer: &mut [[f32; SLACK]; ROWS],
+        out: &mut [f32],
+    ) {
+        let width = vectors::<S>() * S::F32_LANES;
+        let first = column * width;
+        let wanted = (self.lines.positions() - first).min(width);
+        let Weights {
+            values,
+            tiles,
+            depth,
+            ..
+        } = self.weights;
+        let tile = tiles[self.range.start + index];
+        let values = &values[tile.first_row * depth..][..tile.rows * depth];
+        let count = wanted.div_ceil(S::F32_LANES);
+        sums(simd, tile.rows, count, values, self.source, first, buffer);
+        let size = self.lines.lines * self.lines.length;
+        let start = tile.first_row - tiles[self.range.start].first_row;
+        let rows = out[start * size..].chunks_exact_mut(size);
+        for (m, (row, buffer)) in rows.zip(buffer.iter()).take(tile.rows).enumerate() {
+            let at = tile.first_row + m;
+            let bias = match self.finish.bias {
+                Some(bias) => bias[at],
+                None => 0.0,
+            };
+            let shortcut = self.finish.shortcut.map(
+                #[inline(always)]
+                |shortcut| &shortcut[at * size..][..size],
+            );
+            store(
+                simd,
+                &buffer[..wanted],
+                first,
+                self.lines,
+                bias,
+                shortcut,
+                self.finish.function,
+                row,
+            );
+        }
+    }
+}
+
+/// Vectors of a tile: two where there are 16 registers, which four would spill.
+#[inline(always)]
+const fn vectors<S: Simd>() -> usize {
+    if S::REGISTER_COUNT < 32 { 2 } else { VECTORS }
+}
+
+/// Fills `buffer[m][..count · lanes]` with the sums of a tile.
+#[inline(always)]
+fn sums<S: Simd>(
+    simd: S,
+    rows: usize,
+    count: usize,
+    weights: &[f32],
+    source: Source<'_>,
+    first: usize,
+    buffer: &mut [[f32; SLACK]; ROWS],
+) {
+    macro_rules! kernels {
+        ($($rows:literal)*) => {
+            match (rows, count) {
+                $(
+                    ($rows, 1) => kernel::<S, $rows, 1>(simd, weights, source, first, buffer),
+                    ($rows, 2) => kernel::<S, $rows, 2>(simd, weights, source, first, buffer),
+                    ($rows, 3) if vectors::<S>() > 2 => {
+                        kernel::<S, $rows, 3>(simd, weights, source, first, buffer);
+                    }
+                    ($rows, 4) if vectors::<S>() > 2 => {
+                        kernel::<S, $rows, 4>(simd, weights, source, first, buffer);
+                    }
+                )*
+                _ => {}
+            }
+        };
+    }
+    kernels!(1 2 3 4 5 6);
+}
+
+#[inline(always)]
+fn kernel<S: Simd, const M: usize, const N: usize>(
+    simd: S,
+    weights: &[f32],
+    source: Source<'_>,
+    first: usize,
+    buffer: &mut [[f32; SLACK]; ROWS],
+) {
+    let lanes = S::F32_LANES;
+    let mut sums = [[simd.splat_f32s(0.0); N]; M];
+    let (steps, _) = pulp::as_arrays::<M, f32>(weights);
+    let mut start = first;
+    for steps in steps.chunks_exact(source.offsets.len()) {
+        for (weights, &offset) in steps.iter().zip(source.offsets) {
+            let (x, _) = S::as_simd_f32s(&source.values[start + offset..][..N * lanes]);
+            for (m, sums) in sums.iter_mut().enumerate() {
+                let weight = simd.splat_f32s(weights[m]);
+                for (n, sum) in sums.iter_mut().enumerate() {
+                    *sum = multiply_add(simd, weight, x[n], *sum);
+                }
+            }
+        }
+        start += source.plane;
+    }
+    for (sums, buffer) in sums.iter().zip(buffer) {
+        let (buffer, _) = S::as_mut_simd_f32s(&mut buffer[..N * lanes]);
+        buffer.copy_from_slice(sums);
+    }
+}
+
+/// `a · b + c`; fused only where that is one instruction and not a call.
+#[inline(always)]
+pub(super) fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+    use std::any::TypeId;
+    let called =
+        cfg!(target_arch = "wasm32") || TypeId::of::<S>() == TypeId::of::<pulp::Scalar128b>();
+    if called {
+        simd.add_f32s(simd.mul_f32s(a, b), c)
+    } else {
+        simd.mul_add_e_f32s(a, b, c)
+    }
+}
+
+/// Kept out of the product's loop, whose registers its constants would take.
+#[inline(never)]
+fn apply<S: Simd>(simd: S, function: Function, values: &mut [f32]) {
+    simd.vectorize(Loops(
+        #[inline(always)]
+        || function.apply(values),
+    ));
+}
+
+/// Sends the wanted ones of neighbouring positions, the first of which is `first`, to their row.
+#[inline(always)]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "where from, where to, and what on the way"
+)]
+fn store<S: Simd>(
+    simd: S,
+    sums: &[f32],
+    first: usize,
+    lines: Lines,
+    bias: f32,
+    shortcut: Option<&[f32]>,
+    function: Option<Function>,
+    row: &mut [f32],
+) {
+    let (mut line, mut column, mut sums) = (first / lines.pitch, first % lines.pitch, sums);
+    while !sums.is_empty() && line < lines.lines {
+        let (now, rest) = sums.split_at(sums.len().min(lines.pitch - column));
+        if column < lines.length {
+            let wanted = now.len().min(lines.length - column);
+            let at = line * lines.length + column;
+            let out = &mut row[at..][..wanted];
+            match shortcut {
+                Some(shortcut) => {
+                    let shortcut = &shortcut[at..][..wanted];
+                    for ((y, x), more) in out.iter_mut().zip(now).zip(shortcut) {
+                        *y = x + bias + more;
+                    }
+                }
+                None => {
+                    for (y, x) in out.iter_mut().zip(now) {
+                        *y = x + bias;
+                    }
+                }
+            }
+            match function {
+                None => {}
+                Some(Function::Relu) => Function::Relu.apply(out),
+                Some(function) => apply(simd, function, out),
+            }
+        }
+        (line, column, sums) = (line + 1, 0, rest);
+    }
+}

@@ -1,0 +1,214 @@
+//! An LSTM over MFCC, pooled by attention.
+//!
+//! The features that enter are log-mel; their orthonormal DCT-II over the bands is the MFCC:
+//!
+//! `c[k] = √(2 / n_mels) · s[k] · Σ_m x[m] · cos(π · k · (m + ½) / n_mels)`, `s[0] = √½`, else 1
+//!
+//! The transform is fixed and taken at the network's door, of the log-mel less its mean over the
+//! training part; a batch norm then brings every coefficient to unit deviation. (The mean goes
+//! through a linear map unharmed, and the scale of the logarithm goes in the batch norm.)
+//!
+//! Source: S. Davis, P. Mermelstein, *Comparison of Parametric Representations for Monosyllabic Word
+//! Recognition*, IEEE TASSP 1980 (MFCC); S. Hochreiter, J. Schmidhuber, *Long Short-Term Memory*,
+//! Neural Computation 1997; S. Mirsamadi et al., *Automatic Speech Emotion Recognition Using
+//! Recurrent Neural Networks with Local Attention*, ICASSP 2017 (two layers, attention over time).
+//! Reference: `scipy.fft.dct(x, norm="ortho")[:n_mfcc]`.
+
+use std::f64::consts::PI;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+use vocalics_kernels::extension::{self, Conv2dOptions};
+
+use crate::input::Door;
+use crate::layers::{Dense, Norm, dropout};
+use crate::onnx::Graph;
+use crate::pooling::{Pooling, TimePool};
+use crate::recurrent::{Cell, Recurrent};
+use crate::{Mode, ModelError, check};
+
+/// Sizes of an [`Lstm`]. As it stands 0.61 M parameters (64 mel bands, 8 classes).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LstmConfig {
+    /// Cepstral coefficients, from the zeroth on.
+    pub n_mfcc: usize,
+    /// Units of each layer in each direction.
+    pub hidden: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Whether the layers also run from the last frame to the first.
+    pub bidirectional: bool,
+    /// How the frames become one vector.
+    pub pooling: Pooling,
+    /// Hidden units of the attention.
+    pub attention: usize,
+    /// Probability that a pooled feature is dropped in training.
+    pub dropout: f64,
+}
+
+impl Default for LstmConfig {
+    fn default() -> Self {
+        Self {
+            n_mfcc: 40,
+            hidden: 128,
+            layers: 2,
+            bidirectional: true,
+            pooling: Pooling::Attentive,
+            attention: 64,
+            dropout: 0.5,
+        }
+    }
+}
+
+impl LstmConfig {
+    /// Rejects sizes that no network can be built from.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] naming the field.
+    pub fn validate(&self, n_mels: usize) -> Result<(), ModelError> {
+        if !(1..=n_mels).contains(&self.n_mfcc) {
+            return Err(ModelError::Config {
+                field: "n_mfcc",
+                actual: format!("{} of {n_mels} mel bands", self.n_mfcc),
+                expected: "at least 1 and at most n_mels",
+            });
+        }
+        check::size("hidden", self.hidden)?;
+        check::depth("layers", self.layers)?;
+        check::size("attention", self.attention)?;
+        check::probability("dropout", self.dropout)
+    }
+
+    /// A network with fresh weights.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn init(
+        &self,
+        n_mels: usize,
+        n_classes: usize,
+        door: Door,
+        rng: &mut StdRng,
+        device: &Device,
+    ) -> Result<Lstm, ModelError> {
+        self.validate(n_mels)?;
+        let sizes = [self.n_mfcc, self.hidden];
+        let recurrent = Recurrent::new(
+            Cell::Lstm,
+            sizes,
+            self.layers,
+            self.bidirectional,
+            rng,
+            device,
+        );
+        let outputs = recurrent.outputs();
+        Ok(Lstm {
+            door,
+            dct: dct(self.n_mfcc, n_mels),
+            norm: Norm::new(self.n_mfcc, false, device),
+            recurrent,
+            pool: TimePool::new(self.pooling, outputs, self.attention, rng, device),
+            head: Dense::new([2 * outputs, n_classes], rng, device),
+            dropout: self.dropout,
+        })
+    }
+}
+
+/// The first rows of the orthonormal DCT-II, `[n_mfcc, n_mels]`.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "counts of bands; weights are single precision"
+)]
+fn dct(n_mfcc: usize, n_mels: usize) -> Vec<f32> {
+    let n = n_mels as f64;
+    let row = |k: usize| {
+        let scale = if k == 0 { 1.0 / n } else { 2.0 / n };
+        (0..n_mels).map(move |m| {
+            let angle = PI * k as f64 * (m as f64 + 0.5) / n;
+            (scale.sqrt() * angle.cos()) as f32
+        })
+    };
+    (0..n_mfcc).flat_map(row).collect()
+}
+
+/// The network. See the module's documentation.
+#[derive(Module, Debug)]
+pub struct Lstm {
+    door: Door,
+    /// `[n_mfcc, n_mels]`; not trained.
+    #[module(skip)]
+    dct: Vec<f32>,
+    norm: Norm,
+    recurrent: Recurrent,
+    pool: TimePool,
+    head: Dense,
+    dropout: f64,
+}
+
+impl Lstm {
+    /// Logits of a batch.
+    ///
+    /// # Shapes
+    /// `features`: `[batch, n_frames, n_mels]`, log-mel as the front end gives it; result:
+    /// `[batch, n_classes]`.
+    #[must_use]
+    pub fn forward(&self, features: Tensor<3>, mut mode: Mode<'_>) -> Tensor<2> {
+        let x = self.mfcc(self.door.centre(features)); // [batch, n_mfcc, 1, n_frames]
+        let x = self.norm.forward(x, &mode).squeeze_dim::<3>(2); // [batch, n_mfcc, n_frames]
+        let x = self.recurrent.forward(x); // [batch, outputs, n_frames]
+        let x = self.pool.forward(x); // [batch, 2 · outputs]
+        self.head.forward(dropout(x, self.dropout, &mut mode))
+    }
+
+    /// `[batch, n_mels, 1, n_frames]` to `[batch, n_mfcc, 1, n_frames]`.
+    fn mfcc(&self, x: Tensor<4>) -> Tensor<4> {
+        let n_mels = x.dims()[1];
+        let dims = [self.dct.len() / n_mels, n_mels, 1, 1];
+        let dct = Tensor::from_data(TensorData::new(self.dct.clone(), dims), &x.device());
+        let options = Conv2dOptions {
+            stride: [1, 1],
+            padding: [0, 0],
+            dilation: [1, 1],
+            groups: 1,
+        };
+        extension::conv2d(x, dct, &options)
+    }
+
+    /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.
+    pub fn trace(&self, graph: &mut Graph) {
+        let x = graph.centre(&self.door); // [batch, n_mels, n_frames]
+        let x = graph.linear_norm(&x, &self.dct, &self.norm);
+        let x = self.recurrent.trace(graph, &x);
+        let x = self.pool.trace(graph, &x);
+        graph.logits(&x, &self.head);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `scipy.fft.dct([1, 2, 4, 8], norm="ortho")`.
+    #[test]
+    fn the_transform_is_the_orthonormal_dct() {
+        let rows = dct(4, 4);
+        let x = [1.0, 2.0, 4.0, 8.0];
+        let want = [7.5, -5.114_166_5, 1.5, -0.587_623_4];
+        for (row, want) in rows.chunks(4).zip(want) {
+            let got: f32 = row.iter().zip(x).map(|(w, x)| w * x).sum();
+            assert!((got - want).abs() < 1e-5, "{got} {want}");
+        }
+        let rows = dct(40, 64);
+        for (i, a) in rows.chunks(64).enumerate() {
+            for (j, b) in rows.chunks(64).enumerate() {
+                let product: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+                let want = f32::from(u8::from(i == j));
+                assert!((product - want).abs() < 1e-5, "{i} {j} {product}");
+            }
+        }
+    }
+}

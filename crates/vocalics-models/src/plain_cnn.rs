@@ -1,0 +1,134 @@
+//! A plain CNN: pairs of 3x3 convolutions, each pair followed by 2x2 averaging.
+//!
+//! Nothing but convolutions, batch norms and averages: the network that others are measured
+//! against. The last map is averaged over the bands and pooled over time.
+//!
+//! Source: K. Simonyan, A. Zisserman, *Very Deep Convolutional Networks*, ICLR 2015; Q. Kong et al.,
+//! *PANNs: Large-Scale Pretrained Audio Neural Networks*, IEEE/ACM TASLP 2020 (on log-mel, with batch
+//! norm and average pooling).
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+
+use crate::input::{self, Door};
+use crate::layers::{ConvNorm, ConvShape, Dense, dropout};
+use crate::onnx::Graph;
+use crate::pooling::{Pooling, TimePool, average};
+use crate::{Mode, ModelError, check};
+
+/// Sizes of a [`PlainCnn`]. As it stands 1.18 M parameters (64 mel bands, 8 classes).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlainCnnConfig {
+    /// Channels of each pair of convolutions; behind each, bands and frames are halved.
+    pub channels: Vec<usize>,
+    /// How the last feature map becomes one vector.
+    pub pooling: Pooling,
+    /// Hidden units of the attention.
+    pub attention: usize,
+    /// Probability that a pooled feature is dropped in training.
+    pub dropout: f64,
+}
+
+impl Default for PlainCnnConfig {
+    fn default() -> Self {
+        Self {
+            channels: vec![32, 64, 128, 256],
+            pooling: Pooling::Statistics,
+            attention: 64,
+            dropout: 0.5,
+        }
+    }
+}
+
+impl PlainCnnConfig {
+    /// Rejects sizes that no network can be built from.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] naming the field.
+    pub fn validate(&self, n_mels: usize) -> Result<(), ModelError> {
+        check::sizes("channels", &self.channels)?;
+        check::size("attention", self.attention)?;
+        check::probability("dropout", self.dropout)?;
+        check::halvings("channels", self.channels.len(), n_mels)
+    }
+
+    /// A network with fresh weights.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn init(
+        &self,
+        n_mels: usize,
+        n_classes: usize,
+        door: Door,
+        rng: &mut StdRng,
+        device: &Device,
+    ) -> Result<PlainCnn, ModelError> {
+        self.validate(n_mels)?;
+        let mut width = input::CHANNELS;
+        let mut blocks = Vec::new();
+        for &channels in &self.channels {
+            for inputs in [width, channels] {
+                let shape = ConvShape::new([inputs, channels], [3, 3]);
+                blocks.push(ConvNorm::new(shape, true, rng, device));
+            }
+            width = channels;
+        }
+        Ok(PlainCnn {
+            door,
+            blocks,
+            pool: TimePool::new(self.pooling, width, self.attention, rng, device),
+            head: Dense::new([2 * width, n_classes], rng, device),
+            dropout: self.dropout,
+        })
+    }
+}
+
+/// The network. See the module's documentation.
+#[derive(Module, Debug)]
+pub struct PlainCnn {
+    door: Door,
+    /// Two for each stage.
+    blocks: Vec<ConvNorm>,
+    pool: TimePool,
+    head: Dense,
+    dropout: f64,
+}
+
+impl PlainCnn {
+    /// Logits of a batch.
+    ///
+    /// # Shapes
+    /// `features`: `[batch, n_frames, n_mels]`, log-mel as the front end gives it; result:
+    /// `[batch, n_classes]`.
+    #[must_use]
+    pub fn forward(&self, features: Tensor<3>, mut mode: Mode<'_>) -> Tensor<2> {
+        let mut x = self.door.forward(features); // [batch, 3, n_mels, n_frames]
+        for pair in self.blocks.chunks(2) {
+            for block in pair {
+                x = block.forward(x, &mode);
+            }
+            x = average(x, [2, 2]); // [batch, channels, rows / 2, columns / 2]
+        }
+        let x = x.mean_dim(2).squeeze_dim::<3>(2); // [batch, channels, columns]
+        let x = self.pool.forward(x); // [batch, 2 · channels]
+        self.head.forward(dropout(x, self.dropout, &mut mode))
+    }
+
+    /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.
+    pub fn trace(&self, graph: &mut Graph) {
+        let mut x = graph.door(&self.door);
+        for pair in self.blocks.chunks(2) {
+            for block in pair {
+                x = graph.conv_norm(&x, block);
+            }
+            x = graph.average(&x, [2, 2]);
+        }
+        let x = graph.reduce_mean(&x, 2, false);
+        let x = self.pool.trace(graph, &x);
+        graph.logits(&x, &self.head);
+    }
+}

@@ -1,0 +1,180 @@
+//! The graph of an ONNX file as nodes, constants and names.
+
+use std::collections::HashMap;
+
+use crate::ModelError;
+use crate::onnx::integers;
+use crate::wire::{Field, Message, Value};
+
+/// A weight, or a constant of another kind.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Constant {
+    pub(crate) dims: Vec<usize>,
+    pub(crate) data: Data,
+}
+
+/// The values of a [`Constant`].
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Data {
+    F32(Vec<f32>),
+    I64(Vec<i64>),
+    I32(Vec<i32>),
+    I8(Vec<i8>),
+    U8(Vec<u8>),
+    /// An element type that only the other engine takes.
+    Other,
+}
+
+/// The value of an attribute.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Attribute {
+    pub(crate) int: Option<i64>,
+    pub(crate) float: Option<f32>,
+    pub(crate) text: String,
+    pub(crate) texts: usize,
+    pub(crate) ints: Vec<i64>,
+    pub(crate) tensor: Option<Constant>,
+}
+
+/// An operator and the names it connects.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) operator: String,
+    pub(crate) inputs: Vec<String>,
+    pub(crate) outputs: Vec<String>,
+    pub(crate) attributes: HashMap<String, Attribute>,
+}
+
+/// Nodes in file order, which ONNX requires to be an order of execution.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) constants: HashMap<String, Constant>,
+    /// Numbers in the weights, of any type.
+    pub(crate) parameters: usize,
+}
+
+impl Graph {
+    /// Reads a graph that [`inspect`](crate::onnx::inspect) has accepted.
+    pub(crate) fn read(mut graph: Message<'_>) -> Result<Self, ModelError> {
+        let mut result = Self::default();
+        while let Some(field) = graph.next()? {
+            match field.number {
+                1 => result.nodes.push(node(field.message()?)?),
+                5 => {
+                    let (name, constant) = tensor(field.message()?)?;
+                    result.parameters += constant.dims.iter().product::<usize>();
+                    result.constants.insert(name, constant);
+                }
+                _ => {}
+            }
+        }
+        Ok(result)
+    }
+}
+
+fn node(mut message: Message<'_>) -> Result<Node, ModelError> {
+    let mut node = Node {
+        operator: String::new(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        attributes: HashMap::new(),
+    };
+    while let Some(field) = message.next()? {
+        match field.number {
+            1 => node.inputs.push(field.message()?.text()?.to_owned()),
+            2 => node.outputs.push(field.message()?.text()?.to_owned()),
+            4 => field.message()?.text()?.clone_into(&mut node.operator),
+            5 => {
+                let (name, value) = attribute(field.message()?)?;
+                node.attributes.insert(name, value);
+            }
+            _ => {}
+        }
+    }
+    Ok(node)
+}
+
+fn attribute(mut message: Message<'_>) -> Result<(String, Attribute), ModelError> {
+    let mut name = String::new();
+    let mut value = Attribute {
+        int: None,
+        float: None,
+        text: String::new(),
+        texts: 0,
+        ints: Vec::new(),
+        tensor: None,
+    };
+    while let Some(field) = message.next()? {
+        match field.number {
+            1 => field.message()?.text()?.clone_into(&mut name),
+            2 => value.float = Some(field.float()?),
+            3 => value.int = Some(field.integer()?),
+            4 => {
+                // Bytes, not text, by the format; no operator here needs others.
+                value.text = String::from_utf8_lossy(field.message()?.bytes()).into_owned();
+            }
+            5 => value.tensor = Some(tensor(field.message()?)?.1),
+            8 => value.ints.extend(integers(&field)?),
+            9 => value.texts += 1,
+            _ => {}
+        }
+    }
+    Ok((name, value))
+}
+
+fn tensor(mut message: Message<'_>) -> Result<(String, Constant), ModelError> {
+    let whole = message;
+    let mut name = String::new();
+    let (mut dims, mut kind, mut raw) = (Vec::new(), 0, None);
+    let (mut floats, mut ints): (Vec<f32>, Vec<i64>) = (Vec::new(), Vec::new());
+    while let Some(field) = message.next()? {
+        match field.number {
+            1 => dims.extend(integers(&field)?),
+            2 => kind = field.integer()?,
+            4 => floats.extend(packed_floats(&field)?),
+            5 | 7 => ints.extend(integers(&field)?),
+            8 => field.message()?.text()?.clone_into(&mut name),
+            9 => raw = Some(field.message()?.bytes()),
+            _ => {}
+        }
+    }
+    let narrow = || whole.corrupt("a weight out of the range of its type");
+    let data = match (kind, raw) {
+        (1, Some(raw)) => Data::F32(elements(raw, f32::from_le_bytes)),
+        (1, None) => Data::F32(floats),
+        (7, Some(raw)) => Data::I64(elements(raw, i64::from_le_bytes)),
+        (7, None) => Data::I64(ints),
+        (6, Some(raw)) => Data::I32(elements(raw, i32::from_le_bytes)),
+        (6, None) => Data::I32(narrowed(&ints).ok_or_else(narrow)?),
+        (3, Some(raw)) => Data::I8(elements(raw, i8::from_le_bytes)),
+        (3, None) => Data::I8(narrowed(&ints).ok_or_else(narrow)?),
+        (2, Some(raw)) => Data::U8(raw.to_vec()),
+        (2, None) => Data::U8(narrowed(&ints).ok_or_else(narrow)?),
+        _ => Data::Other,
+    };
+    let dims = dims
+        .iter()
+        .map(|&dim| usize::try_from(dim).unwrap_or(0))
+        .collect();
+    Ok((name, Constant { dims, data }))
+}
+
+fn elements<const N: usize, T>(raw: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
+    let (chunks, _) = raw.as_chunks::<N>();
+    chunks.iter().map(|&bytes| from(bytes)).collect()
+}
+
+fn narrowed<T: TryFrom<i64>>(values: &[i64]) -> Option<Vec<T>> {
+    values
+        .iter()
+        .map(|&value| T::try_from(value).ok())
+        .collect()
+}
+
+fn packed_floats(field: &Field<'_>) -> Result<Vec<f32>, ModelError> {
+    match field.value {
+        Value::Bytes(packed) => Ok(elements(packed.bytes(), f32::from_le_bytes)),
+        _ => field.float().map(|value| vec![value]),
+    }
+}

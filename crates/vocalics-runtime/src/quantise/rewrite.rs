@@ -1,0 +1,352 @@
+//! A graph with its products quantised, in the form that every ONNX engine knows.
+//!
+//! Before a convolution or a dense layer the input passes a `QuantizeLinear` and a `DequantizeLinear`;
+//! the weights are int8 with a `DequantizeLinear`, the bias int32 on the grid of the product. An engine
+//! that has integer kernels joins these to an integer product; one that has none computes the same in
+//! single precision.
+//!
+//! Source: ONNX, operators `QuantizeLinear` and `DequantizeLinear`; onnxruntime, *Quantize ONNX models*,
+//! "QDQ format".
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+use rten_onnx::onnx::{
+    AttributeProto, AttributeType, DataType, GraphProto, ModelProto, NodeProto, TensorProto,
+};
+
+use crate::ModelError;
+
+/// Layers with fewer weights than this stay as they are: their size is nothing and their error counts.
+const LEAST_WEIGHTS: usize = 1024;
+
+/// A layer that can be quantised.
+#[derive(Debug, Clone)]
+pub(super) struct Layer {
+    node: usize,
+    /// Name of its input.
+    pub(super) input: String,
+    weights: String,
+    bias: Option<String>,
+    /// Axis of the weights that is the output.
+    axis: usize,
+}
+
+pub(super) fn parse(bytes: &[u8]) -> Result<ModelProto, ModelError> {
+    ModelProto::parse_buf(bytes).map_err(|error| ModelError::Graph {
+        reason: error.to_string(),
+    })
+}
+
+fn graph(model: &ModelProto) -> Result<&GraphProto, ModelError> {
+    model.graph.as_ref().ok_or_else(|| ModelError::Graph {
+        reason: "there is none".to_owned(),
+    })
+}
+
+fn attribute(node: &NodeProto, name: &str) -> i64 {
+    let found = node
+        .attribute
+        .iter()
+        .find(|a| a.name.as_deref() == Some(name));
+    found.and_then(|a| a.i).unwrap_or(0)
+}
+
+/// The values of a weight, and its dimensions.
+fn weight(graph: &GraphProto, name: &str) -> Option<(Vec<usize>, Vec<f32>)> {
+    let tensor = graph
+        .initializer
+        .iter()
+        .find(|t| t.name.as_deref() == Some(name))?;
+    if tensor.data_type != Some(DataType::FLOAT) {
+        return None;
+    }
+    let values = match &tensor.raw_data {
+        Some(raw) => {
+            let raw = raw.borrow();
+            let (chunks, _) = raw.as_chunks::<4>();
+            chunks
+                .iter()
+                .map(|&bytes| f32::from_le_bytes(bytes))
+                .collect()
+        }
+        None => tensor.float_data.clone(),
+    };
+    let dims = tensor
+        .dims
+        .iter()
+        .map(|&dim| usize::try_from(dim).ok())
+        .collect::<Option<_>>()?;
+    Some((dims, values))
+}
+
+/// The layers of a graph that are worth it.
+pub(super) fn layers(model: &ModelProto) -> Result<Vec<Layer>, ModelError> {
+    let graph = graph(model)?;
+    // A weight that two layers share is left alone.
+    let mut seen = HashSet::new();
+    let mut shared = HashSet::new();
+    for input in graph.node.iter().flat_map(|node| &node.input) {
+        if !seen.insert(input.as_str()) {
+            shared.insert(input.as_str());
+        }
+    }
+    let mut layers = Vec::new();
+    for (index, node) in graph.node.iter().enumerate() {
+        let axis = match node.op_type.as_deref() {
+            Some("Conv") => 0,
+            Some("Gemm") if attribute(node, "transB") != 0 => 0,
+            Some("Gemm") => 1,
+            _ => continue,
+        };
+        let [input, weights, rest @ ..] = node.input.as_slice() else {
+            continue;
+        };
+        let large = weight(graph, weights)
+            .is_some_and(|(dims, values)| values.len() >= LEAST_WEIGHTS && dims.len() > axis);
+        if large && !shared.contains(weights.as_str()) {
+            layers.push(Layer {
+                node: index,
+                input: input.clone(),
+                weights: weights.clone(),
+                bias: rest.first().filter(|name| !name.is_empty()).cloned(),
+                axis,
+            });
+        }
+    }
+    Ok(layers)
+}
+
+/// Quantises the layers; `grids` holds scale and zero point for the name of every input.
+pub(super) fn rewrite(
+    mut model: ModelProto,
+    layers: &[Layer],
+    grids: &HashMap<String, (f32, u8)>,
+) -> Result<Vec<u8>, ModelError> {
+    let old = model.graph.take().ok_or_else(|| ModelError::Graph {
+        reason: "there is none".to_owned(),
+    })?;
+    let by_node: HashMap<usize, &Layer> = layers.iter().map(|layer| (layer.node, layer)).collect();
+    let mut new = Rewriter {
+        nodes: Vec::new(),
+        constants: Vec::new(),
+        gone: HashSet::new(),
+        rounded: HashMap::new(),
+    };
+    for (index, node) in old.node.iter().enumerate() {
+        let mut node = copy(node);
+        if let Some(layer) = by_node.get(&index)
+            && let Some(&grid) = grids.get(&layer.input)
+            && let Some((dims, values)) = weight(&old, &layer.weights)
+        {
+            node.input[0] = new.input(&layer.input, grid);
+            let (name, scales) = new.weights(layer, &dims, &values);
+            node.input[1] = name;
+            if let Some(bias) = &layer.bias
+                && let Some((_, values)) = weight(&old, bias)
+                && values.len() == scales.len()
+            {
+                node.input[2] = new.bias(bias, &values, grid.0, &scales);
+            }
+        }
+        new.nodes.push(node);
+    }
+    let used: HashSet<&String> = new.nodes.iter().flat_map(|node| &node.input).collect();
+    let mut constants: Vec<TensorProto> = old
+        .initializer
+        .into_iter()
+        .filter(|tensor| {
+            let name = tensor.name.as_ref();
+            name.is_some_and(|name| !new.gone.contains(name) || used.contains(name))
+        })
+        .collect();
+    constants.append(&mut new.constants);
+    model.graph = Some(GraphProto {
+        node: new.nodes,
+        initializer: constants,
+        input: old.input,
+        output: old.output,
+        ..GraphProto::default()
+    });
+    model.metadata_props.clear();
+    model.write_buf().map_err(|error| ModelError::Graph {
+        reason: error.to_string(),
+    })
+}
+
+fn copy(node: &NodeProto) -> NodeProto {
+    NodeProto {
+        domain: node.domain.clone(),
+        name: node.name.clone(),
+        input: node.input.clone(),
+        output: node.output.clone(),
+        op_type: node.op_type.clone(),
+        attribute: node.attribute.iter().map(copy_attribute).collect(),
+    }
+}
+
+/// The kinds of attribute that operators on the list have.
+fn copy_attribute(attribute: &AttributeProto) -> AttributeProto {
+    AttributeProto {
+        name: attribute.name.clone(),
+        f: attribute.f,
+        s: attribute.s.clone(),
+        i: attribute.i,
+        floats: attribute.floats.clone(),
+        ints: attribute.ints.clone(),
+        strings: attribute.strings.clone(),
+        r#type: attribute.r#type,
+        ..AttributeProto::default()
+    }
+}
+
+struct Rewriter {
+    nodes: Vec<NodeProto>,
+    constants: Vec<TensorProto>,
+    /// Weights that were replaced.
+    gone: HashSet<String>,
+    /// Inputs that were rounded already, and the names of what they became.
+    rounded: HashMap<String, String>,
+}
+
+impl Rewriter {
+    fn node(&mut self, operator: &str, inputs: [&str; 3], output: &str, axis: Option<usize>) {
+        let attribute = axis.map(|axis| AttributeProto {
+            name: Some("axis".to_owned()),
+            i: i64::try_from(axis).ok(),
+            r#type: Some(AttributeType::INT),
+            ..AttributeProto::default()
+        });
+        self.nodes.push(NodeProto {
+            name: Some(output.to_owned()),
+            op_type: Some(operator.to_owned()),
+            input: inputs.map(str::to_owned).to_vec(),
+            output: vec![output.to_owned()],
+            attribute: attribute.into_iter().collect(),
+            ..NodeProto::default()
+        });
+    }
+
+    fn constant(&mut self, name: &str, dims: &[usize], kind: DataType, raw: Vec<u8>) {
+        self.constants.push(TensorProto {
+            name: Some(name.to_owned()),
+            dims: dims
+                .iter()
+                .filter_map(|&dim| i64::try_from(dim).ok())
+                .collect(),
+            data_type: Some(kind),
+            raw_data: Some(RefCell::new(raw)),
+            ..TensorProto::default()
+        });
+    }
+
+    fn scales(&mut self, name: &str, scales: &[f32]) {
+        let raw = scales
+            .iter()
+            .flat_map(|scale| scale.to_le_bytes())
+            .collect();
+        self.constant(name, &[scales.len()], DataType::FLOAT, raw);
+    }
+
+    /// Rounds a tensor to its grid; the name of the result.
+    fn input(&mut self, name: &str, (scale, zero): (f32, u8)) -> String {
+        if let Some(known) = self.rounded.get(name) {
+            return known.clone();
+        }
+        let [scale_name, zero_name, small, rounded] =
+            ["scale", "zero", "quantised", "rounded"].map(|suffix| format!("{name}.{suffix}"));
+        self.constant(
+            &scale_name,
+            &[],
+            DataType::FLOAT,
+            scale.to_le_bytes().to_vec(),
+        );
+        self.constant(&zero_name, &[], DataType::UINT8, vec![zero]);
+        self.node(
+            "QuantizeLinear",
+            [name, &scale_name, &zero_name],
+            &small,
+            None,
+        );
+        self.node(
+            "DequantizeLinear",
+            [&small, &scale_name, &zero_name],
+            &rounded,
+            None,
+        );
+        self.rounded.insert(name.to_owned(), rounded.clone());
+        rounded
+    }
+
+    /// Symmetric int8, a scale for each output; the name of the result and the scales.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "rounded and clipped to -127..=127"
+    )]
+    fn weights(&mut self, layer: &Layer, dims: &[usize], values: &[f32]) -> (String, Vec<f32>) {
+        let outputs = dims[layer.axis];
+        let inner: usize = dims[layer.axis + 1..].iter().product();
+        let output = |index: usize| index / inner.max(1) % outputs.max(1);
+        let mut largest = vec![0.0_f32; outputs];
+        for (index, value) in values.iter().enumerate() {
+            let most = &mut largest[output(index)];
+            *most = most.max(value.abs());
+        }
+        let scales: Vec<f32> = largest
+            .iter()
+            .map(|&most| if most > 0.0 { most / 127.0 } else { 1.0 })
+            .collect();
+        let raw = values
+            .iter()
+            .enumerate()
+            .flat_map(|(index, value)| {
+                let step = (value / scales[output(index)])
+                    .round_ties_even()
+                    .clamp(-127.0, 127.0);
+                (step as i8).to_le_bytes()
+            })
+            .collect();
+        let name = &layer.weights;
+        let [small, scale_name, zero_name, rounded] =
+            ["int8", "scale", "zero", "rounded"].map(|suffix| format!("{name}.{suffix}"));
+        self.constant(&small, dims, DataType::INT8, raw);
+        self.scales(&scale_name, &scales);
+        self.constant(&zero_name, &[outputs], DataType::INT8, vec![0; outputs]);
+        self.node(
+            "DequantizeLinear",
+            [&small, &scale_name, &zero_name],
+            &rounded,
+            Some(layer.axis),
+        );
+        self.gone.insert(name.clone());
+        (rounded, scales)
+    }
+
+    /// int32 on the grid of the sums, `scale of the input · scale of the output's weights`.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a cast of a float saturates"
+    )]
+    fn bias(&mut self, name: &str, values: &[f32], scale: f32, weights: &[f32]) -> String {
+        let scales: Vec<f32> = weights.iter().map(|weight| scale * weight).collect();
+        let raw = values
+            .iter()
+            .zip(&scales)
+            .flat_map(|(value, scale)| ((value / scale).round_ties_even() as i32).to_le_bytes())
+            .collect();
+        let [small, scale_name, zero_name, rounded] =
+            ["int32", "scale", "zero", "rounded"].map(|suffix| format!("{name}.{suffix}"));
+        self.constant(&small, &[values.len()], DataType::INT32, raw);
+        self.scales(&scale_name, &scales);
+        let zeros = vec![0; 4 * values.len()];
+        self.constant(&zero_name, &[values.len()], DataType::INT32, zeros);
+        self.node(
+            "DequantizeLinear",
+            [&small, &scale_name, &zero_name],
+            &rounded,
+            Some(0),
+        );
+        self.gone.insert(name.to_owned());
+        rounded
+    }
+}

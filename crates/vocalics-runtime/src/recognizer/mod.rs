@@ -1,0 +1,111 @@
+//! From samples to a prediction.
+//!
+//! [`load`] makes a recogniser of a model file, [`clips`] takes samples, [`logits`] takes features.
+
+mod clips;
+mod load;
+mod logits;
+
+use std::sync::Mutex;
+
+use vocalics_features::LogMel;
+
+use crate::engine::{Engine, Network};
+use crate::metadata::ModelMetadata;
+use crate::temperature::softmax_with_temperature;
+
+pub use clips::MIN_DURATION_SECS;
+pub use load::{QUANTISED_TOLERANCE, TEST_VECTOR_TOLERANCE};
+pub use logits::MAX_WINDOW_SECS;
+
+/// How a recogniser runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecognizerOptions {
+    /// Threads of the engine, at least 1. One is the default: a clip takes a few milliseconds, and
+    /// programs that recognise many clips run several recognitions side by side.
+    pub threads: usize,
+    /// The engine; `None`, the default, takes our own where it knows everything in the graph and the
+    /// other elsewhere. Tests and benchmarks ask for one.
+    pub engine: Option<Engine>,
+}
+
+impl Default for RecognizerOptions {
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            engine: None,
+        }
+    }
+}
+
+impl RecognizerOptions {
+    /// Sets the number of engine threads; 0 counts as 1.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Asks for an engine.
+    #[must_use]
+    pub fn with_engine(mut self, engine: Engine) -> Self {
+        self.engine = Some(engine);
+        self
+    }
+}
+
+/// A model ready to recognise.
+///
+/// It can be shared between threads; every call takes `&self`.
+///
+/// # Example
+///
+/// ```no_run
+/// let recognizer = vocalics_runtime::Recognizer::from_file("model.onnx")?;
+/// println!("{}", recognizer.labels().join(", "));
+/// # Ok::<(), vocalics_runtime::ModelError>(())
+/// ```
+#[derive(Debug)]
+pub struct Recognizer {
+    metadata: ModelMetadata,
+    network: Network,
+    /// Front ends not in use; each holds the plan and the buffers of its transform.
+    front_ends: Mutex<Vec<LogMel>>,
+}
+
+impl Recognizer {
+    /// Class names, in the order of every list of scores.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        &self.metadata.labels
+    }
+
+    /// What the model file says about itself.
+    #[must_use]
+    pub fn metadata(&self) -> &ModelMetadata {
+        &self.metadata
+    }
+
+    /// The rate in Hz at which samples are taken.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.metadata.front_end.sample_rate
+    }
+
+    /// Number of weights of the network.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        self.network.parameters()
+    }
+
+    /// What runs the network.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.network.engine()
+    }
+
+    pub(super) fn calibrated(&self, logits: &[f32]) -> Vec<f32> {
+        softmax_with_temperature(logits, self.metadata.temperature)
+    }
+}

@@ -1,0 +1,142 @@
+//! Quantised models: smaller, close to the original, and the same in other engines.
+
+mod common;
+#[path = "common/graph.rs"]
+mod graph;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use graph::{Graph, Numbers, with_metadata};
+use vocalics_features::FeatureMatrix;
+use vocalics_runtime::{
+    Engine, ModelError, QUANTISED_TOLERANCE, Recognizer, RecognizerOptions, quantise, read_metadata,
+};
+
+fn default_model() -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/default.onnx");
+    std::fs::read(path).expect("the default model")
+}
+
+/// Features that move around the test vector's, so that they lie where the model was trained.
+fn clips(model: &[u8], count: usize, seed: u64) -> Vec<FeatureMatrix> {
+    let metadata = read_metadata(model).expect("a model file");
+    let n_mels = metadata.front_end.n_mels;
+    let mut numbers = Numbers::new(seed);
+    (0..count)
+        .map(|_| {
+            let mut values = metadata.test_vector.features.clone();
+            // Slow movement in time and over the bands, as speech has.
+            let (rate, phase, tilt) = (numbers.next(), numbers.next(), numbers.next());
+            for (index, value) in values.iter_mut().enumerate() {
+                let (frame, band) = ((index / n_mels) as f32, (index % n_mels) as f32);
+                *value +=
+                    1.5 * (frame * (0.3 + 0.2 * rate) + band * 0.05 * tilt + 6.0 * phase).sin();
+                *value += 0.3 * numbers.next();
+            }
+            FeatureMatrix::new(values, n_mels).expect("whole frames")
+        })
+        .collect()
+}
+
+#[test]
+fn the_default_model_becomes_small_and_stays_close() {
+    let model = default_model();
+    let quantised = quantise(&model, &clips(&model, 24, 1)).unwrap();
+    assert!(
+        quantised.bytes.len() * 10 < model.len() * 3,
+        "{}",
+        quantised.bytes.len()
+    );
+    assert_eq!(quantised.tried.len(), 3);
+    let best = quantised
+        .tried
+        .iter()
+        .map(|(_, error, _)| *error)
+        .fold(f64::MAX, f64::min);
+    assert!(quantised.note.score_error <= best);
+
+    // What the file says is kept, but for the scores of the test vector.
+    let (old, mut new) = (
+        read_metadata(&model).unwrap(),
+        read_metadata(&quantised.bytes).unwrap(),
+    );
+    assert_ne!(old.test_vector.scores, new.test_vector.scores);
+    new.test_vector.scores.clone_from(&old.test_vector.scores);
+    assert_eq!(old, new);
+
+    let original = Recognizer::from_bytes(model.clone()).unwrap();
+    let native = Recognizer::from_bytes(quantised.bytes.clone()).unwrap();
+    assert_eq!(native.engine(), Engine::Native);
+    let options = RecognizerOptions::default().with_engine(Engine::Rten);
+    let rten = Recognizer::from_bytes_with(quantised.bytes.clone(), &options).unwrap();
+    let temperature = old.temperature;
+    let mut rows = Vec::new();
+    // Others than those that the ranges were chosen on.
+    for clip in clips(&model, 12, 2) {
+        let [want, got, other] =
+            [&original, &native, &rten].map(|one| one.scores_from_features(&clip).unwrap());
+        for ((want, got), other) in want.iter().zip(&got).zip(&other) {
+            assert!((want - got).abs() < 0.1, "{want} {got}");
+            assert!(
+                (got - other).abs() < QUANTISED_TOLERANCE,
+                "native {got}, rten {other}"
+            );
+        }
+        rows.push(format!(
+            "{{\"features\":{:?},\"n_mels\":{},\"scores\":{got:?},\"temperature\":{temperature}}}",
+            clip.as_slice(),
+            clip.n_features()
+        ));
+    }
+    agree_with_onnxruntime(&quantised.bytes, &rows);
+}
+
+#[test]
+fn what_cannot_be_quantised_is_named() {
+    let model = default_model();
+    let error = quantise(&model, &[]).err().unwrap();
+    assert!(matches!(error, ModelError::Calibration { .. }), "{error}");
+    let clips = clips(&model, 1, 3);
+    let once = quantise(&model, &clips).unwrap().bytes;
+    let error = quantise(&once, &clips).err().unwrap();
+    assert!(error.to_string().contains("already"), "{error}");
+    // A last layer of 512 weights is not worth it.
+    let mut graph = Graph::new(1);
+    let x = graph.sequence();
+    let x = graph.node("GlobalAveragePool", &[&x], &[]);
+    let x = graph.node("Flatten", &[&x], &[]);
+    graph.head(&x, 64);
+    let error = quantise(&with_metadata(&graph.bytes()), &clips)
+        .err()
+        .unwrap();
+    assert_eq!(error.code(), "model_calibration");
+}
+
+/// Runs `onnxruntime_quantised.py` with the interpreter of `VOCALICS_PYTHON`.
+#[expect(clippy::print_stdout, reason = "a skipped check says so")]
+fn agree_with_onnxruntime(model: &[u8], rows: &[String]) {
+    let Some(python) = std::env::var_os("VOCALICS_PYTHON") else {
+        println!("skipped: onnxruntime (set VOCALICS_PYTHON to a Python that has it)");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, model).expect("written");
+    let mut child = Command::new(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnxruntime_quantised.py"))
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("python starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin
+        .write_all(rows.join("\n").as_bytes())
+        .expect("rows are read");
+    drop(stdin);
+    assert!(
+        child.wait().expect("python ends").success(),
+        "onnxruntime disagrees"
+    );
+}

@@ -1,0 +1,231 @@
+//! The trainings of a run: every network of every fold, side by side.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use vocalics_corpora::Fold;
+use vocalics_eval::{HistoryRow, fit_mixture_weights, fit_temperature, softmax_t};
+use vocalics_features::Standardiser;
+use vocalics_models::Ensemble;
+
+use crate::fold::{TrainedModel, TrainedNetwork, Trainer, infer_all};
+use crate::{ComputeDevice, Data, Progress, RunOptions, TrainConfig, TrainError, Weighting};
+
+/// What all trainings of a run have in common.
+pub(crate) struct Task<'a> {
+    pub(crate) config: &'a TrainConfig,
+    pub(crate) data: &'a Data,
+    /// Identifies configuration, recordings and device.
+    pub(crate) key: &'a str,
+    pub(crate) device: ComputeDevice,
+    pub(crate) progress: &'a dyn Progress,
+}
+
+/// What a fold's networks share, and those of them that are trained so far.
+struct Slot {
+    standardiser: Standardiser,
+    networks: Mutex<Vec<Option<TrainedNetwork>>>,
+}
+
+/// Lets no new training start when a worker ends otherwise than for want of work: by an error or a panic.
+struct StopOthers<'a> {
+    next: &'a AtomicUsize,
+    total: usize,
+}
+
+impl Drop for StopOthers<'_> {
+    fn drop(&mut self) {
+        self.next.store(self.total, Ordering::Relaxed);
+    }
+}
+
+impl Task<'_> {
+    /// Trains a model for every fold and hands each to `finish` as soon as its last network is trained. `folder` is
+    /// where a fold keeps its checkpoints.
+    ///
+    /// # Errors
+    /// The first error of a training or of `finish`, by the order of folds. No new training starts after one; those
+    /// under way finish and keep their checkpoints.
+    pub(crate) fn run<R: Send>(
+        &self,
+        folds: &[Fold],
+        options: &RunOptions,
+        folder: impl Fn(&Fold) -> PathBuf + Sync,
+        finish: impl Fn(&Fold, TrainedModel) -> Result<R, TrainError> + Sync,
+    ) -> Result<Vec<R>, TrainError> {
+        let members = self.config.members().len();
+        self.check_weighting(folds)?;
+        let slots = folds
+            .iter()
+            .map(|fold| {
+                let clips = fold.train.iter().map(|&i| &self.data.features[i]);
+                Ok(Slot {
+                    standardiser: Standardiser::fit(clips)?,
+                    networks: Mutex::new((0..members).map(|_| None).collect()),
+                })
+            })
+            .collect::<Result<Vec<Slot>, TrainError>>()?;
+        let outcomes: Vec<Mutex<Option<Result<R, TrainError>>>> =
+            folds.iter().map(|_| Mutex::new(None)).collect();
+        let next = AtomicUsize::new(0);
+        let total = folds.len() * members;
+        let one = |fold: usize, member: usize| -> Result<Option<R>, TrainError> {
+            let (slot, fold) = (&slots[fold], &folds[fold]);
+            let trained = self.train(fold, &slot.standardiser, member, &folder(fold))?;
+            match complete(&slot.networks, member, trained) {
+                Some(networks) => {
+                    let model = self.together(fold, slot.standardiser.clone(), networks)?;
+                    finish(fold, model).map(Some)
+                }
+                None => Ok(None),
+            }
+        };
+        let worker = || -> Result<(), TrainError> {
+            // Dropped in any case; when there is no work left, there is none to stop.
+            let _stop = StopOthers { next: &next, total };
+            let pool = pool(options.threads)?;
+            loop {
+                let job = next.fetch_add(1, Ordering::Relaxed);
+                if job >= total {
+                    return Ok(());
+                }
+                let (fold, member) = (job / members, job % members);
+                let outcome = pool.install(|| one(fold, member)).transpose();
+                let failed = matches!(outcome, Some(Err(_)));
+                if let (Some(outcome), Ok(mut slot)) = (outcome, outcomes[fold].lock()) {
+                    *slot = Some(outcome);
+                }
+                if failed {
+                    return Ok(());
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..options.jobs.clamp(1, total.max(1)))
+                .map(|_| scope.spawn(worker))
+                .collect();
+            workers
+                .into_iter()
+                .try_for_each(|handle| match handle.join() {
+                    Ok(result) => result,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                })
+        })?;
+        outcomes
+            .into_iter()
+            .filter_map(|outcome| outcome.into_inner().ok().flatten())
+            .collect()
+    }
+
+    /// Shares can only be fitted on validation clips, which is better said before hours of training.
+    fn check_weighting(&self, folds: &[Fold]) -> Result<(), TrainError> {
+        let fitted = self.config.ensemble.weighting == Weighting::Validation
+            && self.config.members().len() > 1;
+        match folds.iter().find(|fold| fold.validation.is_empty()) {
+            Some(fold) if fitted => Err(TrainError::Config {
+                field: "ensemble.weighting",
+                actual: format!("\"validation\", and {} has no validation clips", fold.name),
+                expected: "\"equal\", or evaluation.validation_speakers of at least 1",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn train(
+        &self,
+        fold: &Fold,
+        standardiser: &Standardiser,
+        member: usize,
+        folder: &Path,
+    ) -> Result<TrainedNetwork, TrainError> {
+        // The first network keeps its files where a single one does.
+        let folder = match member {
+            0 => folder.to_owned(),
+            member => folder.join(format!("network-{}", member + 1)),
+        };
+        Trainer {
+            config: self.config,
+            data: self.data,
+            fold,
+            network: self.config.members()[member],
+            member,
+            standardiser,
+            key: self.key,
+            checkpoint: &folder.join("checkpoint"),
+            device: self.device,
+            progress: self.progress,
+        }
+        .train()
+    }
+
+    /// Weights the networks and fits the temperature, both on the validation clips.
+    fn together(
+        &self,
+        fold: &Fold,
+        standardiser: Standardiser,
+        networks: Vec<TrainedNetwork>,
+    ) -> Result<TrainedModel, TrainError> {
+        let features = &self.data.features;
+        let truth: Vec<usize> = fold
+            .validation
+            .iter()
+            .map(|&i| self.data.classes[i])
+            .collect();
+        let mut history: Vec<HistoryRow> = Vec::new();
+        let (mut parameters, mut members) = (0, Vec::new());
+        for trained in networks {
+            history.extend(trained.history);
+            parameters += trained.parameters;
+            members.push(trained.network);
+        }
+        let fitted = self.config.ensemble.weighting == Weighting::Validation;
+        let weights = if fitted && members.len() > 1 {
+            let scores = members.iter().map(|network| {
+                infer_all(&network.clone().into(), features, &fold.validation)
+                    .iter()
+                    .map(|logits| softmax_t(logits, 1.0))
+                    .collect::<Result<Vec<_>, _>>()
+            });
+            fit_mixture_weights(&scores.collect::<Result<Vec<_>, _>>()?, &truth)?
+        } else {
+            #[expect(clippy::cast_precision_loss, reason = "a handful of networks")]
+            let share = 1.0 / members.len() as f32;
+            vec![share; members.len()]
+        };
+        let ensemble = Ensemble::new(members, weights)?;
+        let temperature = if truth.is_empty() {
+            1.0
+        } else {
+            fit_temperature(&infer_all(&ensemble, features, &fold.validation), &truth)?
+        };
+        Ok(TrainedModel {
+            ensemble,
+            standardiser,
+            temperature,
+            history,
+            parameters,
+        })
+    }
+}
+
+/// Puts a trained network in its place; all of them once none is missing.
+fn complete(
+    networks: &Mutex<Vec<Option<TrainedNetwork>>>,
+    member: usize,
+    trained: TrainedNetwork,
+) -> Option<Vec<TrainedNetwork>> {
+    let mut networks = networks.lock().ok()?;
+    networks[member] = Some(trained);
+    if networks.iter().any(Option::is_none) {
+        return None;
+    }
+    networks.iter_mut().map(Option::take).collect()
+}
+
+fn pool(threads: usize) -> Result<rayon::ThreadPool, TrainError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|source| TrainError::Threads { threads, source })
+}
