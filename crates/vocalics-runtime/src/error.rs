@@ -334,6 +334,14 @@ pub enum RuntimeError {
         /// Columns given.
         actual: usize,
     },
+    /// Features given as one slice do not end with a whole row.
+    #[error("{values} feature values are no whole number of rows of {per_row}")]
+    FeatureCount {
+        /// Values given.
+        values: usize,
+        /// Values of a row: the model's bands, times the frames where clips are given.
+        per_row: usize,
+    },
     /// The engine failed on this input.
     #[error("the engine failed on {n_frames} frames")]
     Engine {
@@ -375,6 +383,7 @@ impl RuntimeError {
             Self::NonFinite { .. } => "non_finite",
             Self::FrontEnd { .. } => "front_end",
             Self::FeatureWidth { .. } => "feature_width",
+            Self::FeatureCount { .. } => "feature_count",
             Self::Engine { .. } | Self::EngineFailure { .. } => "engine",
             Self::OutputShape { .. } => "output_shape",
             Self::NonFiniteOutput => "non_finite_output",
@@ -390,7 +399,9 @@ impl RuntimeError {
             Self::Empty | Self::TooShort { .. } => "give at least a fifth of a second of speech",
             Self::NonFinite { .. } => "the recording is damaged; decode it again from its source",
             Self::FrontEnd { .. } => "check the recording with `vocalics features`",
-            Self::FeatureWidth { .. } => "compute the features with the model's own front end",
+            Self::FeatureWidth { .. } | Self::FeatureCount { .. } => {
+                "compute the features with the model's own front end"
+            }
             Self::Engine { .. } | Self::EngineFailure { .. } => {
                 "if the clip is very short, give a longer one; otherwise report it with the model's name"
             }
