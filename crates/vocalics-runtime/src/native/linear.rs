@@ -84,7 +84,8 @@ fn convolution(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         before: pair(&pads[..axes], 0),
         after: pair(&pads[axes..], 0),
     };
-    let single = sizes.kernel == [1, 1]
+    let single = shape[2..].iter().all(Dim::is_one)
+        && sizes.kernel == [1, 1]
         && sizes.groups == 1
         && sizes.before == [0, 0]
         && sizes.after == [0, 0];

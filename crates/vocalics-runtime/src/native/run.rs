@@ -241,11 +241,11 @@ fn convolve(
             function: convolution.function,
         };
         match dense {
-            Some((weights, bias)) if geometry.image() == [1, 1] => {
+            Some((weights, bias)) => {
                 dense::multiply_vector(level, weights, x, y);
                 finish.apply(level, bias, y);
             }
-            _ => conv.run(level, parts, geometry, x, finish, scratch, y),
+            None => conv.run(level, parts, geometry, x, finish, scratch, y),
         }
     }
 }
