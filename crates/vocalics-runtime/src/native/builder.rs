@@ -106,9 +106,13 @@ impl Builder {
 
     /// The constant of a name.
     pub(crate) fn constant(&self, name: &str) -> Compiled<&Constant> {
-        self.constants
-            .get(name)
-            .ok_or_else(|| format!("{name} is no constant"))
+        self.constants.get(name).ok_or_else(|| {
+            if self.names.contains_key(name) {
+                format!("{name} is computed, a constant is needed here")
+            } else {
+                format!("{name} is not there")
+            }
+        })
     }
 
     /// The weights of a name, with their shape.

@@ -8,7 +8,6 @@ use vocalics_kernels::infer::function::Function;
 use vocalics_kernels::infer::pointwise::{Binary, Chain, MAX_INPUTS, Step as Link};
 
 use super::builder::Builder;
-use super::dim::Dim;
 use super::step::{Kind, Place, Step, Value, ValueId};
 
 /// Most steps of a chain; each has a block of memory in the first-level cache.
@@ -366,12 +365,13 @@ fn find_attention(
         return None;
     };
     let scores = softmax.inputs[0];
-    let [batch, rows, frames] = values[x].shape.as_slice() else {
+    let [batch, rows, _] = values[x].shape.as_slice() else {
         return None;
     };
     let fits = (a == weighted || b == weighted)
         && factors.contains(&x)
         && values[scores].shape == values[x].shape
+        && values[weights].shape == values[x].shape
         && used(weights) == 1
         && used(weighted) == 2
         && used(square) == 1
@@ -379,8 +379,7 @@ fn find_attention(
         // Two of the chain's reads are one input.
         && used(mean) == 2
         && used(deviation) == 1
-        && [mean, deviation].iter().all(|&id| values[id].shape == [batch.clone(), rows.clone()])
-        && *frames != Dim::of(0);
+        && [mean, deviation].iter().all(|&id| values[id].shape == [batch.clone(), rows.clone()]);
     let parts = vec![
         root_index,
         mean_index,

@@ -289,22 +289,18 @@ fn gather(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
     ) else {
         return Err("more than one index".to_owned());
     };
-    let end = if index == -1 { i64::MAX } else { index + 1 };
-    let (start, _) = match shape[at].fixed() {
-        Some(_) => part(builder, &shape[at], index, end, 1)?,
-        None if index < 0 => part(builder, &shape[at], index, i64::MAX, 1)?,
+    let start = match shape[at].fixed() {
+        Some(length) => {
+            Start::At(axis(index, length).map_err(|_| format!("index {index} of {length}"))?)
+        }
+        None if index < 0 => part(builder, &shape[at], index, i64::MAX, 1)?.0,
         None => {
             // At least `index + 1` values must be there.
             let add = -index.min(1 << 20) - 1;
             builder.dims.window(&shape[at], add, 1).ok_or("a length")?;
-            (Start::At(usize::try_from(index).unwrap_or(0)), Dim::of(1))
+            Start::At(usize::try_from(index).unwrap_or(0))
         }
     };
-    if let (Some(length), Start::At(start)) = (shape[at].fixed(), start)
-        && start >= length
-    {
-        return Err("an index outside".to_owned());
-    }
     let (mut picks, mut out) = (whole(shape.len()), shape);
     picks[at] = Pick {
         axis: at,

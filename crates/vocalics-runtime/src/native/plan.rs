@@ -151,6 +151,10 @@ impl Plan {
                 if shape.len() > MAX_RANK {
                     return Err("too many axes".to_owned());
                 }
+                // Every variable length is 1 at least, so that no step ever meets a tensor of nothing.
+                if shape.iter().any(|dim| dim.fixed() == Some(0)) {
+                    return Err("an axis of length 0".to_owned());
+                }
                 Ok(Tensor {
                     size: product(&shape).ok_or("a size out of range")?,
                     shape,
