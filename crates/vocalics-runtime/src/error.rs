@@ -149,8 +149,14 @@ pub enum ModelError {
         /// What the engine said.
         source: Box<rten::LoadError>,
     },
+    /// The model cannot be quantised, whatever the recordings.
+    #[error("cannot quantise this model: {reason}")]
+    NotQuantisable {
+        /// What about it.
+        reason: String,
+    },
     /// The model cannot be quantised with these recordings.
-    #[error("cannot quantise: {reason}")]
+    #[error("cannot quantise with these recordings: {reason}")]
     Calibration {
         /// What is wrong.
         reason: String,
@@ -223,7 +229,7 @@ impl ModelError {
             Self::Engine { .. } | Self::EngineFailure { .. } | Self::NotNative { .. } => {
                 "model_engine"
             }
-            Self::Calibration { .. } => "model_calibration",
+            Self::Calibration { .. } | Self::NotQuantisable { .. } => "model_calibration",
             Self::TestVectorRun { .. } | Self::TestVector { .. } => "model_test_vector",
             Self::Write { .. } => "model_write",
         }
@@ -275,8 +281,12 @@ impl ModelError {
             Self::Engine { .. } | Self::EngineFailure { .. } => {
                 "check the file with onnxruntime; if it runs there, report the model to the vocalics project"
             }
+            Self::NotQuantisable { .. } => {
+                "give a model in single precision, as `vocalics train` writes it; docs/MODEL-FILE.md says which \
+                 layers are quantised"
+            }
             Self::Calibration { .. } => {
-                "give a model that is not quantised, and recordings like those it is meant for"
+                "give recordings like those the model is meant for, a hundred are plenty"
             }
             Self::NotNative { .. } => "leave the choice of the engine to the runtime",
             Self::TestVectorRun { .. } | Self::TestVector { .. } => {

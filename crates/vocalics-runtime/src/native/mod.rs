@@ -41,6 +41,18 @@ use workspace::Workspace;
 /// Versions of the standard operators whose meaning is the one implemented here.
 const OPSETS: std::ops::RangeInclusive<i64> = 13..=22;
 
+/// Reads the graph of a file that [`inspect`](crate::onnx::inspect) has accepted.
+///
+/// # Errors
+/// Why this engine does not take the graph.
+fn read(bytes: &[u8]) -> Result<Graph, String> {
+    let (opset, graph) = crate::onnx::graph(bytes).map_err(|error| error.to_string())?;
+    if !OPSETS.contains(&opset) {
+        return Err(format!("version {opset} of the operators"));
+    }
+    Graph::read(graph).map_err(|error| error.to_string())
+}
+
 /// A compiled network.
 #[derive(Debug)]
 pub(crate) struct Native {
@@ -66,11 +78,7 @@ impl Native {
         n_classes: usize,
         threads: usize,
     ) -> Result<Self, String> {
-        let (opset, graph) = crate::onnx::graph(bytes).map_err(|error| error.to_string())?;
-        if !OPSETS.contains(&opset) {
-            return Err(format!("version {opset} of the operators"));
-        }
-        let graph = Graph::read(graph).map_err(|error| error.to_string())?;
+        let graph = read(bytes)?;
         let parameters = graph.parameters;
         let plan = Plan::compile(graph, [INPUT_NAME, OUTPUT_NAME], n_mels, n_classes)?;
         let pool = (threads > 1)
@@ -189,10 +197,8 @@ impl Observed {
     /// # Errors
     /// Why this engine does not take the graph.
     pub(crate) fn compile(bytes: &[u8], n_mels: usize, n_classes: usize) -> Result<Self, String> {
-        let (_, graph) = crate::onnx::graph(bytes).map_err(|error| error.to_string())?;
-        let graph = Graph::read(graph).map_err(|error| error.to_string())?;
-        let (plan, names) =
-            Plan::compile_as_it_is(graph, [INPUT_NAME, OUTPUT_NAME], n_mels, n_classes)?;
+        let ports = [INPUT_NAME, OUTPUT_NAME];
+        let (plan, names) = Plan::compile_as_it_is(read(bytes)?, ports, n_mels, n_classes)?;
         Ok(Self {
             workspace: Workspace::new(&plan),
             plan,

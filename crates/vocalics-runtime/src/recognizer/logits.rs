@@ -129,7 +129,7 @@ impl Recognizer {
     }
 
     /// Frames of the longest stretch run at once.
-    pub(super) fn window_frames(&self) -> usize {
+    pub(crate) fn window_frames(&self) -> usize {
         let config = &self.metadata.front_end;
         #[expect(
             clippy::cast_possible_truncation,

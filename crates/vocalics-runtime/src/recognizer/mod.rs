@@ -17,6 +17,7 @@ use crate::temperature::softmax_with_temperature;
 pub use clips::MIN_DURATION_SECS;
 pub use load::{QUANTISED_TOLERANCE, TEST_VECTOR_TOLERANCE};
 pub use logits::MAX_WINDOW_SECS;
+pub(crate) use logits::windows;
 
 /// How a recogniser runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +106,7 @@ impl Recognizer {
         self.network.engine()
     }
 
-    pub(super) fn calibrated(&self, logits: &[f32]) -> Vec<f32> {
+    fn calibrated(&self, logits: &[f32]) -> Vec<f32> {
         softmax_with_temperature(logits, self.metadata.temperature)
     }
 }
