@@ -4,7 +4,7 @@
 #   cargo build --release
 #   bench/cold-start/run.sh [CLIP] [more arguments of predict, for example --model M]
 #
-# CLIP is a synthetic clip of 3.6 s unless given. Limits: 60 ms, 60 MB. Needs hyperfine, GNU time, python3.
+# CLIP is a synthetic clip of 3.6 s unless given. Limits: 40 ms, 40 MB. Needs hyperfine, GNU time, python3.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -36,6 +36,6 @@ times = json.loads((work / "times.json").read_text())["results"][0]
 kib = int(re.search(r"Maximum resident set size \(kbytes\): (\d+)", (work / "time.txt").read_text())[1])
 wall, peak = 1e3 * times["median"], kib * 1024 / 1e6
 print(f"median {wall:.1f} ms (fastest {1e3 * times['min']:.1f}), peak {peak:.1f} MB")
-if wall > 60 or peak > 60:
-    sys.exit("error: over the limit of 60 ms and 60 MB")
+if wall > 40 or peak > 40:
+    sys.exit("error: over the limit of 40 ms and 40 MB")
 PY

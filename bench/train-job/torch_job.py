@@ -46,7 +46,10 @@ class Crops:
     def __getitem__(self, index):
         clip, rng = self.clips[index], np.random.default_rng()
         rate = math.exp(rng.uniform(math.log(0.8), math.log(1.25)))
-        start = rng.uniform(0, max(len(clip) - self.crop * rate, len(clip)))
+        span, length = self.crop * rate, len(clip)
+        # As ours: within a longer clip; a shorter one lies in the crop whole, with repetitions around it.
+        first, last = (0, length - span) if span < length else (max(2 * length - span, 0), length)
+        start = rng.uniform(first, last)
         position = start + np.arange(self.crop) * rate
         low = position.astype(np.int64)
         share = (position - low).astype(np.float32)[:, None]
@@ -99,9 +102,12 @@ def main():
         crops, batch_size=training.get("batch_size", 32), shuffle=True, num_workers=1, persistent_workers=True
     )
     network = Network().train()
-    average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995), use_buffers=True
-    )
+    # Early steps count more, as in ours, so that the first weights are soon forgotten.
+    def ema(averaged, current, count):
+        keep = min(0.995, float((1 + count) / (10 + count)))
+        return keep * averaged + (1 - keep) * current if averaged.is_floating_point() else current
+
+    average = torch.optim.swa_utils.AveragedModel(network, avg_fn=ema, use_buffers=True)
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.02)
     steps = epochs * len(loader)
     warm = 2 * len(loader)

@@ -8,7 +8,8 @@ bands. Ours is the loop of `vocalics train` on invented clips, the batch include
 the command line (crates/vocalics-train/examples/train_step.rs); the peer is torch_step.py. Both as they
 are, and both with an allocator that keeps its pages: ours with MIMALLOC_PURGE_DELAY=-1, the peer's
 jemalloc or tcmalloc, preloaded, where one is installed (Debian: libjemalloc2), else glibc's with trimming
-off. Each round starts every process anew, one after the other; the median over all steps of all rounds
+off, and in the faster of its two memory formats. AdamW is PyTorch's fused one. Ours has, beside the threads
+named, one that makes the next batch; the peer's batch is made beforehand. Each round starts every process anew, one after the other; the median over all steps of all rounds
 counts. Refuses to compare networks of unequal size.
 
 Prints a Markdown table: milliseconds per step, and how many times as fast we are (above 1: faster), as
@@ -60,7 +61,7 @@ def run(command, environment):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=3)
@@ -76,6 +77,7 @@ def main():
         "torch": ([sys.executable, HERE / "torch_step.py"], {}),
         "vocalics tuned": ([ours], {"MIMALLOC_PURGE_DELAY": "-1"}),
         "torch tuned": ([sys.executable, HERE / "torch_step.py"], allocator),
+        "torch tuned, channels last": ([sys.executable, HERE / "torch_step.py"], allocator),
     }
     ratios = {}
     version = ""
@@ -88,6 +90,8 @@ def main():
             for _ in range(options.rounds):
                 for side, (command, environment) in sides.items():
                     arguments = [*command, network, str(threads), str(options.steps)]
+                    if side.endswith("channels last"):
+                        arguments.append("channels-last")
                     threads_of = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
                     result = run(arguments, {**threads_of, **environment})
                     seconds[side] += result["seconds"]
@@ -96,7 +100,8 @@ def main():
             if len(sizes) != 1:
                 sys.exit(f"error: {network} has {sizes} parameters, the sides differ")
             ms = {side: 1e3 * statistics.median(times) for side, times in seconds.items()}
-            pair = [ms[f"torch{how}"] / ms[f"vocalics{how}"] for how in ("", " tuned")]
+            best = min(ms["torch tuned"], ms["torch tuned, channels last"])
+            pair = [ms["torch"] / ms["vocalics"], best / ms["vocalics tuned"]]
             ratios[network, threads] = pair
             cells = [network, sizes.pop(), threads, *(f"{ms[side]:.0f}" for side in sides), *(f"{x:.2f}" for x in pair)]
             print("| " + " | ".join(map(str, cells)) + " |", flush=True)

@@ -6,6 +6,9 @@ pub(crate) const FULL_SCALE_16_BIT: f32 = 32_767.0 / 32_768.0;
 /// The least run of full-scale samples that counts: single peaks at full scale are legal.
 const MIN_RUN: u32 = 3;
 
+/// Frames looked at together.
+const BLOCK_FRAMES: usize = 256;
+
 /// The level from which a decoded sample is at full scale, for a codec and its bit depth.
 ///
 /// Companded telephone audio ends below 1 (G.711: 32 124 and 32 256 of 32 768), and so does 8-bit
@@ -41,7 +44,20 @@ impl ClipCounter {
     /// Takes interleaved samples, whole frames.
     pub(crate) fn push(&mut self, interleaved: &[f32]) {
         let channels = self.runs.len();
-        for frame in interleaved.chunks_exact(channels) {
+        for block in interleaved.chunks(BLOCK_FRAMES * channels) {
+            // Without a branch, so that it runs several samples at a time: hardly any block touches full scale.
+            let touches = |found: bool, x: &f32| found | (x.abs() >= self.threshold);
+            if block.iter().fold(false, touches) {
+                self.count(block);
+            } else {
+                self.runs.fill(0);
+            }
+        }
+        self.total += interleaved.len() as u64;
+    }
+
+    fn count(&mut self, block: &[f32]) {
+        for frame in block.chunks_exact(self.runs.len()) {
             for (run, sample) in self.runs.iter_mut().zip(frame) {
                 if sample.abs() >= self.threshold {
                     *run = run.saturating_add(1);
@@ -55,7 +71,6 @@ impl ClipCounter {
                 }
             }
         }
-        self.total += interleaved.len() as u64;
     }
 
     /// Share of clipped samples so far; 0 before the first.
@@ -87,6 +102,31 @@ mod tests {
             pieces.push(&[sample]);
         }
         assert!((pieces.ratio() - whole.ratio()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn runs_go_on_from_block_to_block() {
+        // Two channels: five at full scale over the end of the first block on the left, two on the right.
+        let mut samples = vec![0.1; 2 * (BLOCK_FRAMES + 40)];
+        for frame in BLOCK_FRAMES - 2..BLOCK_FRAMES + 3 {
+            samples[2 * frame] = 1.0;
+        }
+        for frame in BLOCK_FRAMES - 1..=BLOCK_FRAMES {
+            samples[2 * frame + 1] = -1.0;
+        }
+        let mut counter = ClipCounter::new(2, FULL_SCALE_16_BIT);
+        counter.push(&samples);
+        assert_eq!((counter.clipped, counter.total), (5, 592));
+        // A block that does not touch full scale ends the run of the one before.
+        samples.fill(0.1);
+        for frame in [BLOCK_FRAMES - 2, BLOCK_FRAMES - 1] {
+            samples[2 * frame] = 1.0;
+        }
+        let mut counter = ClipCounter::new(2, FULL_SCALE_16_BIT);
+        counter.push(&samples[..2 * BLOCK_FRAMES]);
+        counter.push(&[0.1, 0.1]);
+        counter.push(&[1.0, 0.1]);
+        assert_eq!(counter.clipped, 0);
     }
 
     #[test]

@@ -26,11 +26,24 @@ pub const MIN_BLOCK: usize = 512;
 /// filter could overflow, and a sample counts as not finite.
 pub const MAX_MAGNITUDE: f32 = 1e30;
 
+/// Samples looked at together.
+const BLOCK: usize = 256;
+
 /// Position of the first sample that is NaN, infinite or beyond [`MAX_MAGNITUDE`].
 pub(crate) fn find_unusable(samples: &[f32]) -> Option<usize> {
-    samples
-        .iter()
-        .position(|sample| sample.is_nan() || sample.abs() > MAX_MAGNITUDE)
+    let unusable = |sample: &f32| sample.is_nan() || sample.abs() > MAX_MAGNITUDE;
+    // Whole blocks without a branch: nearly all are fine, and such a loop runs several samples at a time.
+    let fine = samples
+        .chunks(BLOCK)
+        .take_while(|block| {
+            !block
+                .iter()
+                .fold(false, |bad, sample| bad | unusable(sample))
+        })
+        .count();
+    let start = (fine * BLOCK).min(samples.len());
+    let found = samples[start..].iter().position(unusable);
+    found.map(|index| start + index)
 }
 
 pub(crate) fn check_rate(sample_rate: u32, name: &str) -> Result<(), AudioError> {
@@ -291,5 +304,23 @@ impl Engine {
         self.fft.reset();
         self.filled = 0;
         self.skip = self.fft.output_delay();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_unusable_sample_is_found_in_any_block() {
+        let mut samples = vec![0.5; 3 * BLOCK + 7];
+        assert_eq!(find_unusable(&samples), None);
+        assert_eq!(find_unusable(&[]), None);
+        for place in [3 * BLOCK + 6, 2 * BLOCK, BLOCK + 5, 0] {
+            for bad in [f32::NAN, f32::NEG_INFINITY, 2.0 * MAX_MAGNITUDE] {
+                samples[place] = bad;
+                assert_eq!(find_unusable(&samples), Some(place));
+            }
+        }
     }
 }

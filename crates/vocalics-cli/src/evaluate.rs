@@ -48,10 +48,10 @@ pub(crate) struct Arguments {
     overrides: Overrides,
     #[command(flatten)]
     loading: Loading,
-    /// Folds trained, or clips recognised, side by side; as many as there are cores if not given
+    /// Trainings, or clips recognised, side by side; as many as there are cores if not given
     #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Threads of each training; what the folds side by side leave if not given
+    /// Threads of each training; what the trainings side by side leave if not given
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// Where the networks learn: cpu, or cuda, cuda:N, wgpu, wgpu:N in a program built for them
@@ -112,7 +112,8 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         arguments.folds.len()
     };
-    let jobs = arguments.jobs().min(folds).max(1);
+    let trainings = folds * config.members().len();
+    let jobs = arguments.jobs().min(trainings).max(1);
     let options = RunOptions {
         directory: directory.clone(),
         folds: arguments.folds.clone(),

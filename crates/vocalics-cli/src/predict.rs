@@ -8,14 +8,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, value_parser};
 use vocalics_audio::DecodeOptions;
-use vocalics_runtime::Prediction;
+use vocalics_runtime::{Prediction, Recognizer, SpeakerProfile};
 
 use self::record::{JsonRow, csv_head, csv_row};
 use self::sheet::Sheet;
 use crate::failure::Failure;
 use crate::input::{self, Input, RawFormat};
 use crate::output::{data, tell};
-use crate::recognition::{Refusals, cores, in_order, open, recognise};
+use crate::recognition::{Refusal, Refusals, cores, in_order, open, recognise};
 
 /// Recognise how recordings sound
 ///
@@ -54,6 +54,15 @@ pub(crate) struct Arguments {
     /// model was calibrated on.
     #[arg(long, value_name = "P", value_parser = share)]
     abstain: Option<f32>,
+    /// Recordings of the speaker, not labelled, that the scores adapt to; stands behind the recordings to recognise
+    ///
+    /// Every score is divided by its mean over these recordings, so that a voice which sounds angry all the time is
+    /// not called angry all the time. They should be as varied as what is to be recognised: docs/EVALUATION.md.
+    #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
+    speaker_audio: Vec<PathBuf>,
+    /// All recordings are of one speaker: each adapts to those before it, in their order
+    #[arg(long)]
+    one_speaker: bool,
     /// Recordings worked on side by side; as many as there are cores if not given
     #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -99,6 +108,54 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+/// What is known of the speaker; `None` where scores do not adapt.
+fn speaker(
+    arguments: &Arguments,
+    recognizer: &Recognizer,
+    decode: &DecodeOptions,
+    jobs: usize,
+) -> Result<Option<SpeakerProfile>, Failure> {
+    let mut speaker = SpeakerProfile::new(recognizer.labels().len());
+    if arguments.speaker_audio.is_empty() {
+        return Ok(arguments.one_speaker.then_some(speaker));
+    }
+    let recordings = input::expand(&arguments.speaker_audio, false)?;
+    let work = |input: &Input| {
+        input
+            .decode(None, decode)
+            .and_then(|waveform| recognise(recognizer, &waveform))
+    };
+    in_order(&recordings, jobs, work, |index, outcome| match outcome {
+        Ok(prediction) => {
+            hear(&mut speaker, &prediction);
+            Ok(())
+        }
+        Err(Refusal { message, hint, .. }) => Err(Failure::new(
+            format!("--speaker-audio {}: {message}", recordings[index].shown()),
+            hint,
+        )),
+    })?;
+    if speaker.seconds() == 0.0 {
+        return Err(Failure::new(
+            "the recordings given with --speaker-audio are silent",
+            "give recordings in which the speaker speaks",
+        ));
+    }
+    tell(&format!(
+        "scores adapt to {:.1} s of the speaker",
+        speaker.seconds()
+    ));
+    Ok(Some(speaker))
+}
+
+/// Silence says nothing about a speaker.
+fn hear(speaker: &mut SpeakerProfile, prediction: &Prediction) {
+    if prediction.label.is_some() {
+        let scores: Vec<f32> = prediction.scores.iter().map(|(_, score)| *score).collect();
+        speaker.hear(&scores, prediction.analysed_secs);
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let recognizer = open(arguments.model.as_deref())?;
     let raw = arguments.raw_rate.map(|rate| RawFormat {
@@ -117,32 +174,46 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let sheet = Sheet::new(&inputs, labels, arguments.abstain);
     let mut failed = 0;
     let mut refusals = Refusals::default();
+    let jobs = arguments.jobs.map_or_else(cores, usize::from);
+    let mut speaker = speaker(arguments, &recognizer, &decode, jobs)?;
     match arguments.format {
-        Format::Csv => out.write_all(&csv_head(labels)?)?,
+        Format::Csv => out.write_all(&csv_head(labels, speaker.is_some())?)?,
         Format::Json => out.write_all(b"[")?,
         Format::Table => out.write_all(sheet.head().as_bytes())?,
         Format::Jsonl => {}
     }
-    let jobs = arguments.jobs.map_or_else(cores, usize::from);
     let work = |input: &Input| {
         input
             .decode(raw, &decode)
             .and_then(|waveform| recognise(&recognizer, &waveform))
-            .map(|prediction| withhold(prediction, arguments.abstain))
     };
     in_order(&inputs, jobs, work, |index, outcome| {
         let file = inputs[index].file();
         failed += usize::from(outcome.is_err());
+        let heard = speaker.as_ref().map(SpeakerProfile::seconds);
+        let outcome = outcome.map(|plain| {
+            let prediction = match &mut speaker {
+                Some(speaker) => {
+                    let adapted = plain.clone().adapted(speaker);
+                    if arguments.one_speaker {
+                        hear(speaker, &plain);
+                    }
+                    adapted
+                }
+                None => plain,
+            };
+            withhold(prediction, arguments.abstain)
+        });
         match (arguments.format, &outcome) {
             (Format::Json, _) => {
                 out.write_all(if index == 0 { b"\n  " } else { b",\n  " })?;
-                JsonRow::new(&file, &outcome).write(&mut out)?;
+                JsonRow::new(&file, &outcome, heard).write(&mut out)?;
             }
             (Format::Jsonl, _) => {
-                JsonRow::new(&file, &outcome).write(&mut out)?;
+                JsonRow::new(&file, &outcome, heard).write(&mut out)?;
                 out.write_all(b"\n")?;
             }
-            (Format::Csv, _) => out.write_all(&csv_row(&file, &outcome, labels.len())?)?,
+            (Format::Csv, _) => out.write_all(&csv_row(&file, &outcome, labels.len(), heard)?)?,
             (Format::Table, Ok(prediction)) => {
                 out.write_all(sheet.row(&file, prediction).as_bytes())?;
             }

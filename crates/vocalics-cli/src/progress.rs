@@ -65,16 +65,16 @@ impl vocalics_corpora::get::Progress for Download {
     }
 }
 
-/// The course of a training: one bar for the features, one per fold under way.
+/// The course of a training: one bar for the features, one per training under way.
 #[derive(Debug, Default)]
 pub(crate) struct Training {
     all: MultiProgress,
     features: OnceLock<ProgressBar>,
-    folds: Mutex<BTreeMap<String, FoldBar>>,
+    trainings: Mutex<BTreeMap<String, TrainingBar>>,
 }
 
 #[derive(Debug)]
-struct FoldBar {
+struct TrainingBar {
     bar: ProgressBar,
     epochs: usize,
     epochs_done: usize,
@@ -83,9 +83,12 @@ struct FoldBar {
 }
 
 impl Training {
-    fn with_fold(&self, fold: &str, act: impl FnOnce(&mut FoldBar)) {
-        let mut folds = self.folds.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bar) = folds.get_mut(fold) {
+    fn with_bar(&self, training: &str, act: impl FnOnce(&mut TrainingBar)) {
+        let mut bars = self
+            .trainings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(bar) = bars.get_mut(training) {
             act(bar);
         }
     }
@@ -102,24 +105,27 @@ impl vocalics_train::Progress for Training {
         }
     }
 
-    fn fold_started(&self, fold: &str, epochs_done: usize, epochs: usize) {
+    fn training_started(&self, training: &str, epochs_done: usize, epochs: usize) {
         let bar = ProgressBar::no_length()
             .with_style(style(STEPS))
-            .with_prefix(fold.to_owned());
+            .with_prefix(training.to_owned());
         let bar = self.all.add(bar);
         bar.set_message(format!("epoch {epochs_done}/{epochs}"));
-        let bar = FoldBar {
+        let bar = TrainingBar {
             bar,
             epochs,
             epochs_done,
             moving: false,
         };
-        let mut folds = self.folds.lock().unwrap_or_else(PoisonError::into_inner);
-        folds.insert(fold.to_owned(), bar);
+        let mut bars = self
+            .trainings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        bars.insert(training.to_owned(), bar);
     }
 
-    fn step(&self, fold: &str, step: usize, steps: usize) {
-        self.with_fold(fold, |at| {
+    fn step(&self, training: &str, step: usize, steps: usize) {
+        self.with_bar(training, |at| {
             at.bar.set_length((at.epochs * steps) as u64);
             if !at.moving {
                 at.moving = true;
@@ -131,7 +137,7 @@ impl vocalics_train::Progress for Training {
     }
 
     fn epoch(&self, row: &HistoryRow) {
-        self.with_fold(&row.fold, |at| {
+        self.with_bar(&row.training(), |at| {
             at.epochs_done = row.epoch;
             let validation = row.validation_uar.map_or_else(String::new, |uar| {
                 format!(", validation UAR {:.1} %", 100.0 * uar)
@@ -143,9 +149,12 @@ impl vocalics_train::Progress for Training {
         });
     }
 
-    fn fold_finished(&self, fold: &str) {
-        let mut folds = self.folds.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = folds.remove(fold) {
+    fn training_finished(&self, training: &str) {
+        let mut bars = self
+            .trainings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = bars.remove(training) {
             at.bar.finish_and_clear();
         }
     }

@@ -93,6 +93,12 @@ pub(crate) struct Loading {
     /// Folder in which features are kept
     #[arg(long, value_name = "DIR", default_value = "runs/.features")]
     cache: PathBuf,
+    /// Recorded noise that augmentation.waveform of the configuration draws from: a folder
+    #[arg(long, value_name = "DIR")]
+    noise: Option<PathBuf>,
+    /// Recorded impulse responses for the same: a folder
+    #[arg(long, value_name = "DIR")]
+    rooms: Option<PathBuf>,
 }
 
 impl Loading {
@@ -107,6 +113,8 @@ impl Loading {
         let options = LoadOptions {
             cache: self.cache.clone(),
             keep_going: self.keep_going,
+            noise: self.noise.clone(),
+            rooms: self.rooms.clone(),
         };
         let data = Data::load(config, &specs, &options, progress)?;
         let mut speakers: Vec<&str> = data.utterances.iter().map(|u| u.speaker.as_str()).collect();
@@ -166,11 +174,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .clone()
         .unwrap_or_else(|| PathBuf::from("runs").join(&config.name));
     tell(&format!("run directory: {}", directory.display()));
+    let threads = arguments.threads.map_or_else(cores, usize::from);
+    // The networks of an ensemble train side by side.
+    let jobs = threads.min(config.members().len());
     let options = RunOptions {
         directory: directory.clone(),
         folds: Vec::new(),
-        jobs: 1,
-        threads: arguments.threads.map_or_else(cores, usize::from),
+        jobs,
+        threads: (threads / jobs).max(1),
         device: arguments.device,
     };
     let result = result.as_ref().map(protocol_result);

@@ -259,6 +259,80 @@ fn table_shows_bars_and_says_sounds() {
     assert_eq!(run.out.lines().count(), 1 + clips().len(), "{}", run.out);
 }
 
+/// Scores of one recording in the JSON lines output.
+fn scores_of(row: &Value) -> Vec<f64> {
+    let scores = row["scores"].as_object().unwrap();
+    scores
+        .values()
+        .map(|score| score.as_f64().unwrap())
+        .collect()
+}
+
+#[test]
+fn scores_adapt_to_the_speakers_own_recordings() {
+    let bench = Bench::new();
+    for (name, pitch) in [("a", 110.0), ("b", 180.0), ("c", 260.0)] {
+        write_wav16(
+            &bench.path(&format!("{name}.wav")),
+            &voice(pitch, 2.0),
+            16_000,
+        )
+        .unwrap();
+    }
+    fs::create_dir(bench.path("own")).unwrap();
+    fs::copy(bench.path("b.wav"), bench.path("own/b.wav")).unwrap();
+    fs::copy(bench.path("c.wav"), bench.path("own/c.wav")).unwrap();
+    let all = ["a.wav", "b.wav", "c.wav", "-f", "jsonl"];
+    let plain = bench.predict(&all).exits(0).lines();
+    assert!(plain[0].get("speaker_audio_secs").is_none());
+
+    let adapted = bench
+        .predict(&["a.wav", "-f", "jsonl", "--speaker-audio", "own"])
+        .exits(0);
+    let row = adapted.lines().remove(0);
+    adapted.says(&["scores adapt to"]);
+    let secs = row["speaker_audio_secs"].as_f64().unwrap();
+    assert!(secs > 2.0 && secs < 4.2, "{secs}");
+    assert_ne!(scores_of(&row), scores_of(&plain[0]));
+    assert!((scores_of(&row).iter().sum::<f64>() - 1.0).abs() < 1e-5);
+
+    // Of one speaker, the first has nothing to adapt to, and the last has both before it.
+    let one = bench
+        .predict(&[&all[..], &["--one-speaker"]].concat())
+        .exits(0)
+        .lines();
+    assert_eq!(scores_of(&one[0]), scores_of(&plain[0]));
+    assert_eq!(one[0]["speaker_audio_secs"], 0.0);
+    let secs: Vec<f64> = one
+        .iter()
+        .map(|row| row["speaker_audio_secs"].as_f64().unwrap())
+        .collect();
+    assert!(secs[0] < secs[1] && secs[1] < secs[2], "{secs:?}");
+    for (row, plain) in one.iter().zip(&plain).skip(1) {
+        assert_ne!(scores_of(row), scores_of(plain));
+    }
+
+    let csv = bench
+        .predict(&["a.wav", "-f", "csv", "--one-speaker"])
+        .exits(0)
+        .out;
+    let cells = |line: &str| line.split(',').count();
+    let mut lines = csv.lines();
+    let head = lines.next().unwrap();
+    assert!(head.ends_with(",speaker_audio_secs"), "{head}");
+    assert_eq!(cells(lines.next().unwrap()), cells(head));
+
+    write_wav16(&bench.path("silent.wav"), &[0.0; 16_000], 16_000).unwrap();
+    bench
+        .predict(&["a.wav", "--speaker-audio", "silent.wav"])
+        .exits(1)
+        .says(&["are silent", "hint:"]);
+    bench
+        .predict(&["a.wav", "--speaker-audio", "none.wav"])
+        .exits(1)
+        .says(&["--speaker-audio none.wav:", "hint:"]);
+}
+
 #[test]
 fn an_answer_below_the_least_score_is_withheld_and_its_scores_are_not() {
     let bench = Bench::new();

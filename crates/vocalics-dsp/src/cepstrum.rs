@@ -75,6 +75,19 @@ impl Cepstrum {
         self.basis.len() / self.n_mels
     }
 
+    /// The transform as a matrix, lifter included: row `k` holds the weights of the log bands in
+    /// coefficient `k`. In librosa's convention and without a lifter the rows are orthonormal.
+    ///
+    /// # Shapes
+    /// `[n_mfcc, n_mels]`, row-major.
+    ///
+    /// Reference: `scipy.fft.dct(numpy.eye(n_mels), norm="ortho").T[:n_mfcc]` for
+    /// [`CepstralConvention::Librosa`], to single precision.
+    #[must_use]
+    pub fn basis(&self) -> &[f32] {
+        &self.basis
+    }
+
     /// Coefficients `[n_mfcc]` of one row of log bands `[n_mels]`.
     ///
     /// # Panics
@@ -153,6 +166,31 @@ mod tests {
             }
             cepstrum.apply(&[1.0; 36], &mut out);
             assert!((out[0] - first).abs() < 1e-4);
+        }
+    }
+
+    /// `scipy.fft.dct([1, 2, 4, 8], norm="ortho")`.
+    #[test]
+    fn the_basis_is_the_orthonormal_dct() {
+        let basis = |n_mels, n_mfcc| {
+            let convention = CepstralConvention::Librosa;
+            let cepstrum = Cepstrum::new(n_mels, n_mfcc, 0.0, convention).unwrap();
+            cepstrum.basis().to_vec()
+        };
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let rows = basis(4, 4);
+        let want = [7.5, -5.114_166_5, 1.5, -0.587_623_4];
+        for (row, want) in rows.chunks(4).zip(want) {
+            let got = dot(row, &[1.0, 2.0, 4.0, 8.0]);
+            assert!((got - want).abs() < 1e-5, "{got} {want}");
+        }
+        let rows = basis(64, 40);
+        assert_eq!(rows.len(), 40 * 64);
+        for (i, a) in rows.chunks(64).enumerate() {
+            for (j, b) in rows.chunks(64).enumerate() {
+                let want = f32::from(u8::from(i == j));
+                assert!((dot(a, b) - want).abs() < 1e-5, "{i} {j}");
+            }
         }
     }
 

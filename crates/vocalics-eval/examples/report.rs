@@ -79,6 +79,7 @@ fn invented_predictions() -> Result<Predictions, vocalics_eval::EvalError> {
                 speaker: format!("speaker-{speaker:02}"),
                 sex: Some(if speaker % 2 == 0 { "female" } else { "male" }.to_owned()),
                 intensity: Some(if clip % 2 == 0 { "normal" } else { "strong" }.to_owned()),
+                seconds: None,
                 fold: format!("fold-{}", (speaker - 1) / 4 + 1),
                 truth,
                 scores: softmax_t(&logits, 0.55)?,
@@ -101,6 +102,7 @@ fn invented_history() -> Vec<HistoryRow> {
             let mut jitter = || f64::from(noise.next());
             rows.push(HistoryRow {
                 fold: format!("fold-{fold}"),
+                network: 1,
                 epoch,
                 train_loss: 0.55 + 1.55 * (-3.0 * progress).exp() + 0.02 * jitter(),
                 validation_loss: Some(1.1 + (-4.0 * progress).exp() + 0.06 * jitter()),

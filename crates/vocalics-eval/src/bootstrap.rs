@@ -205,6 +205,7 @@ mod tests {
                         speaker: format!("s{speaker}"),
                         sex: None,
                         intensity: None,
+                        seconds: None,
                         fold: "f".to_owned(),
                         truth,
                         scores: vec![1.0 - one, one],

@@ -278,6 +278,7 @@ mod tests {
             speaker: "s".to_owned(),
             sex: None,
             intensity: None,
+            seconds: None,
             fold: "f".to_owned(),
             truth,
             scores: scores.to_vec(),

@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EvalError, file, predictions::into_text};
 
-/// One epoch of one fold.
+/// One epoch of one network.
 ///
 /// Losses may be infinite or NaN in a training that went wrong; they are written and drawn as gaps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HistoryRow {
     /// Fold the model belongs to.
     pub fold: String,
+    /// Place of the network within the fold's model, from 1. Histories written before there were ensembles lack it.
+    #[serde(default = "first")]
+    pub network: usize,
     /// Epoch, as the trainer counts them.
     pub epoch: usize,
     /// Mean training loss.
@@ -27,6 +30,27 @@ pub struct HistoryRow {
     pub learning_rate: f64,
     /// Wall-clock time of the epoch in seconds.
     pub seconds: f64,
+}
+
+fn first() -> usize {
+    1
+}
+
+impl HistoryRow {
+    /// What the training is called: see [`training_name`].
+    #[must_use]
+    pub fn training(&self) -> String {
+        training_name(&self.fold, self.network)
+    }
+}
+
+/// What the training of a fold's network is called: the fold, and which network of it if not the first.
+#[must_use]
+pub fn training_name(fold: &str, network: usize) -> String {
+    match network {
+        1 => fold.to_owned(),
+        network => format!("{fold} network {network}"),
+    }
 }
 
 /// The history as CSV, one column per field of [`HistoryRow`], absent validation figures as empty fields.
@@ -85,6 +109,7 @@ mod tests {
         let path = dir.path().join("history.csv");
         let row = |epoch, validation_loss| HistoryRow {
             fold: "fold-1".to_owned(),
+            network: 2,
             epoch,
             train_loss: 2.1 / 3.0,
             validation_loss,
@@ -104,6 +129,11 @@ mod tests {
             write_history(&path, &[]),
             Err(EvalError::Empty { what: "history" })
         ));
+        assert_eq!(rows[0].training(), "fold-1 network 2");
+        let older = "fold,epoch,train_loss,validation_loss,train_uar,validation_uar,learning_rate,seconds\n\
+                     fold-1,1,1.4,,0.5,,0.0003,1.25\n";
+        std::fs::write(&path, older).unwrap();
+        assert_eq!(read_history(&path).unwrap()[0].training(), "fold-1");
         std::fs::write(&path, "fold,epoch\na,1\n").unwrap();
         assert!(matches!(read_history(&path), Err(EvalError::Csv { .. })));
     }

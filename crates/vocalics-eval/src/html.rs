@@ -67,6 +67,10 @@ pub fn render(report: &Report, history: &[HistoryRow], page: &Page) -> Result<St
     ] {
         let _ = writeln!(body, "<figure>{}</figure>", figure.to_svg());
     }
+    if let Some(calibrated) = &report.speaker_calibrated {
+        let curve = plot::speaker_curve(report, calibrated);
+        let _ = writeln!(body, "<figure>{}</figure>", curve.to_svg());
+    }
     if !history.is_empty() {
         let curves = plot::learning_curves(history, &report.provenance)?;
         let _ = writeln!(
@@ -222,6 +226,14 @@ fn headline(body: &mut String, report: &Report) {
         format!("{:.3}", metrics.nll),
         String::new(),
     );
+    if let Some(after) = &report.speaker_calibrated {
+        line(
+            "",
+            &format!("UAR, pooled, speaker-calibrated with {}", after.audio()),
+            rate(after.uar),
+            bracket(after.uar_interval),
+        );
+    }
     let clips = format!(
         "{} clips of {} speakers. {}",
         metrics.n,

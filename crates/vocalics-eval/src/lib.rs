@@ -19,7 +19,7 @@
 //! use vocalics_eval::{Predictions, Scored, evaluate};
 //!
 //! let row = |id: &str, speaker: &str, truth, scores: [f32; 2]| Scored {
-//!     id: id.into(), speaker: speaker.into(), sex: None, intensity: None,
+//!     id: id.into(), speaker: speaker.into(), sex: None, intensity: None, seconds: None,
 //!     fold: "fold-1".into(), truth, scores: scores.to_vec(),
 //! };
 //! let predictions = Predictions {
@@ -47,6 +47,7 @@ mod mixture;
 pub mod plot;
 mod predictions;
 mod report;
+mod speaker;
 
 pub use bootstrap::{
     DEFAULT_RESAMPLES, Interval, Intervals, LEVEL, bootstrap_intervals, bootstrap_uar,
@@ -58,8 +59,9 @@ pub use calibration::{
 };
 pub use confusion::Confusion;
 pub use error::EvalError;
-pub use history::{HistoryRow, history_to_csv, read_history, write_history};
+pub use history::{HistoryRow, history_to_csv, read_history, training_name, write_history};
 pub use metrics::{ClassMetrics, FoldMetrics, GroupMetrics, Metrics, evaluate};
 pub use mixture::fit_mixture_weights;
 pub use predictions::{Predictions, Scored};
 pub use report::{Provenance, Report, SPEAKERS_DISJOINT, SPEAKERS_SHARED};
+pub use speaker::{SpeakerCalibrated, SpeakerPoint};

@@ -234,6 +234,7 @@ mod tests {
             speaker: format!("s-{id}"),
             sex: sex.map(str::to_owned),
             intensity: None,
+            seconds: None,
             fold: fold.to_owned(),
             truth,
             scores: scores.to_vec(),

@@ -10,11 +10,12 @@ use crate::{EvalError, file};
 /// Largest deviation from 1 accepted in the sum of a row's scores (single precision, many classes).
 const SUM_TOLERANCE: f64 = 1e-3;
 /// Columns before the scores, in the order they are written.
-const COLUMNS: [&str; 7] = [
+const COLUMNS: [&str; 8] = [
     "id",
     "speaker",
     "sex",
     "intensity",
+    "seconds",
     "fold",
     "truth",
     "predicted",
@@ -33,6 +34,8 @@ pub struct Scored {
     pub sex: Option<String>,
     /// Intensity of the acted emotion, where the corpus states it.
     pub intensity: Option<String>,
+    /// Seconds of the clip that the scores come from, where known.
+    pub seconds: Option<f64>,
     /// Fold (or repetition) whose model gave the scores.
     pub fold: String,
     /// Index of the true class in [`Predictions::labels`].
@@ -151,9 +154,9 @@ impl Predictions {
         Ok(())
     }
 
-    /// The table as CSV: `id,speaker,sex,intensity,fold,truth,predicted,score_<label>...`.
+    /// The table as CSV: `id,speaker,sex,intensity,seconds,fold,truth,predicted,score_<label>...`.
     ///
-    /// Classes are written by name, absent `sex` and `intensity` as empty fields, scores with as many digits
+    /// Classes are written by name, absent `sex`, `intensity` and `seconds` as empty fields, scores with as many digits
     /// as bring back the same number.
     ///
     /// # Errors
@@ -173,11 +176,15 @@ impl Predictions {
         );
         writer.write_record(header).map_err(failed)?;
         for row in &self.rows {
+            let seconds = row
+                .seconds
+                .map_or_else(String::new, |secs| secs.to_string());
             let fixed = [
                 row.id.as_str(),
                 row.speaker.as_str(),
                 row.sex.as_deref().unwrap_or_default(),
                 row.intensity.as_deref().unwrap_or_default(),
+                &seconds,
                 row.fold.as_str(),
                 self.labels[row.truth].as_str(),
                 self.labels[row.predicted()].as_str(),
@@ -200,7 +207,8 @@ impl Predictions {
     /// Reads a table written by [`Predictions::to_csv`].
     ///
     /// Columns are found by name, so their order is free and others are ignored; the label set is the
-    /// `score_` columns in their order. `sex`, `intensity` and `predicted` may be missing.
+    /// `score_` columns in their order. `sex`, `intensity`, `seconds` and
+    /// `predicted` may be missing.
     ///
     /// # Errors
     /// A file that cannot be read, is no CSV, lacks a column, names an unknown class, holds a `predicted`
@@ -236,6 +244,7 @@ impl Predictions {
         let (id, speaker, fold, truth) =
             (need("id")?, need("speaker")?, need("fold")?, need("truth")?);
         let (sex, intensity, predicted) = (find("sex"), find("intensity"), find("predicted"));
+        let seconds = find("seconds");
         let (score_columns, labels): (Vec<usize>, Vec<String>) = header
             .iter()
             .enumerate()
@@ -288,6 +297,13 @@ impl Predictions {
                 speaker: record[speaker].to_owned(),
                 sex: optional(sex),
                 intensity: optional(intensity),
+                seconds: optional(seconds)
+                    .map(|text| {
+                        let secs = text.trim().parse::<f64>().ok();
+                        secs.filter(|secs| secs.is_finite() && *secs >= 0.0)
+                            .ok_or_else(|| bad("seconds", "a number, at least 0".to_owned(), &text))
+                    })
+                    .transpose()?,
                 fold: record[fold].to_owned(),
                 truth: class,
                 scores,
@@ -330,6 +346,7 @@ mod tests {
             speaker: "ravdess-01".to_owned(),
             sex: Some("male".to_owned()),
             intensity: None,
+            seconds: Some(1.936),
             fold: "fold-1".to_owned(),
             truth,
             scores: scores.to_vec(),
@@ -350,7 +367,11 @@ mod tests {
     fn csv_brings_back_the_same_table() {
         let table = table();
         let text = table.to_csv().unwrap();
-        assert!(text.starts_with("id,speaker,sex,intensity,fold,truth,predicted,score_neutral,"));
+        assert!(
+            text.starts_with(
+                "id,speaker,sex,intensity,seconds,fold,truth,predicted,score_neutral,"
+            )
+        );
         assert_eq!(
             Predictions::from_csv(&text, Path::new("x.csv")).unwrap(),
             table

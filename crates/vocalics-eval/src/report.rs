@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{Interval, bootstrap_intervals};
-use crate::{EvalError, Metrics, Predictions, evaluate, file};
+use crate::{EvalError, Metrics, Predictions, SpeakerCalibrated, evaluate, file};
 
 /// What stands in the same line as every number of a protocol that shares speakers.
 pub const SPEAKERS_SHARED: &str = "speakers shared between train and test";
@@ -82,6 +82,9 @@ pub struct Report {
     /// Intervals of every class's recall, in label order; `None` for a class without clips or with a single
     /// speaker.
     pub recall_intervals: Vec<Option<Interval>>,
+    /// The same test with scores adapted to each speaker, where that was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speaker_calibrated: Option<SpeakerCalibrated>,
 }
 
 impl Report {
@@ -130,6 +133,7 @@ impl Report {
             war_interval: intervals.as_ref().map(|all| all.war),
             macro_f1_interval: intervals.as_ref().map(|all| all.macro_f1),
             recall_intervals: intervals.map_or_else(|| vec![None; classes], |all| all.recall),
+            speaker_calibrated: None,
         })
     }
 
@@ -145,7 +149,7 @@ impl Report {
         let line = |name: &str, value: f64, rest: String| {
             format!("{name} {} %{rest} — {provenance}", percent(value))
         };
-        vec![
+        let mut lines = vec![
             line("UAR (pooled)", metrics.uar, bracket(self.uar_interval)),
             line(
                 "UAR (mean of folds)",
@@ -163,7 +167,15 @@ impl Report {
                 metrics.macro_f1,
                 bracket(self.macro_f1_interval),
             ),
-        ]
+        ];
+        if let Some(after) = &self.speaker_calibrated {
+            lines.push(line(
+                "UAR (pooled), speaker-calibrated",
+                after.uar,
+                format!("{}, with {}", bracket(after.uar_interval), after.audio()),
+            ));
+        }
+        lines
     }
 
     /// The report as indented JSON.

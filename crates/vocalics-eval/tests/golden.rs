@@ -72,6 +72,7 @@ fn predictions(case: &Case) -> Predictions {
                 speaker: speaker.clone(),
                 sex: None,
                 intensity: None,
+                seconds: None,
                 fold: "fold-1".to_owned(),
                 truth,
                 scores: scores.clone(),

@@ -25,6 +25,7 @@ fn predictions(labels: &[&str], speakers: usize) -> Predictions {
                 speaker: format!("speaker-{speaker}"),
                 sex: Some("female".to_owned()),
                 intensity: None,
+                seconds: None,
                 fold: format!("fold-{}", speaker % 2),
                 truth,
                 scores,
@@ -52,6 +53,7 @@ fn report(predictions: &Predictions, speakers_shared: bool) -> Report {
 fn history(fold: &str, losses: &[f64]) -> Vec<HistoryRow> {
     let row = |(index, &loss): (usize, &f64)| HistoryRow {
         fold: fold.to_owned(),
+        network: 1,
         epoch: index + 1,
         train_loss: loss,
         validation_loss: None,
@@ -228,6 +230,7 @@ fn tables() -> impl Strategy<Value = Predictions> {
                     speaker: format!("s{speaker}"),
                     sex: None,
                     intensity: None,
+                    seconds: None,
                     fold: format!("f{fold}"),
                     truth,
                     scores: softmax_t(&logits, 1.0).expect("finite logits"),

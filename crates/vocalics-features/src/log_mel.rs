@@ -155,6 +155,16 @@ impl LogMelConfig {
         Ok((stft, mel))
     }
 
+    /// Seconds that so many frames stand for: `n_frames · hop_length / sample_rate`.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "frame counts are far below 2^52"
+    )]
+    pub fn seconds(&self, n_frames: usize) -> f64 {
+        (n_frames * self.hop_length) as f64 / f64::from(self.sample_rate)
+    }
+
     /// Name of the features this configuration gives: `logmel-v1-` and 16 hexadecimal digits.
     ///
     /// The digits are the 64-bit FNV-1a hash of a canonical text of all fields, floats by their

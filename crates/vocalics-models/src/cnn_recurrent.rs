@@ -9,16 +9,15 @@
 //! Encoder-Decoder*, EMNLP 2014 (GRU).
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use rand::rngs::StdRng;
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{self, Door};
-use crate::layers::{ConvNorm, ConvShape, Dense, dropout};
+use crate::layers::{ConvNorm, ConvShape};
 use crate::onnx::Graph;
-use crate::pooling::{Pooling, TimePool};
+use crate::pooling::{Classifier, Pooling};
 use crate::recurrent::{Cell, Recurrent};
-use crate::{Mode, ModelError, check};
+use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of a [`CnnRecurrent`]. As it stands 0.80 M parameters (64 mel bands, 8 classes).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,22 +78,15 @@ impl CnnRecurrentConfig {
     ///
     /// # Errors
     /// As [`Self::validate`].
-    pub fn init(
-        &self,
-        n_mels: usize,
-        n_classes: usize,
-        door: Door,
-        rng: &mut StdRng,
-        device: &Device,
-    ) -> Result<CnnRecurrent, ModelError> {
-        self.validate(n_mels)?;
-        let (mut width, mut rows) = (input::CHANNELS, n_mels);
+    pub fn init(&self, init: Init<'_>) -> Result<CnnRecurrent, ModelError> {
+        self.validate(init.n_mels)?;
+        let (mut width, mut rows) = (input::CHANNELS, init.n_mels);
         let mut blocks = Vec::new();
         for (index, &channels) in self.channels.iter().enumerate() {
             let kernel = if index == 0 { self.stem_kernel } else { 3 };
             let stride = if index < 2 { [2, 2] } else { [2, 1] };
             let shape = ConvShape::new([width, channels], [kernel, kernel]).strided(stride);
-            blocks.push(ConvNorm::new(shape, true, rng, device));
+            blocks.push(ConvNorm::new(shape, true, init.rng, init.device));
             (width, rows) = (channels, rows.div_ceil(2));
         }
         let sizes = [width * rows, self.hidden];
@@ -103,18 +95,15 @@ impl CnnRecurrentConfig {
             sizes,
             self.layers,
             self.bidirectional,
-            rng,
-            device,
+            init.rng,
+            init.device,
         );
-        let outputs = recurrent.outputs();
+        let sizes = [recurrent.outputs(), self.attention, init.n_classes];
         Ok(CnnRecurrent {
-            door,
+            door: init.door,
             blocks,
             recurrent,
-            pool: TimePool::new(self.pooling, outputs, self.attention, rng, device),
-            head: Dense::new([2 * outputs, n_classes], rng, device),
-            sequence: width * rows,
-            dropout: self.dropout,
+            classifier: Classifier::new(sizes, self.pooling, self.dropout, init.rng, init.device),
         })
     }
 }
@@ -125,11 +114,7 @@ pub struct CnnRecurrent {
     door: Door,
     blocks: Vec<ConvNorm>,
     recurrent: Recurrent,
-    pool: TimePool,
-    head: Dense,
-    /// Features of a frame behind the convolutions.
-    sequence: usize,
-    dropout: f64,
+    classifier: Classifier,
 }
 
 impl CnnRecurrent {
@@ -145,8 +130,7 @@ impl CnnRecurrent {
             x = block.forward(x, &mode); // [batch, channels, rows, columns]
         }
         let x = self.recurrent.forward(x.flatten::<3>(1, 2)); // [batch, outputs, columns]
-        let x = self.pool.forward(x); // [batch, 2 · outputs]
-        self.head.forward(dropout(x, self.dropout, &mut mode))
+        self.classifier.forward(x, &mut mode)
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.
@@ -155,9 +139,8 @@ impl CnnRecurrent {
         for block in &self.blocks {
             x = graph.conv_norm(&x, block);
         }
-        let x = graph.flatten_rows(&x, self.sequence);
+        let x = graph.flatten_rows(&x, self.recurrent.inputs());
         let x = self.recurrent.trace(graph, &x);
-        let x = self.pool.trace(graph, &x);
-        graph.logits(&x, &self.head);
+        self.classifier.trace(graph, &x);
     }
 }

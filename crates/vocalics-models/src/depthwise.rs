@@ -15,10 +15,10 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{self, Door};
-use crate::layers::{ConvNorm, ConvShape, Dense, dropout};
+use crate::layers::{ConvNorm, ConvShape, stages};
 use crate::onnx::Graph;
-use crate::pooling::{Pooling, TimePool};
-use crate::{Mode, ModelError, check};
+use crate::pooling::{Classifier, Pooling};
+use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of a [`Depthwise`]. As it stands 0.62 M parameters (64 mel bands, 8 classes).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,35 +69,23 @@ impl DepthwiseConfig {
     ///
     /// # Errors
     /// As [`Self::validate`].
-    pub fn init(
-        &self,
-        n_mels: usize,
-        n_classes: usize,
-        door: Door,
-        rng: &mut StdRng,
-        device: &Device,
-    ) -> Result<Depthwise, ModelError> {
-        self.validate(n_mels)?;
+    pub fn init(&self, init: Init<'_>) -> Result<Depthwise, ModelError> {
+        self.validate(init.n_mels)?;
         let stem = ConvShape::new([input::CHANNELS, self.stem], [3, 3]).strided([2, 2]);
-        let stem = ConvNorm::new(stem, true, rng, device);
+        let stem = ConvNorm::new(stem, true, init.rng, init.device);
         let mut blocks = Vec::new();
-        let (mut width, mut rows) = (self.stem, n_mels.div_ceil(2));
-        for (stage, &channels) in self.channels.iter().enumerate() {
-            for block in 0..self.blocks {
-                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-                blocks.push(Separable::new([width, channels], stride, rng, device));
-                width = channels;
-                rows = rows.div_ceil(stride);
-            }
+        let (mut width, mut rows) = (self.stem, init.n_mels.div_ceil(2));
+        for (channels, stride) in stages(&self.channels, self.blocks) {
+            let block = Separable::new([width, channels], stride, init.rng, init.device);
+            blocks.push(block);
+            (width, rows) = (channels, rows.div_ceil(stride));
         }
-        let pooled = width * rows;
+        let sizes = [width * rows, self.attention, init.n_classes];
         Ok(Depthwise {
-            door,
+            door: init.door,
             stem,
             blocks,
-            pool: TimePool::new(self.pooling, pooled, self.attention, rng, device),
-            head: Dense::new([2 * pooled, n_classes], rng, device),
-            dropout: self.dropout,
+            classifier: Classifier::new(sizes, self.pooling, self.dropout, init.rng, init.device),
         })
     }
 }
@@ -146,8 +134,7 @@ impl Separable {
         if !self.shortcut {
             return y;
         }
-        let y = graph.node("Add", &[&y, x]);
-        graph.node("Relu", &[&y])
+        graph.add_relu(&y, x)
     }
 }
 
@@ -157,9 +144,7 @@ pub struct Depthwise {
     door: Door,
     stem: ConvNorm,
     blocks: Vec<Separable>,
-    pool: TimePool,
-    head: Dense,
-    dropout: f64,
+    classifier: Classifier,
 }
 
 impl Depthwise {
@@ -176,8 +161,7 @@ impl Depthwise {
             x = block.forward(x, &mode); // [batch, channels, rows, columns]
         }
         let x = x.flatten::<3>(1, 2); // [batch, channels · rows, columns]
-        let x = self.pool.forward(x); // [batch, 2 · channels · rows]
-        self.head.forward(dropout(x, self.dropout, &mut mode))
+        self.classifier.forward(x, &mut mode)
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.
@@ -187,8 +171,7 @@ impl Depthwise {
         for block in &self.blocks {
             x = block.trace(graph, &x);
         }
-        let x = graph.flatten_rows(&x, self.head.weight.dims()[0] / 2);
-        let x = self.pool.trace(graph, &x);
-        graph.logits(&x, &self.head);
+        let x = graph.flatten_rows(&x, self.classifier.features());
+        self.classifier.trace(graph, &x);
     }
 }

@@ -14,11 +14,11 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{self, Door};
-use crate::layers::{ConvNorm, ConvShape, Dense, dropout};
+use crate::layers::{ConvNorm, ConvShape};
 use crate::onnx::Graph;
-use crate::pooling::{Pooling, TimePool};
+use crate::pooling::{Classifier, Pooling};
 use crate::recurrent::{Cell, Recurrent};
-use crate::{Mode, ModelError, check};
+use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of a [`DilatedRecurrent`]. As it stands 0.60 M parameters (64 mel bands, 8 classes).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,22 +83,15 @@ impl DilatedRecurrentConfig {
     ///
     /// # Errors
     /// As [`Self::validate`].
-    pub fn init(
-        &self,
-        n_mels: usize,
-        n_classes: usize,
-        door: Door,
-        rng: &mut StdRng,
-        device: &Device,
-    ) -> Result<DilatedRecurrent, ModelError> {
-        self.validate(n_mels)?;
+    pub fn init(&self, init: Init<'_>) -> Result<DilatedRecurrent, ModelError> {
+        self.validate(init.n_mels)?;
         let stem = ConvShape::new([input::CHANNELS, self.stem], [5, 5]).strided([2, 2]);
-        let stem = ConvNorm::new(stem, true, rng, device);
-        let (mut width, mut rows) = (self.stem, n_mels.div_ceil(2));
+        let stem = ConvNorm::new(stem, true, init.rng, init.device);
+        let (mut width, mut rows) = (self.stem, init.n_mels.div_ceil(2));
         let mut blocks = Vec::new();
         for &dilation in &self.dilations {
             let channels = [width, self.channels];
-            blocks.push(Block::new(channels, dilation, rng, device));
+            blocks.push(Block::new(channels, dilation, init.rng, init.device));
             (width, rows) = (self.channels, rows.div_ceil(2));
         }
         let sizes = [width * rows, self.hidden];
@@ -107,19 +100,16 @@ impl DilatedRecurrentConfig {
             sizes,
             self.layers,
             self.bidirectional,
-            rng,
-            device,
+            init.rng,
+            init.device,
         );
-        let outputs = recurrent.outputs();
+        let sizes = [recurrent.outputs(), self.attention, init.n_classes];
         Ok(DilatedRecurrent {
-            door,
+            door: init.door,
             stem,
             blocks,
             recurrent,
-            pool: TimePool::new(self.pooling, outputs, self.attention, rng, device),
-            head: Dense::new([2 * outputs, n_classes], rng, device),
-            sequence: width * rows,
-            dropout: self.dropout,
+            classifier: Classifier::new(sizes, self.pooling, self.dropout, init.rng, init.device),
         })
     }
 }
@@ -159,8 +149,7 @@ impl Block {
         let y = graph.conv_norm(x, &self.first);
         let y = graph.conv_norm(&y, &self.second);
         let shortcut = graph.conv_norm(x, &self.shortcut);
-        let y = graph.node("Add", &[&y, &shortcut]);
-        graph.node("Relu", &[&y])
+        graph.add_relu(&y, &shortcut)
     }
 }
 
@@ -171,11 +160,7 @@ pub struct DilatedRecurrent {
     stem: ConvNorm,
     blocks: Vec<Block>,
     recurrent: Recurrent,
-    pool: TimePool,
-    head: Dense,
-    /// Features of a frame behind the convolutions.
-    sequence: usize,
-    dropout: f64,
+    classifier: Classifier,
 }
 
 impl DilatedRecurrent {
@@ -192,8 +177,7 @@ impl DilatedRecurrent {
             x = block.forward(x, &mode); // [batch, channels, rows, n_frames / 2]
         }
         let x = self.recurrent.forward(x.flatten::<3>(1, 2)); // [batch, outputs, n_frames / 2]
-        let x = self.pool.forward(x); // [batch, 2 · outputs]
-        self.head.forward(dropout(x, self.dropout, &mut mode))
+        self.classifier.forward(x, &mut mode)
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.
@@ -203,9 +187,8 @@ impl DilatedRecurrent {
         for block in &self.blocks {
             x = block.trace(graph, &x);
         }
-        let x = graph.flatten_rows(&x, self.sequence);
+        let x = graph.flatten_rows(&x, self.recurrent.inputs());
         let x = self.recurrent.trace(graph, &x);
-        let x = self.pool.trace(graph, &x);
-        graph.logits(&x, &self.head);
+        self.classifier.trace(graph, &x);
     }
 }

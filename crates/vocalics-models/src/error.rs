@@ -14,6 +14,9 @@ pub enum ModelError {
         /// What it may hold.
         expected: &'static str,
     },
+    /// A cepstral transform that cannot be computed.
+    #[error(transparent)]
+    Cepstrum(#[from] vocalics_dsp::DspError),
     /// The ONNX file could not be written.
     #[error("cannot encode the ONNX graph: {0}")]
     Encode(String),

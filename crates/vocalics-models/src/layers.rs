@@ -86,6 +86,16 @@ impl ConvShape {
     }
 }
 
+/// Channels and stride of every block of a network with `blocks` blocks in each stage, where every
+/// stage after the first halves the image.
+pub(crate) fn stages(channels: &[usize], blocks: usize) -> impl Iterator<Item = (usize, usize)> {
+    let stages = channels.iter().enumerate();
+    stages.flat_map(move |(stage, &channels)| {
+        let stride = move |block| if stage > 0 && block == 0 { 2 } else { 1 };
+        (0..blocks).map(move |block| (channels, stride(block)))
+    })
+}
+
 /// A two-dimensional convolution without a bias.
 #[derive(Module, Debug)]
 pub struct Conv {

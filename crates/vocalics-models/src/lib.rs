@@ -39,6 +39,21 @@ pub use network::*;
 pub use pooling::Pooling;
 pub use recurrent::Cell;
 
+/// What a network is built from besides its own sizes.
+#[derive(Debug)]
+pub struct Init<'a> {
+    /// Mel bands of the features.
+    pub n_mels: usize,
+    /// Classes, each with a logit.
+    pub n_classes: usize,
+    /// Standardises the features; for `n_mels` bands.
+    pub door: input::Door,
+    /// Where the weights are drawn from.
+    pub rng: &'a mut rand::rngs::StdRng,
+    /// Where they lie.
+    pub device: &'a burn::tensor::Device,
+}
+
 /// How a forward pass treats dropout and batch norm.
 #[derive(Debug)]
 pub enum Mode<'a> {

@@ -9,8 +9,7 @@
 //! ([`crate::input`]) instead of MFCC.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use rand::rngs::StdRng;
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use vocalics_kernels::extension;
 
@@ -18,7 +17,7 @@ use crate::input::{self, Door};
 use crate::layers::{ConvNorm, ConvShape, Dense, dropout};
 use crate::onnx::Graph;
 use crate::pooling::average;
-use crate::{Mode, ModelError, check};
+use crate::{Init, Mode, ModelError, check};
 
 /// Kernels of the parallel convolutions, rows (mel bands) and columns (frames).
 const PARALLEL: [[usize; 2]; 3] = [[9, 1], [1, 11], [3, 3]];
@@ -65,33 +64,26 @@ impl LightCnnConfig {
     ///
     /// # Errors
     /// As [`Self::validate`].
-    pub fn init(
-        &self,
-        n_mels: usize,
-        n_classes: usize,
-        door: Door,
-        rng: &mut StdRng,
-        device: &Device,
-    ) -> Result<LightCnn, ModelError> {
-        self.validate(n_mels)?;
+    pub fn init(&self, init: Init<'_>) -> Result<LightCnn, ModelError> {
+        self.validate(init.n_mels)?;
         let parallel = PARALLEL
             .map(|kernel| ConvShape::new([input::CHANNELS, self.parallel], kernel))
-            .map(|shape| ConvNorm::new(shape, true, rng, device))
+            .map(|shape| ConvNorm::new(shape, true, init.rng, init.device))
             .into();
         let mut width = PARALLEL.len() * self.parallel;
         let mut blocks = Vec::new();
         for &channels in &self.channels {
             let shape = ConvShape::new([width, channels], [3, 3]);
-            blocks.push(ConvNorm::new(shape, true, rng, device));
+            blocks.push(ConvNorm::new(shape, true, init.rng, init.device));
             width = channels;
         }
         let last = ConvShape::new([width, self.last], [1, 1]);
         Ok(LightCnn {
-            door,
+            door: init.door,
             parallel,
             blocks,
-            last: ConvNorm::new(last, true, rng, device),
-            head: Dense::new([self.last, n_classes], rng, device),
+            last: ConvNorm::new(last, true, init.rng, init.device),
+            head: Dense::new([self.last, init.n_classes], init.rng, init.device),
             dropout: self.dropout,
         })
     }

@@ -14,20 +14,18 @@
 //! Recurrent Neural Networks with Local Attention*, ICASSP 2017 (two layers, attention over time).
 //! Reference: `scipy.fft.dct(x, norm="ortho")[:n_mfcc]`.
 
-use std::f64::consts::PI;
-
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
-use rand::rngs::StdRng;
+use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+use vocalics_dsp::cepstrum::{CepstralConvention, Cepstrum};
 use vocalics_kernels::extension::{self, Conv2dOptions};
 
 use crate::input::Door;
-use crate::layers::{Dense, Norm, dropout};
+use crate::layers::Norm;
 use crate::onnx::Graph;
-use crate::pooling::{Pooling, TimePool};
+use crate::pooling::{Classifier, Pooling};
 use crate::recurrent::{Cell, Recurrent};
-use crate::{Mode, ModelError, check};
+use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of an [`Lstm`]. As it stands 0.61 M parameters (64 mel bands, 8 classes).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,54 +83,28 @@ impl LstmConfig {
     /// A network with fresh weights.
     ///
     /// # Errors
-    /// As [`Self::validate`].
-    pub fn init(
-        &self,
-        n_mels: usize,
-        n_classes: usize,
-        door: Door,
-        rng: &mut StdRng,
-        device: &Device,
-    ) -> Result<Lstm, ModelError> {
-        self.validate(n_mels)?;
+    /// As [`Self::validate`]; [`ModelError::Cepstrum`] for more mel bands than a transform may have.
+    pub fn init(&self, init: Init<'_>) -> Result<Lstm, ModelError> {
+        self.validate(init.n_mels)?;
+        let dct = Cepstrum::new(init.n_mels, self.n_mfcc, 0.0, CepstralConvention::Librosa)?;
         let sizes = [self.n_mfcc, self.hidden];
         let recurrent = Recurrent::new(
             Cell::Lstm,
             sizes,
             self.layers,
             self.bidirectional,
-            rng,
-            device,
+            init.rng,
+            init.device,
         );
-        let outputs = recurrent.outputs();
+        let sizes = [recurrent.outputs(), self.attention, init.n_classes];
         Ok(Lstm {
-            door,
-            dct: dct(self.n_mfcc, n_mels),
-            norm: Norm::new(self.n_mfcc, false, device),
+            door: init.door,
+            dct: dct.basis().to_vec(),
+            norm: Norm::new(self.n_mfcc, false, init.device),
             recurrent,
-            pool: TimePool::new(self.pooling, outputs, self.attention, rng, device),
-            head: Dense::new([2 * outputs, n_classes], rng, device),
-            dropout: self.dropout,
+            classifier: Classifier::new(sizes, self.pooling, self.dropout, init.rng, init.device),
         })
     }
-}
-
-/// The first rows of the orthonormal DCT-II, `[n_mfcc, n_mels]`.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    reason = "counts of bands; weights are single precision"
-)]
-fn dct(n_mfcc: usize, n_mels: usize) -> Vec<f32> {
-    let n = n_mels as f64;
-    let row = |k: usize| {
-        let scale = if k == 0 { 1.0 / n } else { 2.0 / n };
-        (0..n_mels).map(move |m| {
-            let angle = PI * k as f64 * (m as f64 + 0.5) / n;
-            (scale.sqrt() * angle.cos()) as f32
-        })
-    };
-    (0..n_mfcc).flat_map(row).collect()
 }
 
 /// The network. See the module's documentation.
@@ -144,9 +116,7 @@ pub struct Lstm {
     dct: Vec<f32>,
     norm: Norm,
     recurrent: Recurrent,
-    pool: TimePool,
-    head: Dense,
-    dropout: f64,
+    classifier: Classifier,
 }
 
 impl Lstm {
@@ -160,8 +130,7 @@ impl Lstm {
         let x = self.mfcc(self.door.centre(features)); // [batch, n_mfcc, 1, n_frames]
         let x = self.norm.forward(x, &mode).squeeze_dim::<3>(2); // [batch, n_mfcc, n_frames]
         let x = self.recurrent.forward(x); // [batch, outputs, n_frames]
-        let x = self.pool.forward(x); // [batch, 2 · outputs]
-        self.head.forward(dropout(x, self.dropout, &mut mode))
+        self.classifier.forward(x, &mut mode)
     }
 
     /// `[batch, n_mels, 1, n_frames]` to `[batch, n_mfcc, 1, n_frames]`.
@@ -183,32 +152,6 @@ impl Lstm {
         let x = graph.centre(&self.door); // [batch, n_mels, n_frames]
         let x = graph.linear_norm(&x, &self.dct, &self.norm);
         let x = self.recurrent.trace(graph, &x);
-        let x = self.pool.trace(graph, &x);
-        graph.logits(&x, &self.head);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `scipy.fft.dct([1, 2, 4, 8], norm="ortho")`.
-    #[test]
-    fn the_transform_is_the_orthonormal_dct() {
-        let rows = dct(4, 4);
-        let x = [1.0, 2.0, 4.0, 8.0];
-        let want = [7.5, -5.114_166_5, 1.5, -0.587_623_4];
-        for (row, want) in rows.chunks(4).zip(want) {
-            let got: f32 = row.iter().zip(x).map(|(w, x)| w * x).sum();
-            assert!((got - want).abs() < 1e-5, "{got} {want}");
-        }
-        let rows = dct(40, 64);
-        for (i, a) in rows.chunks(64).enumerate() {
-            for (j, b) in rows.chunks(64).enumerate() {
-                let product: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
-                let want = f32::from(u8::from(i == j));
-                assert!((product - want).abs() < 1e-5, "{i} {j} {product}");
-            }
-        }
+        self.classifier.trace(graph, &x);
     }
 }

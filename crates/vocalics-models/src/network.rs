@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::input::Door;
 use crate::onnx::Graph;
-use crate::{Mode, ModelError};
+use crate::{Init, Mode, ModelError};
 
 /// Declares [`NetworkConfig`] and [`Network`] from one line for each network: the name in
 /// configuration files, the variant, the configuration's type and the network's.
@@ -70,10 +70,15 @@ macro_rules! networks {
                 rng: &mut StdRng,
                 device: &Device,
             ) -> Result<Network, ModelError> {
+                let init = Init {
+                    n_mels,
+                    n_classes,
+                    door,
+                    rng,
+                    device,
+                };
                 Ok(match self {
-                    $(Self::$variant(config) => {
-                        Network::$variant(config.init(n_mels, n_classes, door, rng, device)?)
-                    })+
+                    $(Self::$variant(config) => Network::$variant(config.init(init)?),)+
                 })
             }
         }

@@ -96,6 +96,12 @@ impl Graph {
         self.node_with(operator, inputs, Vec::new())
     }
 
+    /// The sum of two maps and a ReLU: the end of a block with a shortcut.
+    pub fn add_relu(&mut self, x: &str, shortcut: &str) -> String {
+        let sum = self.node("Add", &[x, shortcut]);
+        self.node("Relu", &[&sum])
+    }
+
     fn node_with(
         &mut self,
         operator: &str,

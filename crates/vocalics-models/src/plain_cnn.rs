@@ -8,15 +8,14 @@
 //! norm and average pooling).
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use rand::rngs::StdRng;
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{self, Door};
-use crate::layers::{ConvNorm, ConvShape, Dense, dropout};
+use crate::layers::{ConvNorm, ConvShape};
 use crate::onnx::Graph;
-use crate::pooling::{Pooling, TimePool, average};
-use crate::{Mode, ModelError, check};
+use crate::pooling::{Classifier, Pooling, average};
+use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of a [`PlainCnn`]. As it stands 1.18 M parameters (64 mel bands, 8 classes).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,30 +58,22 @@ impl PlainCnnConfig {
     ///
     /// # Errors
     /// As [`Self::validate`].
-    pub fn init(
-        &self,
-        n_mels: usize,
-        n_classes: usize,
-        door: Door,
-        rng: &mut StdRng,
-        device: &Device,
-    ) -> Result<PlainCnn, ModelError> {
-        self.validate(n_mels)?;
+    pub fn init(&self, init: Init<'_>) -> Result<PlainCnn, ModelError> {
+        self.validate(init.n_mels)?;
         let mut width = input::CHANNELS;
         let mut blocks = Vec::new();
         for &channels in &self.channels {
             for inputs in [width, channels] {
                 let shape = ConvShape::new([inputs, channels], [3, 3]);
-                blocks.push(ConvNorm::new(shape, true, rng, device));
+                blocks.push(ConvNorm::new(shape, true, init.rng, init.device));
             }
             width = channels;
         }
+        let sizes = [width, self.attention, init.n_classes];
         Ok(PlainCnn {
-            door,
+            door: init.door,
             blocks,
-            pool: TimePool::new(self.pooling, width, self.attention, rng, device),
-            head: Dense::new([2 * width, n_classes], rng, device),
-            dropout: self.dropout,
+            classifier: Classifier::new(sizes, self.pooling, self.dropout, init.rng, init.device),
         })
     }
 }
@@ -93,9 +84,7 @@ pub struct PlainCnn {
     door: Door,
     /// Two for each stage.
     blocks: Vec<ConvNorm>,
-    pool: TimePool,
-    head: Dense,
-    dropout: f64,
+    classifier: Classifier,
 }
 
 impl PlainCnn {
@@ -114,8 +103,7 @@ impl PlainCnn {
             x = average(x, [2, 2]); // [batch, channels, rows / 2, columns / 2]
         }
         let x = x.mean_dim(2).squeeze_dim::<3>(2); // [batch, channels, columns]
-        let x = self.pool.forward(x); // [batch, 2 · channels]
-        self.head.forward(dropout(x, self.dropout, &mut mode))
+        self.classifier.forward(x, &mut mode)
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.
@@ -128,7 +116,6 @@ impl PlainCnn {
             x = graph.average(&x, [2, 2]);
         }
         let x = graph.reduce_mean(&x, 2, false);
-        let x = self.pool.trace(graph, &x);
-        graph.logits(&x, &self.head);
+        self.classifier.trace(graph, &x);
     }
 }

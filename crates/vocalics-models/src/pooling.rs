@@ -1,4 +1,4 @@
-//! From a feature map to a smaller one, and from frames of any number to one vector.
+//! From a feature map to a smaller one, and from frames of any number to one vector and its logits.
 
 use burn::module::Module;
 use burn::tensor::activation::softmax;
@@ -7,7 +7,8 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use vocalics_kernels::extension::{self, Pool2dOptions};
 
-use crate::layers::Dense;
+use crate::Mode;
+use crate::layers::{Dense, dropout};
 use crate::onnx::Graph;
 
 /// Added to a variance over time before its root.
@@ -113,6 +114,52 @@ impl TimePool {
         let deviation = graph.node("Sqrt", &[&variance]);
         let pooled = graph.concat(&[&mean, &deviation], 1);
         graph.squeeze(&pooled, 2)
+    }
+}
+
+/// The end of a network over frames: a pool over time, dropout and the dense layer of the logits.
+#[derive(Module, Debug)]
+pub struct Classifier {
+    pool: TimePool,
+    head: Dense,
+    dropout: f64,
+}
+
+impl Classifier {
+    /// Pools `features`, with an attention, if any, of `hidden` units, and gives `n_classes` logits;
+    /// `dropout` is the probability that a pooled feature is dropped in training.
+    #[must_use]
+    pub fn new(
+        [features, hidden, n_classes]: [usize; 3],
+        pooling: Pooling,
+        dropout: f64,
+        rng: &mut StdRng,
+        device: &Device,
+    ) -> Self {
+        Self {
+            pool: TimePool::new(pooling, features, hidden, rng, device),
+            head: Dense::new([2 * features, n_classes], rng, device),
+            dropout,
+        }
+    }
+
+    /// Features of a frame.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.head.weight.dims()[0] / 2
+    }
+
+    /// `[batch, features, n_frames]` to logits, `[batch, n_classes]`.
+    #[must_use]
+    pub fn forward(&self, x: Tensor<3>, mode: &mut Mode<'_>) -> Tensor<2> {
+        let x = self.pool.forward(x); // [batch, 2 · features]
+        self.head.forward(dropout(x, self.dropout, mode)) // [batch, n_classes]
+    }
+
+    /// Writes the same in inference into an ONNX graph, as its output.
+    pub fn trace(&self, graph: &mut Graph, x: &str) {
+        let x = self.pool.trace(graph, x);
+        graph.logits(&x, &self.head);
     }
 }
 

@@ -106,6 +106,13 @@ impl Recurrent {
         }
     }
 
+    /// Features of the input.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        let first = self.layers.first().and_then(|layer| layer.first());
+        first.map_or(0, |side| side.w_input.dims()[1])
+    }
+
     /// Features of the output.
     #[must_use]
     pub fn outputs(&self) -> usize {

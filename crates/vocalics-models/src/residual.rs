@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use vocalics_kernels::extension;
 
 use crate::input::{self, Door};
-use crate::layers::{ConvNorm, ConvShape, Dense, dropout};
+use crate::layers::{ConvNorm, ConvShape, Dense, stages};
 use crate::onnx::Graph;
-use crate::pooling::{Pooling, TimePool};
-use crate::{Mode, ModelError, check};
+use crate::pooling::{Classifier, Pooling};
+use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of a [`ResidualCnn`]. As it stands 0.60 M parameters (64 mel bands, 8 classes).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,44 +74,30 @@ impl ResidualCnnConfig {
     ///
     /// # Errors
     /// As [`Self::validate`].
-    pub fn init(
-        &self,
-        n_mels: usize,
-        n_classes: usize,
-        door: Door,
-        rng: &mut StdRng,
-        device: &Device,
-    ) -> Result<ResidualCnn, ModelError> {
-        self.validate(n_mels)?;
+    pub fn init(&self, init: Init<'_>) -> Result<ResidualCnn, ModelError> {
+        self.validate(init.n_mels)?;
         let (first, kernel) = (self.channels[0], self.stem_kernel);
         let stem = ConvShape::new([input::CHANNELS, first], [kernel, kernel]).strided([2, 2]);
-        let stem = ConvNorm::new(stem, true, rng, device);
+        let stem = ConvNorm::new(stem, true, init.rng, init.device);
         let mut blocks = Vec::new();
-        let (mut width, mut rows) = (first, n_mels.div_ceil(2));
-        for (stage, &channels) in self.channels.iter().enumerate() {
-            for block in 0..self.blocks {
-                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-                blocks.push(Block::new(
-                    [width, channels],
-                    stride,
-                    self.squeeze,
-                    rng,
-                    device,
-                ));
-                width = channels;
-                rows = rows.div_ceil(stride);
-            }
+        let (mut width, mut rows) = (first, init.n_mels.div_ceil(2));
+        for (channels, stride) in stages(&self.channels, self.blocks) {
+            let block = Block::new(
+                [width, channels],
+                stride,
+                self.squeeze,
+                init.rng,
+                init.device,
+            );
+            blocks.push(block);
+            (width, rows) = (channels, rows.div_ceil(stride));
         }
-        let pooled = width * rows;
-        let pool = TimePool::new(self.pooling, pooled, self.attention, rng, device);
-        let head = Dense::new([2 * pooled, n_classes], rng, device);
+        let sizes = [width * rows, self.attention, init.n_classes];
         Ok(ResidualCnn {
-            door,
+            door: init.door,
             stem,
             blocks,
-            pool,
-            head,
-            dropout: self.dropout,
+            classifier: Classifier::new(sizes, self.pooling, self.dropout, init.rng, init.device),
         })
     }
 }
@@ -174,8 +160,7 @@ impl Block {
         let gate = graph.pointwise(&gate, &self.excite);
         let gate = graph.node("Sigmoid", &[&gate]);
         let y = graph.node("Mul", &[&y, &gate]);
-        let y = graph.node("Add", &[&y, &shortcut]);
-        graph.node("Relu", &[&y])
+        graph.add_relu(&y, &shortcut)
     }
 }
 
@@ -185,9 +170,7 @@ pub struct ResidualCnn {
     door: Door,
     stem: ConvNorm,
     blocks: Vec<Block>,
-    pool: TimePool,
-    head: Dense,
-    dropout: f64,
+    classifier: Classifier,
 }
 
 impl ResidualCnn {
@@ -203,9 +186,8 @@ impl ResidualCnn {
         for block in &self.blocks {
             x = block.forward(x, &mode);
         }
-        let x = x.flatten::<3>(1, 2); // [batch, pooled, columns]
-        let pooled = self.pool.forward(x); // [batch, 2 · pooled]
-        self.head.forward(dropout(pooled, self.dropout, &mut mode))
+        let x = x.flatten::<3>(1, 2); // [batch, channels · rows, columns]
+        self.classifier.forward(x, &mut mode)
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.
@@ -215,8 +197,7 @@ impl ResidualCnn {
         for block in &self.blocks {
             x = block.trace(graph, &x);
         }
-        let x = graph.flatten_rows(&x, self.head.weight.dims()[0] / 2);
-        let pooled = self.pool.trace(graph, &x);
-        graph.logits(&pooled, &self.head);
+        let x = graph.flatten_rows(&x, self.classifier.features());
+        self.classifier.trace(graph, &x);
     }
 }

@@ -10,16 +10,15 @@
 //! Recognition* (TIM-Net), ICASSP 2023 (dilated, in both directions, for emotion).
 
 use burn::module::Module;
+use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
-use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{self, Door};
-use crate::layers::{ConvNorm, ConvShape, Dense, dropout};
+use crate::layers::{ConvNorm, ConvShape};
 use crate::onnx::Graph;
-use crate::pooling::{Pooling, TimePool};
-use crate::{Mode, ModelError, check};
+use crate::pooling::{Classifier, Pooling};
+use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of a [`Temporal`]. As it stands 1.10 M parameters (64 mel bands, 8 classes).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,33 +72,26 @@ impl TemporalConfig {
     ///
     /// # Errors
     /// As [`Self::validate`].
-    pub fn init(
-        &self,
-        n_mels: usize,
-        n_classes: usize,
-        door: Door,
-        rng: &mut StdRng,
-        device: &Device,
-    ) -> Result<Temporal, ModelError> {
-        self.validate(n_mels)?;
+    pub fn init(&self, init: Init<'_>) -> Result<Temporal, ModelError> {
+        self.validate(init.n_mels)?;
         let width = self.channels;
-        let stem = ConvShape::new([input::CHANNELS * n_mels, width], [1, self.stem_kernel]);
-        let stem = ConvNorm::new(stem, true, rng, device);
+        let inputs = input::CHANNELS * init.n_mels;
+        let stem = ConvShape::new([inputs, width], [1, self.stem_kernel]);
+        let stem = ConvNorm::new(stem, true, init.rng, init.device);
         let blocks = self.dilations.iter().map(|&dilation| {
             let shape = ConvShape::new([width, width], [1, self.kernel]).dilated([1, dilation]);
             Block {
-                first: ConvNorm::new(shape, true, rng, device),
-                second: ConvNorm::silent(shape, false, rng, device),
+                first: ConvNorm::new(shape, true, init.rng, init.device),
+                second: ConvNorm::silent(shape, false, init.rng, init.device),
             }
         });
         let blocks = blocks.collect();
+        let sizes = [width, self.attention, init.n_classes];
         Ok(Temporal {
-            door,
+            door: init.door,
             stem,
             blocks,
-            pool: TimePool::new(self.pooling, width, self.attention, rng, device),
-            head: Dense::new([2 * width, n_classes], rng, device),
-            dropout: self.dropout,
+            classifier: Classifier::new(sizes, self.pooling, self.dropout, init.rng, init.device),
         })
     }
 }
@@ -117,9 +109,7 @@ pub struct Temporal {
     door: Door,
     stem: ConvNorm,
     blocks: Vec<Block>,
-    pool: TimePool,
-    head: Dense,
-    dropout: f64,
+    classifier: Classifier,
 }
 
 impl Temporal {
@@ -138,8 +128,8 @@ impl Temporal {
             let y = block.first.forward(x.clone(), &mode);
             x = relu(block.second.forward(y, &mode) + x);
         }
-        let x = self.pool.forward(x.squeeze_dim::<3>(2)); // [batch, 2 · channels]
-        self.head.forward(dropout(x, self.dropout, &mut mode))
+        let x = x.squeeze_dim::<3>(2); // [batch, channels, n_frames]
+        self.classifier.forward(x, &mut mode)
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.
@@ -150,11 +140,9 @@ impl Temporal {
         for block in &self.blocks {
             let y = graph.conv_norm(&x, &block.first);
             let y = graph.conv_norm(&y, &block.second);
-            let y = graph.node("Add", &[&y, &x]);
-            x = graph.node("Relu", &[&y]);
+            x = graph.add_relu(&y, &x);
         }
         let x = graph.squeeze(&x, 2);
-        let x = self.pool.trace(graph, &x);
-        graph.logits(&x, &self.head);
+        self.classifier.trace(graph, &x);
     }
 }

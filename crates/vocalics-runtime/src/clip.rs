@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::quality::Quality;
+use crate::speaker::SpeakerProfile;
 
 /// A recording to recognise: mono samples at a stated rate, full scale ±1.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,8 +48,32 @@ pub struct Prediction {
     pub scores: Vec<(String, f32)>,
     /// Duration of the clip in seconds, silence included.
     pub duration_secs: f64,
+    /// Seconds that the scores come from: what the front end leaves when it cuts outer silence; 0 in silence.
+    pub analysed_secs: f64,
     /// How far the recording itself can be trusted.
     pub quality: Quality,
     /// The network's output before temperature and softmax, in label order; empty in silence.
     pub logits: Vec<f32>,
+}
+
+impl Prediction {
+    /// The same with scores that adapt to a speaker, and the label that they speak for. Silence stays without label.
+    #[must_use]
+    pub fn adapted(mut self, speaker: &SpeakerProfile) -> Self {
+        if self.label.is_none() {
+            return self;
+        }
+        let plain: Vec<f32> = self.scores.iter().map(|(_, score)| *score).collect();
+        for ((_, score), adapted) in self.scores.iter_mut().zip(speaker.adapt(&plain)) {
+            *score = adapted;
+        }
+        self.label = best(&self.scores);
+        self
+    }
+}
+
+/// The label with the highest score, of equal ones the last; `None` without labels.
+pub(crate) fn best(scores: &[(String, f32)]) -> Option<String> {
+    let best = scores.iter().max_by(|(_, a), (_, b)| a.total_cmp(b));
+    best.map(|(label, _)| label.clone())
 }

@@ -50,6 +50,7 @@ mod onnx;
 mod quality;
 mod quantise;
 mod recognizer;
+mod speaker;
 mod temperature;
 mod wire;
 
@@ -67,4 +68,5 @@ pub use recognizer::{
     MAX_WINDOW_SECS, MIN_DURATION_SECS, QUANTISED_TOLERANCE, Recognizer, RecognizerOptions,
     TEST_VECTOR_TOLERANCE,
 };
+pub use speaker::{PRIOR_SECS, SpeakerProfile};
 pub use temperature::softmax_with_temperature;

@@ -44,6 +44,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let load = LoadOptions {
         cache: PathBuf::from("target/features"),
         keep_going: false,
+        noise: None,
+        rooms: None,
     };
     let data = Data::load(&config, &corpora, &load, &Silent)?;
     let environment = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());

@@ -1,4 +1,4 @@
-//! What is done to training clips, on their log-mel features: crop, time stretch, band shift,
+//! What is done to training clips; here on their log-mel features: crop, time stretch, band shift,
 //! gain, masks, mixing.
 
 use std::f64::consts::LN_10;
@@ -6,6 +6,7 @@ use std::f64::consts::LN_10;
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
+use vocalics_augment::Plan;
 use vocalics_features::FeatureMatrix;
 
 use crate::TrainError;
@@ -28,8 +29,15 @@ pub struct AugmentConfig {
     pub band_masks: usize,
     /// Largest height of a frequency mask, in bands.
     pub mask_bands: usize,
-    /// Concentration of the Beta distribution that mixup draws its shares from; 0 for no mixup.
+    /// Concentration of the Beta distribution that mixup draws its shares from, at most 2; 0 for no mixup.
     pub mixup: f64,
+    /// What is done to the waveforms of training clips before all of that; no steps for nothing.
+    #[serde(skip_serializing_if = "has_no_steps")]
+    pub waveform: Plan,
+}
+
+fn has_no_steps(plan: &Plan) -> bool {
+    plan.steps.is_empty()
 }
 
 impl Default for AugmentConfig {
@@ -43,6 +51,7 @@ impl Default for AugmentConfig {
             band_masks: 1,
             mask_bands: 8,
             mixup: 0.0,
+            waveform: Plan::default(),
         }
     }
 }
@@ -86,10 +95,13 @@ impl AugmentConfig {
                 "at least 0",
             );
         }
-        if !(self.mixup.is_finite() && self.mixup >= 0.0) {
-            return wrong("augmentation.mixup", self.mixup.to_string(), "at least 0");
+        if !(0.0..=2.0).contains(&self.mixup) {
+            return wrong("augmentation.mixup", self.mixup.to_string(), "from 0 to 2");
         }
-        Ok(())
+        self.waveform.validate().map_err(|source| TrainError::Plan {
+            place: "as it is written".into(),
+            source: Box::new(source),
+        })
     }
 
     /// Writes an augmented crop of `features` over `out`, `[frames, n_mels]`. `scratch` is overwritten.

@@ -4,14 +4,17 @@
 //! batch is the same whenever and by whomever it is made. The buffers go round: a batch that was
 //! learnt from comes back and is filled again.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
+use vocalics_features::LogMel;
 
-use crate::{AugmentConfig, Data, Sampling, TrainConfig};
+use crate::waveforms::Augmenter;
+use crate::{AugmentConfig, Data, Sampling, TrainConfig, TrainError};
 
 /// Batches in circulation: one with the network, one ready, one in the making.
 const BUFFERS: usize = 3;
@@ -25,6 +28,7 @@ pub(crate) enum Purpose {
     Order,
     Clip,
     Mixup,
+    Waveform,
     Dropout,
 }
 
@@ -47,13 +51,28 @@ pub(crate) struct Batch {
     pub(crate) targets: Vec<f32>,
     /// Sum of the targets.
     pub(crate) weight: f32,
-    scratch: Vec<f32>,
+}
+
+/// What the maker of batches keeps from one to the next.
+struct Scratch {
+    row: Vec<f32>,
+    front_end: LogMel,
+}
+
+impl Scratch {
+    fn new(config: &TrainConfig) -> Result<Self, TrainError> {
+        Ok(Self {
+            row: Vec::new(),
+            front_end: LogMel::new(config.front_end.clone())?,
+        })
+    }
 }
 
 /// The batches of one epoch.
 pub(crate) struct Batches<'a> {
     config: &'a TrainConfig,
     data: &'a Data,
+    augmenter: Option<&'a Augmenter<'a>>,
     /// Weight of a clip of each class.
     weights: &'a [f32],
     key: EpochKey,
@@ -66,6 +85,7 @@ impl<'a> Batches<'a> {
     pub(crate) fn new(
         config: &'a TrainConfig,
         data: &'a Data,
+        augmenter: Option<&'a Augmenter<'a>>,
         weights: &'a [f32],
         clips: &[usize],
         key: EpochKey,
@@ -79,6 +99,7 @@ impl<'a> Batches<'a> {
         Self {
             config,
             data,
+            augmenter,
             weights,
             key,
             steps: steps(clips.len(), config.training.batch_size),
@@ -102,7 +123,12 @@ impl<'a> Batches<'a> {
     }
 
     /// Makes a step's batch in the buffers of an old one.
-    fn fill(&self, step: usize, batch: &mut Batch) {
+    fn fill(
+        &self,
+        step: usize,
+        batch: &mut Batch,
+        scratch: &mut Scratch,
+    ) -> Result<(), TrainError> {
         let clips = self.clips(step);
         let (n_mels, classes) = (self.config.front_end.n_mels, self.data.labels.len());
         let augmentation = &self.config.augmentation;
@@ -115,28 +141,39 @@ impl<'a> Batches<'a> {
             .chunks_exact_mut(crop)
             .zip(batch.targets.chunks_exact_mut(classes));
         for ((place, &clip), (features, targets)) in (self.start(step)..).zip(clips).zip(rows) {
+            let clean = &self.data.features[clip];
+            let source = match self.augmenter {
+                None => Cow::Borrowed(clean),
+                Some(augmenter) => {
+                    let mut rng = generator(&self.key, Purpose::Waveform, place);
+                    augmenter.features(clip, &mut rng, &mut scratch.front_end)?
+                }
+            };
             let mut rng = generator(&self.key, Purpose::Clip, place);
-            augmentation.crop(
-                &self.data.features[clip],
-                &mut rng,
-                features,
-                &mut batch.scratch,
-            );
+            augmentation.crop(&source, &mut rng, features, &mut scratch.row);
             let class = self.data.classes[clip];
             self.smooth(class, self.weights[class], targets);
         }
-        self.mixup(augmentation, step, clips.len(), batch);
+        self.mixup(augmentation, step, clips.len(), batch, &mut scratch.row);
         batch.weight = batch.targets.iter().sum();
+        Ok(())
     }
 
-    fn mixup(&self, augmentation: &AugmentConfig, step: usize, count: usize, batch: &mut Batch) {
+    fn mixup(
+        &self,
+        augmentation: &AugmentConfig,
+        step: usize,
+        count: usize,
+        batch: &mut Batch,
+        original: &mut Vec<f32>,
+    ) {
         let mut rng = generator(&self.key, Purpose::Mixup, step);
         let Some(share) = augmentation.mixup_share(&mut rng) else {
             return;
         };
         let offset = rng.random_range(1..count.max(2));
         for rows in [&mut batch.features, &mut batch.targets] {
-            mix(rows, count, offset, share, &mut batch.scratch);
+            mix(rows, count, offset, share, original);
         }
     }
 
@@ -157,13 +194,13 @@ impl<'a> Batches<'a> {
     /// Calls `learn` with every batch in turn, while the next ones are made on another thread.
     ///
     /// # Errors
-    /// The first error of `learn`; no further batch is made.
-    pub(crate) fn for_each<E>(
+    /// The first error of making a batch or of `learn`; no further batch is made.
+    pub(crate) fn for_each(
         &self,
-        mut learn: impl FnMut(&Batch) -> Result<(), E>,
-    ) -> Result<(), E> {
+        mut learn: impl FnMut(&Batch) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
         let (give_back, empty) = sync_channel::<Batch>(BUFFERS);
-        let (hand_over, full) = sync_channel::<Batch>(BUFFERS);
+        let (hand_over, full) = sync_channel::<Result<Batch, TrainError>>(BUFFERS);
         for _ in 0..BUFFERS {
             // The channel holds all of them.
             let _ = give_back.send(Batch::default());
@@ -173,6 +210,7 @@ impl<'a> Batches<'a> {
             scope.spawn(move || self.make(&empty, &hand_over));
             // Ends when all are made; leaving early hangs up on the maker, which then stops.
             for batch in full {
+                let batch = batch?;
                 learn(&batch)?;
                 let _ = give_back.send(batch);
             }
@@ -180,11 +218,20 @@ impl<'a> Batches<'a> {
         })
     }
 
-    fn make(&self, empty: &Receiver<Batch>, full: &SyncSender<Batch>) {
+    fn make(&self, empty: &Receiver<Batch>, full: &SyncSender<Result<Batch, TrainError>>) {
+        let mut scratch = match Scratch::new(self.config) {
+            Ok(scratch) => scratch,
+            Err(error) => {
+                // Nobody listens any more when the training has ended.
+                let _ = full.send(Err(error));
+                return;
+            }
+        };
         for step in 0..self.steps {
             let Ok(mut batch) = empty.recv() else { return };
-            self.fill(step, &mut batch);
-            if full.send(batch).is_err() {
+            let made = self.fill(step, &mut batch, &mut scratch);
+            let failed = made.is_err();
+            if full.send(made.map(|()| batch)).is_err() || failed {
                 return;
             }
         }
@@ -263,6 +310,7 @@ mod tests {
             labels: LabelSet::new(vec!["neutral".into(), "angry".into()]).unwrap(),
             classes: (0..CLIPS).map(|clip| clip % 2).collect(),
             features: (0..CLIPS).map(matrix).collect(),
+            waveforms: None,
         }
     }
 
@@ -277,7 +325,7 @@ mod tests {
     fn every_clip_comes_once_in_batches_of_equal_size() {
         let (config, data) = (config(), data());
         let clips: Vec<usize> = (0..CLIPS).collect();
-        let batches = Batches::new(&config, &data, &[1.0, 1.0], &clips, [7; 32]);
+        let batches = Batches::new(&config, &data, None, &[1.0, 1.0], &clips, [7; 32]);
         let sizes: Vec<usize> = (0..batches.steps())
             .map(|step| batches.clips(step).len())
             .collect();
@@ -316,11 +364,12 @@ mod tests {
     fn batches_made_ahead_are_those_made_alone() {
         let (config, data) = (config(), data());
         let clips: Vec<usize> = (0..CLIPS).collect();
-        let batches = Batches::new(&config, &data, &[1.0, 2.0], &clips, [7; 32]);
+        let batches = Batches::new(&config, &data, None, &[1.0, 2.0], &clips, [7; 32]);
         let mut steps = Vec::new();
-        let done: Result<(), ()> = batches.for_each(|batch| {
+        let done = batches.for_each(|batch| {
             let mut alone = Batch::default();
-            batches.fill(batch.step, &mut alone);
+            let mut scratch = Scratch::new(&config).unwrap();
+            batches.fill(batch.step, &mut alone, &mut scratch).unwrap();
             assert_eq!(alone.features, batch.features);
             assert_eq!(alone.targets, batch.targets);
             assert!((batch.weight - batch.targets.iter().sum::<f32>()).abs() < 1e-6);
@@ -329,7 +378,7 @@ mod tests {
         });
         assert!(done.is_ok());
         assert_eq!(steps, (0..batches.steps()).collect::<Vec<_>>());
-        let other = Batches::new(&config, &data, &[1.0, 2.0], &clips, [8; 32]);
+        let other = Batches::new(&config, &data, None, &[1.0, 2.0], &clips, [8; 32]);
         assert_ne!(other.order, batches.order);
     }
 
@@ -337,33 +386,34 @@ mod tests {
     fn an_error_ends_the_epoch() {
         let (config, data) = (config(), data());
         let clips: Vec<usize> = (0..CLIPS).collect();
-        let batches = Batches::new(&config, &data, &[1.0, 1.0], &clips, [7; 32]);
+        let batches = Batches::new(&config, &data, None, &[1.0, 1.0], &clips, [7; 32]);
         let mut calls = 0;
         let result = batches.for_each(|batch| {
             calls += 1;
             if batch.step == 1 {
-                Err("enough")
+                Err(TrainError::TooFewClasses { actual: 1 })
             } else {
                 Ok(())
             }
         });
-        assert_eq!((result, calls), (Err("enough"), 2));
+        assert!(matches!(result, Err(TrainError::TooFewClasses { .. })));
+        assert_eq!(calls, 2);
     }
 
     #[test]
     fn a_buffer_that_went_round_is_filled_without_allocating() {
         let (config, data) = (config(), data());
         let clips: Vec<usize> = (0..CLIPS).collect();
-        let batches = Batches::new(&config, &data, &[1.0, 1.0], &clips, [7; 32]);
-        let mut batch = Batch::default();
+        let batches = Batches::new(&config, &data, None, &[1.0, 1.0], &clips, [7; 32]);
+        let (mut batch, mut scratch) = (Batch::default(), Scratch::new(&config).unwrap());
         for step in 0..batches.steps() {
-            batches.fill(step, &mut batch);
+            batches.fill(step, &mut batch, &mut scratch).unwrap();
         }
         let one = allocation_counter::measure(|| drop(std::hint::black_box(vec![1])));
         assert_eq!(one.count_total, 1, "the allocator counts");
         let counted = allocation_counter::measure(|| {
             for step in 0..batches.steps() {
-                batches.fill(step, &mut batch);
+                batches.fill(step, &mut batch, &mut scratch).unwrap();
             }
         });
         assert_eq!(counted.count_total, 0, "{counted:?}");

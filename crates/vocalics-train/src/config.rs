@@ -86,7 +86,8 @@ pub enum ClassWeights {
 pub enum Sampling {
     /// Each once.
     Shuffled,
-    /// Each class as often as any other: clips of small classes several times, not all of a large one.
+    /// Each class as often as any other: clips of small classes several times, not all of a large one. Class weights and logit
+    /// adjustment then find nothing to balance.
     Balanced,
 }
 
@@ -116,7 +117,8 @@ pub struct TrainingConfig {
     pub class_weights: ClassWeights,
     /// Exponent of the focal loss, which lets clips that are known already count less; 0 for cross-entropy.
     pub focal_gamma: f64,
-    /// Strength of the logit adjustment for classes of unequal size; 0 for none, 1 for what balances them.
+    /// Strength of the logit adjustment for classes of unequal size; 0 for none, 1 for what balances them. It takes the place
+    /// of balanced class weights.
     pub logit_adjustment: f64,
     /// How often clips come in an epoch.
     pub sampling: Sampling,
@@ -234,11 +236,18 @@ impl TrainConfig {
             })
         };
         self.front_end.validate()?;
-        for network in std::iter::once(&self.network).chain(&self.ensemble.networks) {
-            network.validate(self.front_end.n_mels)?;
+        self.network.validate(self.front_end.n_mels)?;
+        for (index, network) in self.ensemble.networks.iter().enumerate() {
+            network.validate(self.front_end.n_mels).map_err(|source| {
+                TrainError::EnsembleNetwork {
+                    place: index + 1,
+                    source,
+                }
+            })?;
         }
-        if self.ensemble.seeds == 0 {
-            return wrong("ensemble.seeds", "0".into(), "at least 1");
+        if !(1..=100).contains(&self.ensemble.seeds) {
+            let actual = self.ensemble.seeds.to_string();
+            return wrong("ensemble.seeds", actual, "from 1 to 100");
         }
         self.target()?;
         self.label_map()?;
@@ -327,6 +336,14 @@ impl TrainConfig {
                 "shares above 0, at most 1",
             );
         }
+        if t.logit_adjustment > 0.0 && t.class_weights == ClassWeights::Balanced {
+            let actual = format!("{} beside class_weights = \"balanced\"", t.logit_adjustment);
+            return wrong(
+                "training.logit_adjustment",
+                actual,
+                "one of the two: class_weights = \"none\"",
+            );
+        }
         if self.evaluation.repeats == 0 {
             return wrong("evaluation.repeats", "0".into(), "at least 1");
         }
@@ -401,6 +418,17 @@ mod tests {
         assert!(bad(|c| c.evaluation.protocol = "5-fold".into()).contains("5-fold"));
         assert!(bad(|c| c.target = "mood".into()).contains("mood"));
         assert!(bad(|c| c.name = "a/b".into()).contains("name"));
+        assert!(bad(|c| c.ensemble.seeds = 0).contains("ensemble.seeds is 0"));
+        let twice = bad(|c| c.training.logit_adjustment = 1.0);
+        assert!(twice.contains("one of the two"), "{twice}");
+        let second = bad(|c| {
+            let text = "seeds = 1\n[[networks]]\nkind = 'lstm'\n[[networks]]\nkind = 'temporal'\ndropout = 1.0";
+            c.ensemble = toml::from_str(text).unwrap();
+        });
+        assert!(
+            second.starts_with("entry 2 of ensemble.networks: network.dropout"),
+            "{second}"
+        );
         assert!(bad(|c| c.front_end.log_floor = 0.0).contains("log_floor is 0"));
     }
 

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
-use vocalics_audio::DecodeOptions;
+use vocalics_audio::{DecodeOptions, read_file};
+use vocalics_augment::{ImpulseResponse, Sound, read_responses, read_sounds};
 use vocalics_corpora::{CorpusSpec, LabelSet, Utterance, scan_all};
 use vocalics_features::{FeatureMatrix, LogMel};
 
+use crate::run::check_kept;
+use crate::waveforms::Waveforms;
 use crate::{FeatureCache, Progress, TrainConfig, TrainError};
 
 /// Where features are kept and what happens to bad recordings.
@@ -17,6 +20,10 @@ pub struct LoadOptions {
     pub cache: PathBuf,
     /// Leave unusable recordings out instead of stopping.
     pub keep_going: bool,
+    /// Folder of recorded noise that a plan for waveforms may draw from.
+    pub noise: Option<PathBuf>,
+    /// Folder of recorded impulse responses for the same.
+    pub rooms: Option<PathBuf>,
 }
 
 /// Recordings, their classes and features, in one order.
@@ -30,6 +37,8 @@ pub struct Data {
     pub classes: Vec<usize>,
     /// Log-mel of each recording, `[n_frames, n_mels]`.
     pub features: Vec<FeatureMatrix>,
+    /// Their waveforms, where the configuration has a plan for them.
+    pub waveforms: Option<Waveforms>,
 }
 
 impl Data {
@@ -53,15 +62,22 @@ impl Data {
             .into_iter()
             .filter(|u| target.label_of(u).is_some())
             .collect();
+        // Said before the recordings are read.
+        if !config.training.keep.is_empty() {
+            check_kept(config, &LabelSet::for_target(&utterances, target)?)?;
+        }
+        let sounds = recorded_sounds(config, options)?;
         let total = utterances.len() + problems.len();
         let results = load_features(config, &utterances, options, progress)?;
         let mut kept = Vec::with_capacity(utterances.len());
         let mut features = Vec::with_capacity(utterances.len());
+        let mut clips = Vec::new();
         for (utterance, result) in utterances.into_iter().zip(results) {
             match result {
-                Ok(matrix) => {
+                Ok((matrix, waveform)) => {
                     kept.push(utterance);
                     features.push(matrix);
+                    clips.extend(waveform);
                 }
                 Err(error) => problems.push(with_sources(&error)),
             }
@@ -89,6 +105,11 @@ impl Data {
             labels,
             classes,
             features,
+            waveforms: sounds.map(|(noise, rooms)| Waveforms {
+                clips,
+                noise,
+                rooms,
+            }),
         })
     }
 
@@ -101,7 +122,8 @@ impl Data {
         names
     }
 
-    /// Identifies the list: ids, classes and labels, but not where the files lie.
+    /// Identifies the list: ids, classes and labels, and the sounds that a plan draws from, but not where
+    /// the files lie.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
@@ -122,6 +144,14 @@ impl Data {
             );
             hasher.update(line.as_bytes());
         }
+        if let Some(Waveforms { noise, rooms, .. }) = &self.waveforms {
+            let noise = noise.iter().map(Sound::samples);
+            let rooms = rooms.iter().map(ImpulseResponse::taps);
+            for sound in noise.chain(rooms) {
+                let bytes: Vec<u8> = sound.iter().flat_map(|x| x.to_le_bytes()).collect();
+                hasher.update(&bytes);
+            }
+        }
         hasher.finalize().to_hex()[..16].to_owned()
     }
 }
@@ -136,14 +166,47 @@ fn with_sources(error: &TrainError) -> String {
     text
 }
 
-type Loaded = Vec<Result<FeatureMatrix, TrainError>>;
+/// Recorded noise and recorded rooms, where there is a plan.
+fn recorded_sounds(
+    config: &TrainConfig,
+    options: &LoadOptions,
+) -> Result<Option<(Vec<Sound>, Vec<ImpulseResponse>)>, TrainError> {
+    if config.augmentation.waveform.steps.is_empty() {
+        return match options.noise.as_ref().or(options.rooms.as_ref()) {
+            Some(folder) => Err(TrainError::Config {
+                field: "augmentation.waveform",
+                actual: format!(
+                    "empty, and nothing would be drawn from {}",
+                    folder.display()
+                ),
+                expected: "a plan with such a step",
+            }),
+            None => Ok(None),
+        };
+    }
+    let rate = config.front_end.sample_rate;
+    let noise = options
+        .noise
+        .as_deref()
+        .map(|folder| read_sounds(folder, rate));
+    let rooms = options
+        .rooms
+        .as_deref()
+        .map(|folder| read_responses(folder, rate));
+    let noise = noise.transpose().map_err(TrainError::Sounds)?;
+    let rooms = rooms.transpose().map_err(TrainError::Sounds)?;
+    Ok(Some((noise.unwrap_or_default(), rooms.unwrap_or_default())))
+}
+
+/// Features of a recording, and its waveform where there is a plan for it.
+type Loaded = (FeatureMatrix, Option<Sound>);
 
 fn load_features(
     config: &TrainConfig,
     utterances: &[Utterance],
     options: &LoadOptions,
     progress: &dyn Progress,
-) -> Result<Loaded, TrainError> {
+) -> Result<Vec<Result<Loaded, TrainError>>, TrainError> {
     let cache = FeatureCache::new(&options.cache);
     let decode = DecodeOptions {
         sample_rate: Some(config.front_end.sample_rate),
@@ -151,6 +214,7 @@ fn load_features(
     };
     // Fails here, once, rather than in every worker.
     LogMel::new(config.front_end.clone())?;
+    let waveforms = !config.augmentation.waveform.steps.is_empty();
     let (done, warned) = (AtomicUsize::new(0), AtomicBool::new(false));
     let results = utterances
         .par_iter()
@@ -174,8 +238,18 @@ fn load_features(
                     let folder = options.cache.display();
                     progress.warning(&format!("features are not kept in {folder}: {warning}"));
                 }
+                let waveform = if waveforms {
+                    let samples = read_file(&utterance.path, &decode)?.into_samples();
+                    let rate = config.front_end.sample_rate;
+                    Some(
+                        Sound::new(utterance.id.clone(), samples, rate)
+                            .map_err(TrainError::Sounds)?,
+                    )
+                } else {
+                    None
+                };
                 progress.features(done.fetch_add(1, Ordering::Relaxed) + 1, utterances.len());
-                Ok(features)
+                Ok((features, waveform))
             },
         )
         .collect();

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use burn::tensor::Device;
+#[cfg(feature = "wgpu")]
+use burn::tensor::{DeviceKind, DeviceType};
 
 use crate::TrainError;
 
@@ -12,8 +14,9 @@ use crate::TrainError;
 /// Validation, testing and export run on the CPU whatever the device, so that a score does not
 /// depend on the card it was learnt on more than the weights do.
 ///
-/// Written `cpu`, `cuda`, `cuda:1`, `wgpu`, `wgpu:1`. The last two forms exist in builds with the
-/// cargo feature of that name.
+/// Written `cpu`; `cuda` or `cuda:N` for the first or another card; `wgpu` for the card that the
+/// graphics interface prefers, `wgpu:N` for one of its list. All but the first exist in builds with
+/// the cargo feature of that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ComputeDevice {
     /// burn's CPU backend with the kernels of vocalics-kernels.
@@ -22,20 +25,23 @@ pub enum ComputeDevice {
     /// An NVIDIA card, by its index.
     #[cfg(feature = "cuda")]
     Cuda(usize),
-    /// A card behind Vulkan, Metal or DirectX, by its place in the list of adapters.
+    /// A card behind Vulkan, Metal or DirectX: the preferred one, or one by its place in the list.
     #[cfg(feature = "wgpu")]
-    Wgpu(usize),
+    Wgpu(Option<usize>),
 }
 
 impl ComputeDevice {
-    /// The device with gradients.
+    /// The device with gradients. A place that the list does not have is the preferred card; [`check`](Self::check)
+    /// refuses it.
     pub(crate) fn training(self) -> Device {
         match self {
             Self::Cpu => Device::flex(),
             #[cfg(feature = "cuda")]
             Self::Cuda(index) => Device::cuda(index),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu(index) => adapter(index),
+            Self::Wgpu(index) => index
+                .and_then(|index| adapters().into_iter().nth(index))
+                .unwrap_or_else(|| Device::wgpu(DeviceKind::DefaultDevice)),
         }
         .autodiff()
     }
@@ -45,6 +51,14 @@ impl ComputeDevice {
     /// # Errors
     /// [`TrainError::Device`] with what the driver said.
     pub fn check(self) -> Result<(), TrainError> {
+        #[cfg(feature = "wgpu")]
+        if let Self::Wgpu(Some(index)) = self {
+            let count = guarded(self, || adapters().len())?;
+            if index >= count {
+                let reason = format!("there are {count} adapters, counted from 0");
+                return Err(unusable(&self.to_string(), reason));
+            }
+        }
         #[cfg(any(feature = "cuda", feature = "wgpu"))]
         if self != Self::Cpu {
             return first_operation(self);
@@ -54,41 +68,39 @@ impl ComputeDevice {
 }
 
 #[cfg(feature = "wgpu")]
-fn adapter(index: usize) -> Device {
-    use burn::tensor::{DeviceKind, DeviceType};
-    if index == 0 {
-        return Device::wgpu(DeviceKind::DefaultDevice);
-    }
-    Device::enumerate(DeviceType::Wgpu)
-        .into_iter()
-        .nth(index)
-        .unwrap_or_else(|| panic!("there is no adapter {index}"))
+fn adapters() -> Vec<Device> {
+    Device::enumerate(DeviceType::Wgpu).into_iter().collect()
 }
 
-/// A missing driver shows only when the first operation panics.
+/// A missing driver shows only in a panic of the first call that needs it.
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+fn guarded<T>(
+    device: ComputeDevice,
+    operation: impl FnOnce() -> T + std::panic::UnwindSafe,
+) -> Result<T, TrainError> {
+    std::panic::catch_unwind(operation).map_err(|panic| {
+        let reason = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_else(|| "no reason given".to_owned());
+        unusable(&device.to_string(), reason)
+    })
+}
+
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 fn first_operation(device: ComputeDevice) -> Result<(), TrainError> {
     use burn::tensor::{Tensor, TensorData};
-    let attempt = std::panic::catch_unwind(|| {
+    let sum = guarded(device, || {
         let data = TensorData::new(vec![1.0f32, 2.0], [2]);
         let sum = Tensor::<1>::from_data(data, &device.training()).sum();
         sum.into_scalar::<f32>()
-    });
-    match attempt {
-        Ok(sum) if (sum - 3.0).abs() < 1e-6 => Ok(()),
-        Ok(sum) => Err(unusable(
-            &device.to_string(),
-            format!("1 + 2 gave {sum} on it"),
-        )),
-        Err(panic) => {
-            let reason = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-                .unwrap_or_else(|| "no reason given".to_owned());
-            Err(unusable(&device.to_string(), reason))
-        }
+    })?;
+    if (sum - 3.0).abs() < 1e-6 {
+        return Ok(());
     }
+    let reason = format!("1 + 2 gave {sum} on it");
+    Err(unusable(&device.to_string(), reason))
 }
 
 fn unusable(asked: &str, reason: impl Into<String>) -> TrainError {
@@ -105,7 +117,9 @@ impl fmt::Display for ComputeDevice {
             #[cfg(feature = "cuda")]
             Self::Cuda(index) => write!(f, "cuda:{index}"),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu(index) => write!(f, "wgpu:{index}"),
+            Self::Wgpu(None) => f.write_str("wgpu"),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu(Some(index)) => write!(f, "wgpu:{index}"),
         }
     }
 }
@@ -114,17 +128,22 @@ impl FromStr for ComputeDevice {
     type Err = TrainError;
 
     fn from_str(text: &str) -> Result<Self, TrainError> {
-        let (kind, index) = text.split_once(':').unwrap_or((text, "0"));
-        let numbered = index.parse::<usize>();
-        match (kind, numbered) {
-            ("cpu", _) if text == "cpu" => Ok(Self::Cpu),
+        let (kind, index) = match text.split_once(':') {
+            Some((kind, index)) => (kind, Some(index.parse::<usize>())),
+            None => (text, None),
+        };
+        match (kind, index.transpose()) {
+            ("cpu", Ok(None)) => Ok(Self::Cpu),
             #[cfg(feature = "cuda")]
-            ("cuda", Ok(index)) => Ok(Self::Cuda(index)),
+            ("cuda", Ok(index)) => Ok(Self::Cuda(index.unwrap_or(0))),
             #[cfg(feature = "wgpu")]
             ("wgpu", Ok(index)) => Ok(Self::Wgpu(index)),
+            #[cfg(not(all(feature = "cuda", feature = "wgpu")))]
             ("cuda" | "wgpu", Ok(_)) => Err(unusable(
                 text,
-                format!("this program was built without the cargo feature {kind}"),
+                format!(
+                    "this program was built without it; build with `cargo build --release --features {kind}`"
+                ),
             )),
             _ => Err(unusable(text, "expected cpu, cuda, cuda:N, wgpu or wgpu:N")),
         }
@@ -146,7 +165,7 @@ mod tests {
         #[cfg(not(feature = "cuda"))]
         {
             let error = "cuda:1".parse::<ComputeDevice>().unwrap_err().to_string();
-            assert!(error.contains("without the cargo feature cuda"), "{error}");
+            assert!(error.contains("--features cuda"), "{error}");
         }
         #[cfg(feature = "cuda")]
         assert_eq!(

@@ -32,6 +32,25 @@ pub enum TrainError {
         /// What it may hold.
         expected: &'static str,
     },
+    /// A network of the ensemble that none can be built from.
+    #[error("entry {place} of ensemble.networks: {source}")]
+    EnsembleNetwork {
+        /// Its place in the list, from 1.
+        place: usize,
+        /// Which field, and why.
+        source: vocalics_models::ModelError,
+    },
+    /// A plan for the waveforms of training clips cannot be carried out.
+    #[error("augmentation.waveform, {place}: {source}")]
+    Plan {
+        /// The fold or the recording.
+        place: String,
+        /// Which step, and why.
+        source: Box<vocalics_augment::AugmentError>,
+    },
+    /// Sounds to draw from cannot be read.
+    #[error(transparent)]
+    Sounds(vocalics_augment::AugmentError),
     /// A file could not be read or written.
     #[error("cannot {action} {path}", path = path.display())]
     Io {
@@ -135,6 +154,7 @@ impl TrainError {
             Self::ConfigSyntax { .. }
             | Self::ConfigValue { .. }
             | Self::Config { .. }
+            | Self::EnsembleNetwork { .. }
             | Self::Model(_) => {
                 "correct the configuration; `vocalics train --print-config` shows every field"
             }
@@ -148,6 +168,8 @@ impl TrainError {
             Self::BadRecordings { .. } => {
                 "`vocalics data check` lists them; --keep-going trains without them"
             }
+            Self::Plan { source, .. } => source.hint(),
+            Self::Sounds(source) => source.hint(),
             Self::Device { .. } => "train on the CPU with --device cpu",
             _ => return None,
         })

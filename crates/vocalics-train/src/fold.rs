@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rayon::prelude::*;
 use vocalics_corpora::Fold;
-use vocalics_eval::{HistoryRow, write_history};
+use vocalics_eval::{HistoryRow, training_name, write_history};
 use vocalics_features::{FeatureMatrix, Standardiser};
 use vocalics_models::input::Door;
 use vocalics_models::{Ensemble, Mode, Network, NetworkConfig};
@@ -19,7 +19,8 @@ use crate::config::ClassWeights;
 use crate::loss::Loss;
 use crate::optimiser::{self, AdamW};
 use crate::parameters::{gather, gather_gradients, scatter};
-use crate::{ComputeDevice, Data, Progress, TrainConfig, TrainError};
+use crate::waveforms::Augmenter;
+use crate::{ComputeDevice, Data, Progress, Sampling, TrainConfig, TrainError};
 
 /// A trained model and what it needs to give probabilities.
 #[derive(Debug, Clone)]
@@ -63,9 +64,10 @@ pub(crate) struct Trainer<'a> {
     pub(crate) data: &'a Data,
     pub(crate) fold: &'a Fold,
     pub(crate) network: &'a NetworkConfig,
-    /// Place of the network in the ensemble.
+    /// Place of the network in the ensemble, from 0.
     pub(crate) member: usize,
-    /// Identifies configuration and recordings.
+    pub(crate) standardiser: &'a Standardiser,
+    /// Identifies configuration, recordings and device.
     pub(crate) key: &'a str,
     pub(crate) checkpoint: &'a Path,
     pub(crate) device: ComputeDevice,
@@ -75,7 +77,6 @@ pub(crate) struct Trainer<'a> {
 /// A network after its last epoch.
 pub(crate) struct TrainedNetwork {
     pub(crate) network: Network,
-    pub(crate) standardiser: Standardiser,
     pub(crate) history: Vec<HistoryRow>,
     pub(crate) parameters: usize,
 }
@@ -117,13 +118,20 @@ impl Recalls {
 }
 
 impl Trainer<'_> {
-    /// What the training is called in history and progress.
     fn name(&self) -> String {
-        let fold = &self.fold.name;
-        match self.member {
-            0 => fold.clone(),
-            member => format!("{fold} network {}", member + 1),
-        }
+        training_name(&self.fold.name, self.member + 1)
+    }
+
+    /// Identifies the training: whatever else is equal, a checkpoint of other parts is of another one.
+    fn key(&self) -> String {
+        let Fold {
+            name,
+            train,
+            validation,
+            test,
+        } = self.fold;
+        let parts = blake3::hash(format!("{train:?}{validation:?}{test:?}").as_bytes()).to_hex();
+        format!("{}/{name}/{}/{parts}", self.key, self.member)
     }
 
     /// A seed for one purpose, independent of those for all others.
@@ -136,14 +144,13 @@ impl Trainer<'_> {
     }
 
     pub(crate) fn train(&self) -> Result<TrainedNetwork, TrainError> {
-        let Data {
-            features, labels, ..
-        } = self.data;
-        let standardiser = Standardiser::fit(self.fold.train.iter().map(|&i| &features[i]))?;
+        let labels = &self.data.labels;
+        let standardiser = self.standardiser;
         let counts = self.class_counts()?;
         let weights = self.class_weights(&counts);
         let loss = Loss::new(&self.config.training, &counts);
         let n_mels = self.config.front_end.n_mels;
+        let augmenter = Augmenter::new(self.config, self.data, self.fold)?;
         let door = Door::new(n_mels, standardiser.mean(), standardiser.std())?;
         let mut rng = StdRng::from_seed(self.seed("weights", 0));
         let mut network = |device| {
@@ -152,8 +159,7 @@ impl Trainer<'_> {
         };
         let (mut network, resting) = (network(&self.device.training())?, network(&Device::flex())?);
         let (layout, fresh) = gather(&network);
-        let name = self.name();
-        let key = format!("{}/{name}", self.key);
+        let (name, key) = (self.name(), self.key());
         let found = Checkpoint::load(self.checkpoint, &key)?;
         let mut at = found
             .filter(|found| found.optimiser.len() == layout.len())
@@ -166,17 +172,26 @@ impl Trainer<'_> {
                 history: Vec::new(),
             });
         let epochs = self.config.training.epochs;
-        self.progress.fold_started(&name, at.epochs_done, epochs);
+        self.progress
+            .training_started(&name, at.epochs_done, epochs);
         while at.epochs_done < epochs {
             let started = Instant::now();
-            let tally = self.epoch(&mut network, &layout, &weights, &loss, &mut at)?;
+            let tally = self.epoch(
+                &mut network,
+                &layout,
+                augmenter.as_ref(),
+                &weights,
+                &loss,
+                &mut at,
+            )?;
             at.epochs_done += 1;
             let averaged = scatter(resting.clone(), &at.average).into();
             let (validation_loss, validation_uar) = self.validate(&averaged, &weights);
             let last_step = at.epochs_done * self.steps() - 1;
             #[expect(clippy::cast_precision_loss, reason = "step counts are small")]
             let row = HistoryRow {
-                fold: name.clone(),
+                fold: self.fold.name.clone(),
+                network: self.member + 1,
                 epoch: at.epochs_done,
                 train_loss: tally.loss / tally.steps.max(1) as f64,
                 validation_loss,
@@ -194,9 +209,9 @@ impl Trainer<'_> {
             write_history(&self.checkpoint.with_file_name("history.csv"), &at.history)?;
             self.progress.epoch(&row);
         }
+        self.progress.training_finished(&name);
         Ok(TrainedNetwork {
             network: scatter(resting, &at.average),
-            standardiser,
             history: at.history,
             parameters: layout.parameters(),
         })
@@ -206,7 +221,7 @@ impl Trainer<'_> {
         batch::steps(self.fold.train.len(), self.config.training.batch_size)
     }
 
-    /// Training clips of each class.
+    /// Training clips of each class, as often as an epoch shows them relative to each other.
     fn class_counts(&self) -> Result<Vec<usize>, TrainError> {
         let mut counts = vec![0usize; self.data.labels.len()];
         for &i in &self.fold.train {
@@ -218,14 +233,19 @@ impl Trainer<'_> {
                 label: self.data.labels.as_slice()[empty].clone(),
             });
         }
-        Ok(counts)
+        Ok(match self.config.training.sampling {
+            Sampling::Shuffled => counts,
+            // Every class comes as often as any other: nothing is left for weights and loss to balance.
+            Sampling::Balanced => vec![1; counts.len()],
+        })
     }
 
     /// Weight of a clip of each class.
     fn class_weights(&self, counts: &[usize]) -> Vec<f32> {
         #[expect(clippy::cast_precision_loss, reason = "clip counts are small")]
-        let balanced =
-            |count: usize| self.fold.train.len() as f32 / (counts.len() as f32 * count as f32);
+        let balanced = |count: usize| {
+            counts.iter().sum::<usize>() as f32 / (counts.len() as f32 * count as f32)
+        };
         counts
             .iter()
             .map(|&count| match self.config.training.class_weights {
@@ -240,6 +260,7 @@ impl Trainer<'_> {
         &self,
         network: &mut Network,
         layout: &crate::parameters::Layout,
+        augmenter: Option<&Augmenter<'_>>,
         weights: &[f32],
         loss: &Loss,
         at: &mut Checkpoint,
@@ -247,7 +268,14 @@ impl Trainer<'_> {
         let training = &self.config.training;
         let classes = self.data.labels.len();
         let key = self.seed("epoch", at.epochs_done);
-        let batches = Batches::new(self.config, self.data, weights, &self.fold.train, key);
+        let batches = Batches::new(
+            self.config,
+            self.data,
+            augmenter,
+            weights,
+            &self.fold.train,
+            key,
+        );
         let steps = batches.steps();
         let name = self.name();
         *network = scatter(network.clone(), &at.state);

@@ -1,28 +1,45 @@
 //! The trainings of a run: every network of every fold, side by side.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use vocalics_corpora::Fold;
 use vocalics_eval::{HistoryRow, fit_mixture_weights, fit_temperature, softmax_t};
+use vocalics_features::Standardiser;
 use vocalics_models::Ensemble;
 
 use crate::fold::{TrainedModel, TrainedNetwork, Trainer, infer_all};
+use crate::waveforms::Augmenter;
 use crate::{ComputeDevice, Data, Progress, RunOptions, TrainConfig, TrainError, Weighting};
 
 /// What all trainings of a run have in common.
 pub(crate) struct Task<'a> {
     pub(crate) config: &'a TrainConfig,
     pub(crate) data: &'a Data,
-    /// Identifies configuration and recordings.
+    /// Identifies configuration, recordings and device.
     pub(crate) key: &'a str,
     pub(crate) device: ComputeDevice,
     pub(crate) progress: &'a dyn Progress,
 }
 
-/// Networks of a fold that are trained so far.
-type Slot = Mutex<Vec<Option<TrainedNetwork>>>;
+/// What a fold's networks share, and those of them that are trained so far.
+struct Slot {
+    standardiser: Standardiser,
+    networks: Mutex<Vec<Option<TrainedNetwork>>>,
+}
+
+/// Lets no new training start when a worker ends otherwise than for want of work: by an error or a panic.
+struct StopOthers<'a> {
+    next: &'a AtomicUsize,
+    total: usize,
+}
+
+impl Drop for StopOthers<'_> {
+    fn drop(&mut self) {
+        self.next.store(self.total, Ordering::Relaxed);
+    }
+}
 
 impl Task<'_> {
     /// Trains a model for every fold and hands each to `finish` as soon as its last network is trained. `folder` is
@@ -39,25 +56,39 @@ impl Task<'_> {
         finish: impl Fn(&Fold, TrainedModel) -> Result<R, TrainError> + Sync,
     ) -> Result<Vec<R>, TrainError> {
         let members = self.config.members().len();
-        let slots: Vec<Slot> = folds
+        self.check_weighting(folds)?;
+        // A plan with nothing to draw from is better said before hours of training.
+        for fold in folds {
+            Augmenter::new(self.config, self.data, fold)?;
+        }
+        let slots = folds
             .iter()
-            .map(|_| Mutex::new((0..members).map(|_| None).collect()))
-            .collect();
+            .map(|fold| {
+                let clips = fold.train.iter().map(|&i| &self.data.features[i]);
+                Ok(Slot {
+                    standardiser: Standardiser::fit(clips)?,
+                    networks: Mutex::new((0..members).map(|_| None).collect()),
+                })
+            })
+            .collect::<Result<Vec<Slot>, TrainError>>()?;
         let outcomes: Vec<Mutex<Option<Result<R, TrainError>>>> =
             folds.iter().map(|_| Mutex::new(None)).collect();
         let next = AtomicUsize::new(0);
         let total = folds.len() * members;
         let one = |fold: usize, member: usize| -> Result<Option<R>, TrainError> {
-            let trained = self.train(&folds[fold], member, &folder(&folds[fold]))?;
-            match complete(&slots[fold], member, trained) {
+            let (slot, fold) = (&slots[fold], &folds[fold]);
+            let trained = self.train(fold, &slot.standardiser, member, &folder(fold))?;
+            match complete(&slot.networks, member, trained) {
                 Some(networks) => {
-                    let model = self.together(&folds[fold], networks)?;
-                    finish(&folds[fold], model).map(Some)
+                    let model = self.together(fold, slot.standardiser.clone(), networks)?;
+                    finish(fold, model).map(Some)
                 }
                 None => Ok(None),
             }
         };
         let worker = || -> Result<(), TrainError> {
+            // Dropped in any case; when there is no work left, there is none to stop.
+            let _stop = StopOthers { next: &next, total };
             let pool = pool(options.threads)?;
             loop {
                 let job = next.fetch_add(1, Ordering::Relaxed);
@@ -71,7 +102,6 @@ impl Task<'_> {
                     *slot = Some(outcome);
                 }
                 if failed {
-                    next.store(total, Ordering::Relaxed);
                     return Ok(());
                 }
             }
@@ -93,11 +123,26 @@ impl Task<'_> {
             .collect()
     }
 
+    /// Shares can only be fitted on validation clips, which is better said before hours of training.
+    fn check_weighting(&self, folds: &[Fold]) -> Result<(), TrainError> {
+        let fitted = self.config.ensemble.weighting == Weighting::Validation
+            && self.config.members().len() > 1;
+        match folds.iter().find(|fold| fold.validation.is_empty()) {
+            Some(fold) if fitted => Err(TrainError::Config {
+                field: "ensemble.weighting",
+                actual: format!("\"validation\", and {} has no validation clips", fold.name),
+                expected: "\"equal\", or evaluation.validation_speakers of at least 1",
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn train(
         &self,
         fold: &Fold,
+        standardiser: &Standardiser,
         member: usize,
-        folder: &std::path::Path,
+        folder: &Path,
     ) -> Result<TrainedNetwork, TrainError> {
         // The first network keeps its files where a single one does.
         let folder = match member {
@@ -110,6 +155,7 @@ impl Task<'_> {
             fold,
             network: self.config.members()[member],
             member,
+            standardiser,
             key: self.key,
             checkpoint: &folder.join("checkpoint"),
             device: self.device,
@@ -122,6 +168,7 @@ impl Task<'_> {
     fn together(
         &self,
         fold: &Fold,
+        standardiser: Standardiser,
         networks: Vec<TrainedNetwork>,
     ) -> Result<TrainedModel, TrainError> {
         let features = &self.data.features;
@@ -131,14 +178,13 @@ impl Task<'_> {
             .map(|&i| self.data.classes[i])
             .collect();
         let mut history: Vec<HistoryRow> = Vec::new();
-        let (mut parameters, mut standardiser, mut members) = (0, None, Vec::new());
+        let (mut parameters, mut members) = (0, Vec::new());
         for trained in networks {
             history.extend(trained.history);
             parameters += trained.parameters;
-            standardiser.get_or_insert(trained.standardiser);
             members.push(trained.network);
         }
-        let fitted = self.config.ensemble.weighting == Weighting::Validation && !truth.is_empty();
+        let fitted = self.config.ensemble.weighting == Weighting::Validation;
         let weights = if fitted && members.len() > 1 {
             let scores = members.iter().map(|network| {
                 infer_all(&network.clone().into(), features, &fold.validation)
@@ -160,12 +206,7 @@ impl Task<'_> {
         };
         Ok(TrainedModel {
             ensemble,
-            // There is a network by the configuration's check.
-            standardiser: standardiser.ok_or(TrainError::Config {
-                field: "ensemble.seeds",
-                actual: "0".into(),
-                expected: "at least 1",
-            })?,
+            standardiser,
             temperature,
             history,
             parameters,
@@ -174,13 +215,17 @@ impl Task<'_> {
 }
 
 /// Puts a trained network in its place; all of them once none is missing.
-fn complete(slot: &Slot, member: usize, trained: TrainedNetwork) -> Option<Vec<TrainedNetwork>> {
-    let mut slot = slot.lock().ok()?;
-    slot[member] = Some(trained);
-    if slot.iter().any(Option::is_none) {
+fn complete(
+    networks: &Mutex<Vec<Option<TrainedNetwork>>>,
+    member: usize,
+    trained: TrainedNetwork,
+) -> Option<Vec<TrainedNetwork>> {
+    let mut networks = networks.lock().ok()?;
+    networks[member] = Some(trained);
+    if networks.iter().any(Option::is_none) {
         return None;
     }
-    slot.iter_mut().map(Option::take).collect()
+    networks.iter_mut().map(Option::take).collect()
 }
 
 fn pool(threads: usize) -> Result<rayon::ThreadPool, TrainError> {

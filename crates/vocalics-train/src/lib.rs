@@ -9,7 +9,7 @@
 //! What a test clip could reach: nothing. Standardisation, weights and temperature come from the
 //! training and validation parts of the fold; the number of epochs is fixed in the configuration
 //! and the weights used are those of the last epoch, so that nothing is selected. Augmentation
-//! happens on the training clips in memory.
+//! happens on the training clips in memory, and what it draws from are training clips of the same fold.
 
 mod augment;
 mod batch;
@@ -27,6 +27,8 @@ mod optimiser;
 mod parameters;
 mod progress;
 mod run;
+mod speaker;
+mod waveforms;
 
 pub use augment::AugmentConfig;
 pub use cache::FeatureCache;
@@ -41,7 +43,9 @@ pub use export::{ExportNotes, export};
 pub use fold::{TrainedModel, infer};
 pub use progress::{Progress, Silent};
 pub use run::{CrossValidation, RunOptions, cross_validate, train_model};
+pub use speaker::with_speaker_calibrated;
 pub use vocalics_models::{Ensemble, Network, NetworkConfig};
+pub use waveforms::Waveforms;
 
 /// Revision of the source this was built from, or `unknown`.
 pub const GIT_REVISION: &str = env!("VOCALICS_GIT_REVISION");

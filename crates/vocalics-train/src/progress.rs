@@ -8,21 +8,21 @@ pub trait Progress: Sync {
     fn features(&self, done: usize, total: usize) {
         let _ = (done, total);
     }
-    /// A fold starts, or goes on, after `epochs_done` of `epochs`.
-    fn fold_started(&self, fold: &str, epochs_done: usize, epochs: usize) {
-        let _ = (fold, epochs_done, epochs);
+    /// A training, named as in [`HistoryRow::training`], starts or goes on after `epochs_done` of `epochs`.
+    fn training_started(&self, training: &str, epochs_done: usize, epochs: usize) {
+        let _ = (training, epochs_done, epochs);
     }
     /// A step of an epoch is done.
-    fn step(&self, fold: &str, step: usize, steps: usize) {
-        let _ = (fold, step, steps);
+    fn step(&self, training: &str, step: usize, steps: usize) {
+        let _ = (training, step, steps);
     }
     /// An epoch is done and in the checkpoint.
     fn epoch(&self, row: &HistoryRow) {
         let _ = row;
     }
-    /// A fold is measured.
-    fn fold_finished(&self, fold: &str) {
-        let _ = fold;
+    /// The last epoch of a training is done.
+    fn training_finished(&self, training: &str) {
+        let _ = training;
     }
     /// Something that the user should know and that does not stop the run.
     fn warning(&self, message: &str) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use vocalics_corpora::{Fold, Protocol, Utterance, speaker_overlap};
+use vocalics_corpora::{Fold, LabelSet, Protocol, Utterance, speaker_overlap};
 use vocalics_eval::html::{self, Page};
 use vocalics_eval::{
     HistoryRow, Predictions, Provenance, Report, Scored, plot, softmax_t, write_history,
@@ -15,6 +15,7 @@ use crate::cache::write;
 use crate::export::{ExportNotes, export};
 use crate::fold::{TrainedModel, infer_all};
 use crate::jobs::Task;
+use crate::speaker::with_speaker_calibrated;
 use crate::{ComputeDevice, Data, GIT_REVISION, Progress, TrainConfig, TrainError};
 
 /// Where and how a run works.
@@ -24,7 +25,7 @@ pub struct RunOptions {
     pub directory: PathBuf,
     /// Folds to run, by name; empty for all. The numbers say how many were run.
     pub folds: Vec<String>,
-    /// Folds trained side by side.
+    /// Trainings side by side: networks of one fold or of several.
     pub jobs: usize,
     /// Threads of each training.
     pub threads: usize,
@@ -141,8 +142,9 @@ fn manifest(data: &Data, folds: &[Fold]) -> String {
 }
 
 /// Everything that must be equal for a checkpoint to be of this run.
-fn key(config: &TrainConfig, data: &Data, protocol: &str) -> String {
-    blake3::hash(format!("{}\n{}\n{protocol}", config.to_toml(), data.hash()).as_bytes())
+fn key(config: &TrainConfig, data: &Data, protocol: &str, device: ComputeDevice) -> String {
+    let (config, data) = (config.to_toml(), data.hash());
+    blake3::hash(format!("{config}\n{data}\n{protocol}\n{device}").as_bytes())
         .to_hex()
         .to_string()
 }
@@ -175,7 +177,7 @@ pub fn cross_validate(
     }
     let directory = RunDirectory::open(&options.directory, config)?;
     directory.write("manifest.csv", manifest(data, &folds).as_bytes())?;
-    let key = key(config, data, protocol.name());
+    let key = key(config, data, protocol.name(), options.device);
     let task = Task {
         config,
         data,
@@ -190,7 +192,9 @@ pub fn cross_validate(
         |fold, model| measure(&task, fold, model, &directory.path.join(&fold.name)),
     )?;
     let (mut rows, mut history, mut parameters) = (Vec::new(), Vec::new(), 0);
+    let mut shares = Vec::new();
     for outcome in outcomes {
+        shares.push(outcome.shares);
         rows.extend(outcome.rows);
         history.extend(outcome.history);
         parameters = outcome.parameters;
@@ -215,7 +219,9 @@ pub fn cross_validate(
         labels,
         seed: config.seed,
     };
-    let report = Report::new(&predictions, provenance, config.evaluation.resamples)?;
+    let resamples = config.evaluation.resamples;
+    let report = Report::new(&predictions, provenance, resamples)?;
+    let report = with_speaker_calibrated(report, &predictions, resamples)?;
     predictions.write_csv(&directory.path.join("predictions.csv"))?;
     write_history(&directory.path.join("history.csv"), &history)?;
     report.write_json(&directory.path.join("metrics.json"))?;
@@ -227,6 +233,9 @@ pub fn cross_validate(
             ("front end", config.front_end.fingerprint()),
             ("recordings", data.hash()),
             ("parameters", parameters.to_string()),
+            ("networks", networks(config)),
+            ("shares of the networks", shares.join("; ")),
+            ("device", options.device.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec(),
@@ -263,16 +272,29 @@ fn chosen(folds: Vec<Fold>, names: &[String]) -> Result<Vec<Fold>, TrainError> {
         .collect())
 }
 
+/// Every class that is to be thinned must be there.
+pub(crate) fn check_kept(config: &TrainConfig, labels: &LabelSet) -> Result<(), TrainError> {
+    let mut named = config.training.keep.keys();
+    match named.find(|class| labels.index_of(class).is_none()) {
+        Some(class) => Err(TrainError::Config {
+            field: "training.keep",
+            actual: format!(
+                "a share of {class} (there are {})",
+                labels.as_slice().join(", ")
+            ),
+            expected: "shares of classes that the recordings have",
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Leaves out training clips of the classes that the configuration keeps only a share of; at least one of each
 /// class stays. Which ones go follows from the run's seed, the fold and the clip alone.
 fn thin(fold: &mut Fold, config: &TrainConfig, data: &Data) -> Result<(), TrainError> {
+    check_kept(config, &data.labels)?;
     for (class, &share) in &config.training.keep {
         let Some(index) = data.labels.index_of(class) else {
-            return Err(TrainError::Config {
-                field: "training.keep",
-                actual: format!("a share of {class}"),
-                expected: "shares of classes that the recordings have",
-            });
+            continue;
         };
         let lot = |clip: usize| {
             let id = &data.utterances[clip].id;
@@ -315,6 +337,18 @@ struct FoldOutcome {
     rows: Vec<Scored>,
     history: Vec<HistoryRow>,
     parameters: usize,
+    /// Of each network in the answer, for people.
+    shares: String,
+}
+
+/// The kinds of a model's networks, for people.
+fn networks(config: &TrainConfig) -> String {
+    let kinds: Vec<&str> = config
+        .members()
+        .into_iter()
+        .map(vocalics_models::NetworkConfig::kind)
+        .collect();
+    kinds.join(", ")
 }
 
 /// Tests a fold's model on the fold's test part, and writes both.
@@ -324,12 +358,7 @@ fn measure(
     model: TrainedModel,
     folder: &Path,
 ) -> Result<FoldOutcome, TrainError> {
-    let Task {
-        config,
-        data,
-        progress,
-        ..
-    } = *task;
+    let Task { config, data, .. } = *task;
     let mut rows = Vec::with_capacity(fold.test.len());
     let logits = infer_all(&model.ensemble, &data.features, &fold.test);
     for (&i, logits) in fold.test.iter().zip(logits) {
@@ -339,6 +368,7 @@ fn measure(
             speaker: utterance.speaker.clone(),
             sex: utterance.sex.map(|sex| sex.to_string()),
             intensity: utterance.intensity.clone(),
+            seconds: Some(config.front_end.seconds(data.features[i].n_frames())),
             fold: fold.name.clone(),
             truth: data.classes[i],
             scores: softmax_t(&logits, model.temperature)?,
@@ -355,7 +385,13 @@ fn measure(
         result: None,
     };
     export(&model, config, data, &notes, &folder.join("model.onnx"))?;
-    progress.fold_finished(&fold.name);
+    let shares: Vec<String> = model
+        .ensemble
+        .weights()
+        .iter()
+        .map(|share| format!("{share:.2}"))
+        .collect();
+    let shares = format!("{} {}", fold.name, shares.join(", "));
     let TrainedModel {
         history,
         parameters,
@@ -365,6 +401,7 @@ fn measure(
         rows: predictions.rows,
         history,
         parameters,
+        shares,
     })
 }
 
@@ -391,7 +428,7 @@ pub fn train_model(
         "manifest.csv",
         manifest(data, std::slice::from_ref(&fold)).as_bytes(),
     )?;
-    let key = key(config, data, "all");
+    let key = key(config, data, "all", options.device);
     let task = Task {
         config,
         data,
@@ -407,14 +444,10 @@ pub fn train_model(
         Ok(model)
     };
     let folds = std::slice::from_ref(&fold);
-    let models = task.run(folds, options, |_| directory.path.clone(), finish)?;
-    let model = models.into_iter().next().ok_or(TrainError::Config {
-        field: "ensemble.seeds",
-        actual: "0".into(),
-        expected: "at least 1",
-    })?;
+    let mut models = task.run(folds, options, |_| directory.path.clone(), finish)?;
+    // One fold has one model or an error.
+    let model = models.swap_remove(0);
     write_history(&directory.path.join("history.csv"), &model.history)?;
-    progress.fold_finished(&fold.name);
     Ok(model)
 }
 

@@ -50,6 +50,8 @@ fn two_epochs_lower_the_loss_and_the_export_agrees() {
     let load = LoadOptions {
         cache: scratch.path().join("features"),
         keep_going: false,
+        noise: None,
+        rooms: None,
     };
     let data = Data::load(&config, &specs, &load, &Silent).expect("recordings");
     assert_eq!(data.utterances.len(), 1440);

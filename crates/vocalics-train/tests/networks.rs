@@ -107,6 +107,7 @@ fn data() -> Data {
         labels: LabelSet::new(labels.collect()).expect("labels"),
         classes: Vec::new(),
         features: Vec::new(),
+        waveforms: None,
     }
 }
 

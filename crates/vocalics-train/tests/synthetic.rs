@@ -9,9 +9,9 @@ use vocalics_features::FeatureMatrix;
 use vocalics_models::ResidualCnnConfig;
 use vocalics_runtime::{Engine, Recognizer};
 use vocalics_train::{
-    AugmentConfig, ComputeDevice, Data, EnsembleConfig, EvaluationConfig, NetworkConfig, Progress,
-    RunOptions, Sampling, Silent, TrainConfig, TrainError, TrainingConfig, Weighting,
-    cross_validate, infer, train_model,
+    AugmentConfig, ClassWeights, ComputeDevice, Data, EnsembleConfig, EvaluationConfig,
+    NetworkConfig, Progress, RunOptions, Sampling, Silent, TrainConfig, TrainError, TrainingConfig,
+    Weighting, cross_validate, infer, train_model,
 };
 
 const N_MELS: usize = 64;
@@ -58,6 +58,7 @@ fn data() -> Data {
         labels,
         classes,
         features,
+        waveforms: None,
     }
 }
 
@@ -285,6 +286,7 @@ fn a_class_can_be_thinned_in_the_training_part_alone() {
             sampling: Sampling::Balanced,
             focal_gamma: 1.0,
             logit_adjustment: 0.5,
+            class_weights: ClassWeights::None,
             ..config().training
         },
         ..config()
@@ -315,6 +317,67 @@ fn a_class_can_be_thinned_in_the_training_part_alone() {
             .to_string()
             .contains("bored")
     );
+}
+
+/// Trainings of an ensemble of four in four folds that have not reached their last epoch.
+fn trainings_left(directory: &Path) -> usize {
+    let done = |folder: std::path::PathBuf| {
+        std::fs::read_to_string(folder.join("history.csv"))
+            .is_ok_and(|text| text.lines().count() == 4)
+    };
+    let folds = (0..4).map(|fold| directory.join(format!("speaker-{fold}")));
+    folds
+        .flat_map(|fold| {
+            (1..=4).map(move |network| match network {
+                1 => fold.clone(),
+                network => fold.join(format!("network-{network}")),
+            })
+        })
+        .filter(|folder| !done(folder.clone()))
+        .count()
+}
+
+/// A file of folds under one name, read again after it was edited.
+#[test]
+fn a_checkpoint_of_another_split_is_refused() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let file = folder.path().join("mine.csv");
+    let data = data();
+    let write = |test: &str| {
+        let mut text = String::from("id,fold,part\n");
+        for utterance in &data.utterances {
+            let part = if utterance.speaker == test {
+                "test"
+            } else {
+                "train"
+            };
+            text += &format!("{},only,{part}\n", utterance.id);
+        }
+        std::fs::write(&file, text).expect("a file of folds");
+        Protocol::from_name_or_file(file.to_str().expect("UTF-8")).expect("a protocol")
+    };
+    let directory = folder.path().join("run");
+    let attempt = |protocol: &Protocol| {
+        cross_validate(&config(), &data, protocol, &options(&directory), &Silent).map(|_| ())
+    };
+    attempt(&write("speaker-0")).expect("run");
+    attempt(&write("speaker-0")).expect("the same run");
+    let refused = attempt(&write("speaker-1"));
+    assert!(
+        matches!(refused, Err(TrainError::OtherRun { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn shares_cannot_be_fitted_without_validation_clips() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let mut config = config();
+    config.evaluation.validation_speakers = 0;
+    config.ensemble.seeds = 2;
+    config.ensemble.weighting = Weighting::Validation;
+    let error = run(&config, folder.path(), &Silent).expect_err("nothing to fit on");
+    assert!(error.to_string().contains("no validation clips"), "{error}");
 }
 
 #[test]
@@ -376,9 +439,13 @@ fn an_ensemble_is_one_model_and_resumes_like_one() {
 
     let (whole, stopped) = (folder.path().join("a"), folder.path().join("b"));
     run(&config, &whole, &Silent).expect("run");
-    let stop = Stop(7.into());
-    let attempt = catch_unwind(AssertUnwindSafe(|| run(&config, &stopped, &stop)));
-    assert!(attempt.is_err(), "the test stops the run");
+    for epochs in [7, 10] {
+        let stop = Stop(epochs.into());
+        let attempt = catch_unwind(AssertUnwindSafe(|| run(&config, &stopped, &stop)));
+        assert!(attempt.is_err(), "the test stops the run");
+        let left = trainings_left(&stopped);
+        assert!(left > 4, "others went on after the stop: {left} of 16 left");
+    }
     run(&config, &stopped, &Silent).expect("resumed run");
     assert_eq!(predictions(&whole), predictions(&stopped));
 }

@@ -8,6 +8,7 @@ use vocalics_corpora::{LabelMap, LabelSet, Protocol, SplitOptions, Target, Utter
 use vocalics_eval::html::{self, Page};
 use vocalics_eval::{DEFAULT_RESAMPLES, Predictions, Provenance, Report, Scored, plot};
 use vocalics_runtime::{ModelMetadata, Recognizer};
+use vocalics_train::with_speaker_calibrated;
 
 use super::{Arguments, show};
 use crate::failure::{Failure, listed};
@@ -101,6 +102,7 @@ pub(super) fn run(arguments: &Arguments, model: &Path) -> Result<(), Failure> {
         seed,
     };
     let report = Report::new(&predictions, provenance, DEFAULT_RESAMPLES)?;
+    let report = with_speaker_calibrated(report, &predictions, DEFAULT_RESAMPLES)?;
     if let Some(directory) = &arguments.run {
         write_run(directory, &report, &predictions, metadata, &map)?;
         tell(&format!(
@@ -296,6 +298,12 @@ fn seen_speakers(
         .collect()
 }
 
+/// Scores of a clip, and the seconds that they come from.
+struct Answer {
+    scores: Vec<f32>,
+    seconds: f64,
+}
+
 /// Scores by index of the clip. Silence and undecodable clips have none and are errors, unless the
 /// user wants to go on without them.
 fn recognise_all(
@@ -304,7 +312,7 @@ fn recognise_all(
     utterances: &[Utterance],
     parts: &Parts,
     answers: &Answers,
-) -> Result<BTreeMap<usize, Vec<f32>>, Failure> {
+) -> Result<BTreeMap<usize, Answer>, Failure> {
     let decode = DecodeOptions {
         sample_rate: Some(recognizer.sample_rate()),
         ..DecodeOptions::default()
@@ -319,7 +327,10 @@ fn recognise_all(
             .and_then(|waveform| recognise(recognizer, &waveform))
             .map_err(|refusal| format!("{name}: {}", refusal.message))
             .and_then(|prediction| match prediction.label {
-                Some(_) => Ok(answers.scores(&prediction.scores)),
+                Some(_) => Ok(Answer {
+                    scores: answers.scores(&prediction.scores),
+                    seconds: prediction.analysed_secs,
+                }),
                 None => Err(format!("{name}: nothing but silence")),
             })
     };
@@ -349,12 +360,12 @@ fn rows(
     parts: &Parts,
     utterances: &[Utterance],
     classes: &[usize],
-    scores: &BTreeMap<usize, Vec<f32>>,
+    scored: &BTreeMap<usize, Answer>,
 ) -> Vec<Scored> {
     let mut rows = Vec::new();
     for (fold, clips) in &parts.parts {
         for index in clips {
-            let Some(scores) = scores.get(index) else {
+            let Some(answer) = scored.get(index) else {
                 continue;
             };
             let utterance = &utterances[*index];
@@ -363,9 +374,10 @@ fn rows(
                 speaker: utterance.speaker.clone(),
                 sex: utterance.sex.map(|sex| sex.to_string()),
                 intensity: utterance.intensity.clone(),
+                seconds: Some(answer.seconds),
                 fold: fold.clone(),
                 truth: classes[*index],
-                scores: scores.clone(),
+                scores: answer.scores.clone(),
             });
         }
     }

@@ -18,6 +18,9 @@ pub(super) enum JsonRow<'a> {
         #[serde(serialize_with = "in_label_order")]
         scores: &'a [(String, f32)],
         quality: &'a Quality,
+        /// Seconds of the speaker that the scores are adapted to, where they are.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        speaker_audio_secs: Option<f64>,
     },
     Refused {
         file: &'a str,
@@ -39,7 +42,11 @@ fn in_label_order<S: Serializer>(
 }
 
 impl<'a> JsonRow<'a> {
-    pub(super) fn new(file: &'a str, outcome: &'a Result<Prediction, Refusal>) -> Self {
+    pub(super) fn new(
+        file: &'a str,
+        outcome: &'a Result<Prediction, Refusal>,
+        speaker_audio_secs: Option<f64>,
+    ) -> Self {
         match outcome {
             Ok(prediction) => Self::Recognised {
                 file,
@@ -47,6 +54,7 @@ impl<'a> JsonRow<'a> {
                 label: prediction.label.as_deref(),
                 scores: &prediction.scores,
                 quality: &prediction.quality,
+                speaker_audio_secs,
             },
             Err(Refusal { code, message, .. }) => Self::Refused {
                 file,
@@ -73,11 +81,16 @@ const QUALITY_AND_ERROR: [&str; 8] = [
     "error_message",
 ];
 
-/// The head of the CSV output: file, duration, label, one column per score, quality, error.
-pub(super) fn csv_head(labels: &[String]) -> io::Result<Vec<u8>> {
+/// The last column where scores are adapted.
+const SPEAKER_AUDIO: &str = "speaker_audio_secs";
+
+/// The head of the CSV output: file, duration, label, one column per score, quality, error, and the seconds of the
+/// speaker that scores are adapted to, if they are.
+pub(super) fn csv_head(labels: &[String], adapted: bool) -> io::Result<Vec<u8>> {
     let mut cells: Vec<String> = ["file", "duration_secs", "label"].map(str::to_owned).into();
     cells.extend(labels.iter().map(|label| format!("score_{label}")));
     cells.extend(QUALITY_AND_ERROR.map(str::to_owned));
+    cells.extend(adapted.then(|| SPEAKER_AUDIO.to_owned()));
     line(&cells)
 }
 
@@ -86,6 +99,7 @@ pub(super) fn csv_row(
     file: &str,
     outcome: &Result<Prediction, Refusal>,
     n_labels: usize,
+    speaker_audio_secs: Option<f64>,
 ) -> io::Result<Vec<u8>> {
     let number = |value: Option<f32>| value.map_or_else(String::new, |v| v.to_string());
     let mut cells = vec![file.to_owned()];
@@ -113,6 +127,7 @@ pub(super) fn csv_row(
             cells.extend([refusal.code.to_owned(), refusal.message.clone()]);
         }
     }
+    cells.extend(speaker_audio_secs.map(|secs| secs.to_string()));
     line(&cells)
 }
 

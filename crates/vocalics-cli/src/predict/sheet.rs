@@ -219,6 +219,7 @@ mod tests {
                 .map(|(label, score)| ((*label).to_owned(), *score))
                 .collect(),
             duration_secs: 2.54,
+            analysed_secs: 2.0,
             quality: Quality {
                 snr_db: Some(31.2),
                 bandwidth_hz: Some(bandwidth_hz),

@@ -1,6 +1,6 @@
 //! Loss and UAR over the epochs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::axes::{Panel, ticks};
 use super::figure::{Anchor, Figure, MARGIN, Stroke, Type};
@@ -20,10 +20,10 @@ struct Series {
     value: fn(&HistoryRow) -> Option<f64>,
 }
 
-/// Draws loss (left) and UAR (right) by epoch: training dashed blue, validation solid vermillion, each fold
-/// as a thin line and the mean over folds as a thick one.
+/// Draws loss (left) and UAR (right) by epoch: training dashed blue, validation solid vermillion, each training
+/// as a thin line and the mean over them as a thick one.
 ///
-/// The mean covers the epochs that all folds reached. Values that are not finite leave gaps.
+/// The mean covers the epochs that all trainings reached. Values that are not finite leave gaps.
 ///
 /// # Errors
 /// An empty history, or one without a single finite loss.
@@ -34,16 +34,18 @@ pub fn learning_curves(
     if history.is_empty() {
         return Err(EvalError::Empty { what: "history" });
     }
-    let mut folds: BTreeMap<&str, Vec<&HistoryRow>> = BTreeMap::new();
+    let mut trainings: BTreeMap<(&str, usize), Vec<&HistoryRow>> = BTreeMap::new();
     for row in history {
-        folds.entry(&row.fold).or_default().push(row);
+        let training = (row.fold.as_str(), row.network);
+        trainings.entry(training).or_default().push(row);
     }
-    let mut folds: Vec<(&str, Vec<&HistoryRow>)> = folds.into_iter().collect();
-    folds.sort_by(|a, b| natural(a.0, b.0));
-    for (_, rows) in &mut folds {
+    let folds: BTreeSet<&str> = trainings.keys().map(|(fold, _)| *fold).collect();
+    let mut trainings: Vec<((&str, usize), Vec<&HistoryRow>)> = trainings.into_iter().collect();
+    trainings.sort_by(|(a, _), (b, _)| natural(a.0, b.0).then(a.1.cmp(&b.1)));
+    for (_, rows) in &mut trainings {
         rows.sort_by_key(|row| row.epoch);
     }
-    let folds: Vec<Vec<&HistoryRow>> = folds.into_iter().map(|(_, rows)| rows).collect();
+    let trainings: Vec<Vec<&HistoryRow>> = trainings.into_iter().map(|(_, rows)| rows).collect();
 
     let dash = Some((6.0, 3.0));
     let series = |name, colour, dash, value| Series {
@@ -83,10 +85,16 @@ pub fn learning_curves(
             (low.min(epoch), high.max(epoch))
         });
 
-    let thick = if folds.len() > 1 {
-        format!("Thin lines: {} folds; thick: their mean. ", folds.len())
+    let thin = match (folds.len(), trainings.len()) {
+        (_, 1) => String::new(),
+        (folds, trainings) if folds == trainings => format!("{folds} folds"),
+        (1, trainings) => format!("{trainings} networks"),
+        (folds, trainings) => format!("{trainings} networks of {folds} folds"),
+    };
+    let thick = if thin.is_empty() {
+        thin
     } else {
-        String::new()
+        format!("Thin lines: {thin}; thick: their mean. ")
     };
     let (mut figure, top) = Figure::titled(
         2.0 * (MARGIN + 56.0 + PANEL_WIDTH) + 2.0 * MARGIN,
@@ -123,20 +131,20 @@ pub fn learning_curves(
             .filter(|series| history.iter().any(|row| (series.value)(row).is_some()))
             .collect();
         for series in &shown {
-            curves(&mut figure, &panel, series, &folds);
+            curves(&mut figure, &panel, series, &trainings);
         }
         legend(&mut figure, &panel, &shown);
     }
     Ok(figure)
 }
 
-fn curves(figure: &mut Figure, panel: &Panel, series: &Series, folds: &[Vec<&HistoryRow>]) {
+fn curves(figure: &mut Figure, panel: &Panel, series: &Series, trainings: &[Vec<&HistoryRow>]) {
     let thick = Stroke::new(series.colour, 2.4).dash(series.dash);
     let thin = Stroke::new(series.colour, 0.9)
         .dash(series.dash)
         .opacity(0.45);
-    let single = folds.len() == 1;
-    for rows in folds {
+    let single = trainings.len() == 1;
+    for rows in trainings {
         let values = rows.iter().map(|row| (row.epoch, (series.value)(row)));
         broken_line(figure, panel, values, if single { thick } else { thin });
     }
@@ -144,13 +152,13 @@ fn curves(figure: &mut Figure, panel: &Panel, series: &Series, folds: &[Vec<&His
         return;
     }
     let mut by_epoch: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-    for row in folds.iter().flatten() {
+    for row in trainings.iter().flatten() {
         if let Some(value) = (series.value)(row) {
             by_epoch.entry(row.epoch).or_default().push(value);
         }
     }
     let means = by_epoch.into_iter().map(|(epoch, values)| {
-        let all = values.len() == folds.len();
+        let all = values.len() == trainings.len();
         (epoch, if all { mean(values.into_iter()) } else { None })
     });
     broken_line(figure, panel, means, thick);

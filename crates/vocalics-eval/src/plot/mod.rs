@@ -15,6 +15,7 @@ mod palette;
 mod raster;
 mod recall;
 mod reliability;
+mod speaker;
 mod speech;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ pub(crate) use figure::escape;
 pub use learning::learning_curves;
 pub use recall::recall_bars;
 pub use reliability::reliability;
+pub use speaker::speaker_curve;
 pub use speech::{Spectrogram, Speech, speech};
 
 use crate::{EvalError, HistoryRow, Report};
@@ -34,7 +36,8 @@ pub const PNG_SCALE: f64 = 2.0;
 
 /// Writes all figures of a run into `directory`, each as `<name>.svg` and `<name>.png`.
 ///
-/// The names are `confusion`, `reliability`, `recall` and, when there is a history, `learning-curves`.
+/// The names are `confusion`, `reliability`, `recall`, `speaker-calibration` where scores were adapted to speakers, and
+/// `learning-curves` when there is a history.
 /// Returns the paths written.
 ///
 /// # Errors
@@ -49,6 +52,9 @@ pub fn write_all(
         ("reliability", reliability(report)),
         ("recall", recall_bars(report)),
     ];
+    if let Some(calibrated) = &report.speaker_calibrated {
+        figures.push(("speaker-calibration", speaker_curve(report, calibrated)));
+    }
     if !history.is_empty() {
         figures.push((
             "learning-curves",

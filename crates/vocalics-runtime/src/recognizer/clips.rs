@@ -7,7 +7,7 @@ use vocalics_features::{FeatureError, FeatureMatrix, LogMel};
 
 use super::Recognizer;
 use crate::RuntimeError;
-use crate::clip::{Clip, Prediction};
+use crate::clip::{Clip, Prediction, best};
 use crate::quality::Quality;
 
 /// Shortest clip that is recognised, in seconds.
@@ -182,15 +182,13 @@ impl Recognizer {
             Some(logits) => self.calibrated(logits),
             None => self.calibrated(&vec![0.0; labels.len()]),
         };
-        let best = scores
-            .iter()
-            .enumerate()
-            .max_by(|(_, a), (_, b)| a.total_cmp(b))
-            .map(|(index, _)| index);
+        let scores: Vec<(String, f32)> = labels.iter().cloned().zip(scores).collect();
+        let frames = heard.features.as_ref().map_or(0, FeatureMatrix::n_frames);
         Prediction {
-            label: logits.as_ref().and(best).map(|index| labels[index].clone()),
-            scores: labels.iter().cloned().zip(scores).collect(),
+            label: logits.as_ref().and_then(|_| best(&scores)),
+            scores,
             duration_secs: heard.duration_secs,
+            analysed_secs: self.metadata.front_end.seconds(frames),
             quality: heard.quality,
             logits: logits.unwrap_or_default(),
         }
