@@ -27,11 +27,11 @@ mod step;
 mod workspace;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use vocalics_kernels::infer::Level;
 
+use crate::idle::Idle;
 use crate::onnx::{INPUT_NAME, OUTPUT_NAME};
 use graph::Graph;
 use plan::Plan;
@@ -60,11 +60,10 @@ pub(crate) struct Native {
     level: Level,
     parameters: usize,
     n_classes: usize,
-    threads: usize,
     /// `None` for one thread, or where there are no threads.
     pool: Option<ThreadPool>,
     /// Workspaces not in use.
-    idle: Mutex<Vec<Workspace>>,
+    idle: Idle<Workspace>,
 }
 
 impl Native {
@@ -89,9 +88,8 @@ impl Native {
             level: Level::best(),
             parameters,
             n_classes,
-            threads: if pool.is_some() { threads } else { 1 },
             pool,
-            idle: Mutex::new(Vec::new()),
+            idle: Idle::new(),
         })
     }
 
@@ -112,10 +110,16 @@ impl Native {
     ) -> Result<(), String> {
         let batch = out.len() / self.n_classes;
         match &self.pool {
-            Some(pool) if batch >= self.threads => {
-                pool.install(|| self.share(self.threads, features, n_frames, out))
+            Some(pool) => {
+                let threads = pool.current_num_threads();
+                pool.install(|| {
+                    if batch >= threads {
+                        self.share(threads, features, n_frames, out)
+                    } else {
+                        self.sequence(threads, features, n_frames, out)
+                    }
+                })
             }
-            Some(pool) => pool.install(|| self.sequence(self.threads, features, n_frames, out)),
             None => self.sequence(1, features, n_frames, out),
         }
     }
@@ -156,11 +160,7 @@ impl Native {
             return Ok(());
         }
         let sample = features.len() / batch;
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let idle = self.idle.take();
         let mut workspace = idle.unwrap_or_else(|| Workspace::new(&self.plan));
         let together = self.plan.together;
         let mut result = Ok(());
@@ -175,10 +175,7 @@ impl Native {
                     .run(self.level, parts, x, &mut workspace, &mut |_, _| {}),
             );
         }
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(workspace);
+        self.idle.put(workspace);
         result
     }
 }

@@ -18,10 +18,10 @@ use vocalics_features::FeatureMatrix;
 
 pub use range::RangeRule;
 
-use crate::metadata::attach_with;
+use crate::metadata::attach;
 use crate::native::Observed;
 use crate::recognizer::windows;
-use crate::{ModelError, Recognizer, RecognizerOptions, read_metadata};
+use crate::{ModelError, Recognizer, RecognizerOptions};
 use range::{Distribution, grid};
 
 /// What a quantised file says about how it was made; key `vocalics.quantised`.
@@ -75,7 +75,7 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
     if crate::metadata::is_quantised(model)? {
         return Err(refused("it is quantised already"));
     }
-    let metadata = read_metadata(model)?;
+    let metadata = original.metadata();
     let layers = rewrite::layers(&rewrite::parse(model)?)?;
     if layers.is_empty() {
         return Err(refused("no layer is large enough"));
@@ -100,7 +100,7 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
             .map(|(name, distribution)| (name.clone(), grid(distribution.range(range))))
             .collect();
         let graph = rewrite::rewrite(rewrite::parse(model)?, &layers, &grids)?;
-        let metadata = Recognizer::rescored(&graph, &metadata, &options)?;
+        let metadata = Recognizer::rescored(&graph, metadata, &options)?;
         let mut note = QuantisedNote {
             weights: "int8 per output".to_owned(),
             activations: "uint8".to_owned(),
@@ -110,7 +110,7 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
             score_error: 0.0,
             agreement: 0.0,
         };
-        let unmeasured = attach_with(&graph, &metadata, &note)?;
+        let unmeasured = attach(&graph, &metadata, Some(&note))?;
         let quantised = Recognizer::from_bytes(unmeasured)?;
         let found = scores(&quantised, clips)?;
         (note.score_error, note.agreement) = compare(&wanted, &found);
@@ -120,7 +120,7 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
             .is_none_or(|best| note.score_error < best.note.score_error)
         {
             best = Some(Quantised {
-                bytes: attach_with(&graph, &metadata, &note)?,
+                bytes: attach(&graph, &metadata, Some(&note))?,
                 note,
                 tried: Vec::new(),
             });

@@ -6,11 +6,10 @@ mod clips;
 mod load;
 mod logits;
 
-use std::sync::Mutex;
-
 use vocalics_features::LogMel;
 
 use crate::engine::{Engine, Network};
+use crate::idle::Idle;
 use crate::metadata::ModelMetadata;
 use crate::temperature::softmax_with_temperature;
 
@@ -72,7 +71,7 @@ pub struct Recognizer {
     metadata: ModelMetadata,
     network: Network,
     /// Front ends not in use; each holds the plan and the buffers of its transform.
-    front_ends: Mutex<Vec<LogMel>>,
+    front_ends: Idle<LogMel>,
 }
 
 impl Recognizer {
