@@ -46,18 +46,6 @@ impl Dense {
         }
     }
 
-    /// Columns of the input.
-    #[must_use]
-    pub fn inputs(&self) -> usize {
-        self.inputs
-    }
-
-    /// Columns of the output.
-    #[must_use]
-    pub fn outputs(&self) -> usize {
-        self.outputs
-    }
-
     /// `out = x · w`, row by row.
     ///
     /// # Shapes

@@ -86,12 +86,6 @@ impl Chain {
         (self.steps.len() - 1) * BLOCK
     }
 
-    /// Number of inputs.
-    #[must_use]
-    pub fn inputs(&self) -> usize {
-        self.inputs
-    }
-
     /// The steps.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
