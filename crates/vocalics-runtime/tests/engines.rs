@@ -376,8 +376,17 @@ fn parts_padding_and_joining() {
         );
         let axes = g.integers(&[2]);
         let squares = g.node("Squeeze", &[&squares, &axes], &[]);
-        let all = g.node("Concat", &[&low, &norm, &squares], &[Set::Int("axis", 1)]);
-        g.head(&all, 96);
+        // The last two frames, then the second of all: counted from either end of a length that varies.
+        let [start, end, axis] = [-2, i64::MAX, 2].map(|n| g.integers(&[n]));
+        let last = g.node("Slice", &[&x, &start, &end, &axis], &[]); // [b, 64, 2]
+        let shape = g.integers(&[0, -1]);
+        let last = g.node("Reshape", &[&last, &shape], &[]);
+        let one = g.integers(&[1]);
+        let early = g.node("Gather", &[&x, &one], &[Set::Int("axis", 2)]);
+        let early = g.node("Squeeze", &[&early, &axes], &[]);
+        let parts = [&low, &norm, &squares, &last, &early].map(String::as_str);
+        let all = g.node("Concat", &parts, &[Set::Int("axis", 1)]);
+        g.head(&all, 96 + 3 * N_MELS);
     });
 }
 
@@ -411,6 +420,9 @@ fn numbers() {
         let e = g.node("Sub", &[&e, &small], &[]);
         let e = g.node("PRelu", &[&e, &slope], &[]);
         let e = g.node("HardSigmoid", &[&e], &[]);
+        let e = g.node("Gelu", &[&e], &[]);
+        let held = g.constant(&[N_MELS, 1], &[0.25; N_MELS]);
+        let e = g.node("Sum", &[&e, &held, &x], &[]);
         let s = g.node("LogSoftmax", &[&e], &[Set::Int("axis", 1)]);
         let s = g.node("Identity", &[&s], &[]);
         finish(g, &s, N_MELS);

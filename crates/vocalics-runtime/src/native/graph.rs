@@ -15,6 +15,12 @@ pub(crate) struct Constant {
     pub(crate) data: Data,
 }
 
+impl Constant {
+    fn count(&self) -> usize {
+        self.dims.iter().product()
+    }
+}
+
 /// The values of a [`Constant`].
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Data {
@@ -52,7 +58,7 @@ pub(crate) struct Node {
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) constants: HashMap<String, Constant>,
-    /// Numbers in the weights, of any type.
+    /// Numbers in the weights, of any type, those of `Constant` nodes among them.
     pub(crate) parameters: usize,
 }
 
@@ -62,10 +68,14 @@ impl Graph {
         let mut result = Self::default();
         while let Some(field) = graph.next()? {
             match field.number {
-                1 => result.nodes.push(node(field.message()?)?),
+                1 => {
+                    let node = node(field.message()?)?;
+                    result.parameters += node.tensor("value").map_or(0, Constant::count);
+                    result.nodes.push(node);
+                }
                 5 => {
                     let (name, constant) = tensor(field.message()?)?;
-                    result.parameters += constant.dims.iter().product::<usize>();
+                    result.parameters += constant.count();
                     result.constants.insert(name, constant);
                 }
                 _ => {}
