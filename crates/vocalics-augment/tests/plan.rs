@@ -97,7 +97,11 @@ fn bad_plans_are_refused_by_what_is_wrong() {
     );
     refused(
         "[[step]]\nkind = \"gain\"\n[[step]]\nkind = \"gain\"\nprobability = 1.5",
-        &["no plan that can be done", "step 2, gain", "probability is 1.5"],
+        &[
+            "no plan that can be done",
+            "step 2, gain",
+            "probability is 1.5",
+        ],
     );
     for (step, field) in [
         ("noise\"\nsnr_db = [30, 10]", "snr_db"),
