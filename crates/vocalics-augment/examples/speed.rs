@@ -124,12 +124,4 @@ fn main() {
             std::hint::black_box(plan.apply(&input, &material, &mut rng).unwrap());
         });
     }
-    // 219 frames of 64 bands, as the front end of the default model gives.
-    let matrix: Vec<f32> = (0..219 * 64).map(|n| (n % 97) as f32).collect();
-    let centers: Vec<f32> = (1..=64_u16).map(|band| f32::from(band) * 120.0).collect();
-    time("vocal-tract on log-mel", |seed| {
-        let (mut values, mut rng) = (matrix.clone(), StdRng::seed_from_u64(seed));
-        let done = VocalTract::default().apply_log_mel(&mut values, &centers, RATE, &mut rng);
-        std::hint::black_box((values, done.unwrap()));
-    });
 }

@@ -43,14 +43,21 @@ pub enum AugmentError {
         /// What is wrong.
         source: Box<AugmentError>,
     },
-    /// A matrix whose length is not a whole number of rows.
-    #[error("{actual} values are no whole number of rows of {expected}")]
-    Shape {
-        /// Values in a row.
-        expected: usize,
-        /// Values there are.
-        actual: usize,
+    /// A step of a plan that is no step.
+    #[error("step {number}{}, {kind}: {message}", line.map_or_else(String::new, |line| format!(" (line {line})")))]
+    StepSyntax {
+        /// Its place in the plan, from 1.
+        number: usize,
+        /// Where it begins in the text, from 1, where that is known.
+        line: Option<usize>,
+        /// Its kind, as written.
+        kind: String,
+        /// Which field, and why.
+        message: String,
     },
+    /// A plan that does nothing.
+    #[error("it has no step")]
+    NoStep,
     /// A step needs material that the caller did not give.
     #[error("no {what} to draw from")]
     NoMaterial {
@@ -113,7 +120,7 @@ pub enum AugmentError {
         source: Box<toml::de::Error>,
     },
     /// A plan with a wrong value.
-    #[error("{name}: a wrong value")]
+    #[error("{name} is no plan that can be done")]
     PlanValue {
         /// Path or name of the plan.
         name: String,
@@ -166,9 +173,10 @@ impl AugmentError {
             }
             Self::TooMuch { .. } => "give fewer or shorter recordings",
             Self::NoPlan { .. } => "give a TOML file or one of those names",
-            Self::Parameter { .. } | Self::Shape { .. } | Self::Syntax { .. } => {
-                "docs/augmentation.md lists the steps and their parameters"
-            }
+            Self::Parameter { .. }
+            | Self::StepSyntax { .. }
+            | Self::NoStep
+            | Self::Syntax { .. } => "docs/augmentation.md lists the steps and their parameters",
         }
     }
 }

@@ -2,8 +2,8 @@
 
 /// One of the two laws of G.711.
 ///
-/// Source: ITU-T Recommendation G.711 (1988), tables 1a to 2b. A sample of full scale ±1 is one of the standard's 8159 (μ) or 4096 (A)
-/// steps; what lies on a decision value belongs to the interval above it.
+/// Source: ITU-T Recommendation G.711 (1988), tables 1a to 2b. Full scale, ±1, is 8192 (μ) or 4096 (A) of the standard's steps, its
+/// overload point in μ-law 8159; what lies on a decision value belongs to the interval above it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Law {

@@ -11,7 +11,7 @@
 //! | [`Gain`], [`TimeShift`] | louder and softer, earlier and later | kept |
 //! | [`Speed`] | tempo and pitch together | `/ speed` |
 //! | [`TimeStretch`], [`PitchShift`] | one without the other | `/ tempo`, kept |
-//! | [`VocalTract`] | formants, on waveforms and on log-mel | kept |
+//! | [`VocalTract`] | formants | kept |
 //! | [`Telephone`], [`Codec`], [`LowPass`] | band and quantisation | kept |
 //! | [`CopyPaste`] | joins clips of one class | both |
 //!

@@ -137,8 +137,8 @@ impl Operation {
 /// An operation and how often it is done.
 ///
 /// In TOML one table: `kind`, `probability` (1 if not given) and the fields of the operation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "toml::Table", into = "toml::Table")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(into = "toml::Table")]
 pub struct Step {
     /// Share of the clips that it is done to, 0 to 1.
     pub probability: f64,
@@ -146,18 +146,36 @@ pub struct Step {
     pub operation: Operation,
 }
 
-impl TryFrom<toml::Table> for Step {
-    type Error = toml::de::Error;
-
-    fn try_from(mut table: toml::Table) -> Result<Self, Self::Error> {
+impl Step {
+    /// The step of a table; `number` and `line` are its place, for errors.
+    fn read(
+        number: usize,
+        line: Option<usize>,
+        mut table: toml::Table,
+    ) -> Result<Self, AugmentError> {
+        let kind = table.get("kind").and_then(toml::Value::as_str);
+        let kind = kind.unwrap_or("of no kind").to_owned();
         // Flattening and refusing unknown fields do not go together in serde.
         let probability = table.remove("probability");
-        let probability = probability.map_or(Ok(1.0), f64::deserialize)?;
-        let operation = Operation::deserialize(toml::Value::Table(table))?;
-        Ok(Self {
-            probability,
-            operation,
-        })
+        let probability = match &probability {
+            None => Ok(1.0),
+            Some(value) => f64::deserialize(value.clone())
+                .map_err(|_| format!("probability is {value}, expected a number from 0 to 1")),
+        };
+        let operation = Operation::deserialize(toml::Value::Table(table.clone()))
+            .map_err(|error| named(&error, &table));
+        match (probability, operation) {
+            (Ok(probability), Ok(operation)) => Ok(Self {
+                probability,
+                operation,
+            }),
+            (Err(message), _) | (_, Err(message)) => Err(AugmentError::StepSyntax {
+                number,
+                line,
+                kind,
+                message,
+            }),
+        }
     }
 }
 
@@ -167,6 +185,21 @@ impl From<Step> for toml::Table {
         let mut table = Self::try_from(step.operation).unwrap_or_default();
         table.insert("probability".to_owned(), step.probability.into());
         table
+    }
+}
+
+/// What is wrong with the fields of an operation, and with which.
+fn named(error: &toml::de::Error, fields: &toml::Table) -> String {
+    let message = error.message();
+    // The error of a value does not say whose it is; without the culprit the rest can be read.
+    let culprit = fields.keys().find(|name| {
+        let mut rest = fields.clone();
+        rest.remove(*name);
+        Operation::deserialize(toml::Value::Table(rest)).is_ok()
+    });
+    match culprit {
+        Some(name) if !message.contains(name.as_str()) => format!("{name}: {message}"),
+        _ => message.to_owned(),
     }
 }
 
@@ -194,11 +227,31 @@ impl From<Step> for toml::Table {
 /// # Ok::<(), vocalics_augment::AugmentError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written<toml::Table>")]
 pub struct Plan {
     /// The steps.
-    #[serde(rename = "step", default)]
+    #[serde(rename = "step")]
     pub steps: Vec<Step>,
+}
+
+/// A plan as it stands in TOML.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written<T> {
+    #[serde(default = "Vec::new")]
+    step: Vec<T>,
+}
+
+impl TryFrom<Written<toml::Table>> for Plan {
+    type Error = AugmentError;
+
+    fn try_from(written: Written<toml::Table>) -> Result<Self, Self::Error> {
+        let steps = written.step.into_iter().zip(1..);
+        let steps = steps.map(|(table, number)| Step::read(number, None, table));
+        Ok(Self {
+            steps: steps.collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 /// A step that was done.
@@ -280,20 +333,37 @@ impl Plan {
     /// Reads and validates a plan in TOML; `name` is what errors call it.
     ///
     /// # Errors
-    /// [`AugmentError::Syntax`], [`AugmentError::PlanValue`].
+    /// [`AugmentError::Syntax`]; [`AugmentError::PlanValue`] around what is wrong with the first bad step, or
+    /// [`AugmentError::NoStep`].
     pub fn parse(name: &str, text: &str) -> Result<Self, AugmentError> {
-        let plan: Self = toml::from_str(text).map_err(|source| AugmentError::Syntax {
+        type Spanned = Written<toml::Spanned<toml::Table>>;
+        let written: Spanned = toml::from_str(text).map_err(|source| AugmentError::Syntax {
             name: name.to_owned(),
             source: Box::new(source),
         })?;
-        plan.validate().map_err(|source| AugmentError::PlanValue {
+        let line = |at: usize| {
+            text.get(..at)
+                .map(|before| before.matches('\n').count() + 1)
+        };
+        let steps = written.step.into_iter().zip(1..);
+        let plan = steps
+            .map(|(table, number)| Step::read(number, line(table.span().start), table.into_inner()))
+            .collect::<Result<Vec<Step>, _>>()
+            .and_then(|steps| {
+                let plan = Self { steps };
+                plan.validate()?;
+                if plan.steps.is_empty() {
+                    return Err(AugmentError::NoStep);
+                }
+                Ok(plan)
+            });
+        plan.map_err(|source| AugmentError::PlanValue {
             name: name.to_owned(),
             source: Box::new(source),
-        })?;
-        Ok(plan)
+        })
     }
 
-    /// Checks every step. A plan may be empty.
+    /// Checks every step. A plan may be without one; one that is read from a text may not.
     ///
     /// # Errors
     /// [`AugmentError::Step`] around what is wrong with the first bad one.

@@ -17,7 +17,7 @@ pub struct Range {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number, or two: lowest and highest")]
 enum Written {
     One(f64),
     Two([f64; 2]),

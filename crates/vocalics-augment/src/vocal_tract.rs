@@ -32,13 +32,11 @@ const MAX_LOG_GAIN: f32 = 3.0;
 /// The envelope at `f` moves to `G(f)`: `w · f` up to `F · min(w, 1) / w`, and linear from there to half the sample rate,
 /// which stays. `w` above 1 is a shorter tract, formants higher.
 ///
-/// On a waveform ([`apply`](Self::apply)) the envelope is that of linear prediction in each window, and the spectrum multiplied by the
-/// ratio of moved to own envelope, so that f0, harmonics and time stay. On log-mel
-/// ([`apply_log_mel`](Self::apply_log_mel)) bands are read at `G⁻¹` of their centres, as the source does with its filter bank: that moves the lowest
-/// harmonics too where bands resolve them, and costs next to nothing.
+/// The envelope is that of linear prediction in each window, and the spectrum multiplied by the ratio of moved to own envelope, so
+/// that f0, harmonics and time stay. The source warps a filter bank instead, which moves resolved harmonics too.
 ///
 /// # Shapes
-/// As long as the clip, with its RMS; as many values as the matrix. Silence stays silence.
+/// As long as the clip, with its RMS. Silence stays silence.
 ///
 /// Source: N. Jaitly, G. E. Hinton, *Vocal tract length perturbation (VTLP) improves speech recognition*, ICML workshop
 /// 2013.
@@ -92,54 +90,6 @@ impl VocalTract {
         let warp = self.warp.draw_factor(rng);
         let samples = warp_envelope(clip, warp, self.high_hz);
         Augmented::new(samples, Drawn::one("warp", warp))
-    }
-
-    /// Draws a factor and moves the bands of log-mel `values`, `[n_frames, n_mels]`, whose centres are
-    /// `centers_hz`, `[n_mels]`, ascending; `sample_rate` is that of the audio they were made of.
-    ///
-    /// # Errors
-    /// [`AugmentError::Shape`] unless `n_mels` divides the number of values.
-    pub fn apply_log_mel(
-        &self,
-        values: &mut [f32],
-        centers_hz: &[f32],
-        sample_rate: u32,
-        rng: &mut StdRng,
-    ) -> Result<Drawn, AugmentError> {
-        let n_mels = centers_hz.len();
-        if n_mels == 0 || !values.len().is_multiple_of(n_mels) {
-            return Err(AugmentError::Shape {
-                expected: n_mels,
-                actual: values.len(),
-            });
-        }
-        let warp = self.warp.draw_factor(rng);
-        let nyquist = f64::from(sample_rate) / 2.0;
-        let places: Vec<(usize, f32)> = centers_hz
-            .iter()
-            .map(|hz| {
-                let wanted = narrow(source_hz(f64::from(*hz), warp, self.high_hz, nyquist));
-                let above = centers_hz.partition_point(|centre| *centre <= wanted);
-                // Beyond the outermost bands, their own values go on.
-                if above == 0 {
-                    return (0, 0.0);
-                }
-                if above == n_mels {
-                    return (n_mels - 1, 0.0);
-                }
-                let (low, high) = (centers_hz[above - 1], centers_hz[above]);
-                (above - 1, (wanted - low) / (high - low))
-            })
-            .collect();
-        let mut frame = vec![0.0; n_mels];
-        for row in values.chunks_exact_mut(n_mels) {
-            frame.copy_from_slice(row);
-            for (value, (band, share)) in row.iter_mut().zip(&places) {
-                let next = frame[(band + 1).min(n_mels - 1)];
-                *value = frame[*band] + share * (next - frame[*band]);
-            }
-        }
-        Ok(Drawn::one("warp", warp))
     }
 }
 
@@ -355,37 +305,6 @@ mod tests {
             // Ascending and without a jump.
             assert!(axis.windows(2).all(|w| w[1] > w[0] && w[1] - w[0] < 15.0));
         }
-    }
-
-    #[test]
-    fn bands_move_by_the_factor() {
-        let centers: Vec<f32> = (1..=60_u16).map(|k| f32::from(k) * 100.0).collect();
-        // A ramp in hertz, so that a value says where it was read.
-        let mut values: Vec<f32> = [&centers[..], &centers[..]].concat();
-        let drawn = of(1.1)
-            .apply_log_mel(&mut values, &centers, 16_000, &mut StdRng::seed_from_u64(1))
-            .unwrap();
-        assert_eq!(drawn.number("warp"), Some(1.1));
-        for row in values.chunks_exact(60) {
-            for (value, hz) in row.iter().zip(&centers).skip(1).take(40) {
-                assert!((value - hz / 1.1).abs() < 0.01, "{hz}: {value}");
-            }
-        }
-        // The lowest band has nothing below it.
-        assert!((values[0] - 100.0).abs() < 1e-3);
-        let mut rng = StdRng::seed_from_u64(1);
-        let wrong = of(1.1).apply_log_mel(&mut values[1..], &centers, 16_000, &mut rng);
-        assert!(matches!(wrong, Err(AugmentError::Shape { .. })));
-        assert!(
-            of(1.1)
-                .apply_log_mel(&mut [], &[], 16_000, &mut rng)
-                .is_err()
-        );
-        let mut one = [1.0, 2.0];
-        of(1.1)
-            .apply_log_mel(&mut one, &[500.0], 16_000, &mut rng)
-            .unwrap();
-        assert!((one[0] - 1.0).abs() < 1e-6 && (one[1] - 2.0).abs() < 1e-6);
     }
 
     proptest::proptest! {

@@ -97,7 +97,7 @@ fn bad_plans_are_refused_by_what_is_wrong() {
     );
     refused(
         "[[step]]\nkind = \"gain\"\n[[step]]\nkind = \"gain\"\nprobability = 1.5",
-        &["a wrong value", "step 2, gain", "probability is 1.5"],
+        &["no plan that can be done", "step 2, gain", "probability is 1.5"],
     );
     for (step, field) in [
         ("noise\"\nsnr_db = [30, 10]", "snr_db"),
@@ -283,4 +283,40 @@ proptest! {
             prop_assert!(out.samples.iter().all(|x| x.is_finite()));
         }
     }
+}
+
+#[test]
+fn a_bad_step_is_named_with_its_line() {
+    let said = |text: &str| {
+        let error = Plan::parse("mine", text).unwrap_err();
+        assert!(!error.hint().is_empty());
+        std::error::Error::source(&error).unwrap().to_string()
+    };
+    let first = "# a plan\n[[step]]\nkind = \"gain\"\n\n";
+    let unknown = said(&format!("{first}[[step]]\nkind = \"noise\"\nsnr = 3\n"));
+    assert!(
+        unknown.starts_with("step 2 (line 5), noise: unknown field `snr`"),
+        "{unknown}"
+    );
+    let kind = said(&format!("{first}[[step]]\nkind = \"noises\"\n"));
+    assert!(
+        kind.starts_with("step 2 (line 5), noises: unknown variant"),
+        "{kind}"
+    );
+    let missing = said("[[step]]\nsnr_db = 3\n");
+    assert!(
+        missing.starts_with("step 1 (line 1), of no kind: missing field `kind`"),
+        "{missing}"
+    );
+    let range = said("[[step]]\nkind = \"noise\"\nsnr_db = \"loud\"\n");
+    assert!(
+        range.contains("a number, or two: lowest and highest") && range.contains("snr_db"),
+        "{range}"
+    );
+    let share = said("[[step]]\nkind = \"gain\"\nprobability = \"half\"\n");
+    assert!(
+        share.contains("probability is \"half\", expected a number from 0 to 1"),
+        "{share}"
+    );
+    assert_eq!(said("# nothing\n"), "it has no step");
 }

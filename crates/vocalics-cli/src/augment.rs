@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum, value_parser};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde::Serialize;
-use vocalics_audio::{DecodeOptions, write_wav16};
+use vocalics_audio::{AudioError, DecodeOptions, write_wav16};
 use vocalics_augment::{
     AugmentError, Clip, ImpulseResponse, Material, Plan, Record, Sound, read_responses, read_sounds,
 };
@@ -64,6 +64,9 @@ pub(crate) struct Arguments {
     /// Neutral recordings, for copy-paste: a folder
     #[arg(long, value_name = "DIR")]
     neutral: Option<PathBuf>,
+    /// Write over examples of before; others in the folder stay
+    #[arg(long)]
+    overwrite: bool,
     /// Form of the listing, examples.csv or examples.json
     #[arg(short, long, value_enum, default_value_t = Format::Csv)]
     format: Format,
@@ -81,6 +84,16 @@ enum Format {
     Csv,
     /// A list of objects, the steps with their values
     Json,
+}
+
+impl Format {
+    /// Name of the listing.
+    fn listing(self) -> &'static str {
+        match self {
+            Self::Csv => "examples.csv",
+            Self::Json => "examples.json",
+        }
+    }
 }
 
 /// A line of the listing.
@@ -189,8 +202,14 @@ impl Work<'_> {
         Ok(pool)
     }
 
-    /// Writes the examples of a recording.
-    fn examples(&self, input: &Input, stem: &str) -> Result<Vec<Example>, Trouble> {
+    /// Writes the examples of a recording: those written, and what ended it if they are not all.
+    fn examples(&self, input: &Input, stem: &str) -> (Vec<Example>, Result<(), Trouble>) {
+        let mut written = Vec::new();
+        let result = self.write(input, stem, &mut written);
+        (written, result)
+    }
+
+    fn write(&self, input: &Input, stem: &str, written: &mut Vec<Example>) -> Result<(), Trouble> {
         let options = DecodeOptions {
             sample_rate: None,
             ..DecodeOptions::default()
@@ -208,36 +227,38 @@ impl Work<'_> {
         let pool = self.pool(rate)?;
         let material = pool.without(input.path());
         let name = input.path().and_then(Path::file_name).unwrap_or_default();
-        (1..=self.arguments.count)
-            .map(|number| {
-                let seed = seed_of(self.arguments.seed, &name.to_string_lossy(), number);
-                let mut rng = StdRng::seed_from_u64(seed);
-                let mut outcome = self
-                    .plan
-                    .apply(&clip, &material, &mut rng)
-                    .map_err(|error| refuse(&error))?;
-                let loudest = peak(&outcome.samples);
-                let gain = if loudest > FULL_SCALE {
-                    FULL_SCALE / loudest
-                } else {
-                    1.0
-                };
-                if gain < 1.0 {
-                    outcome.samples.iter_mut().for_each(|x| *x *= gain);
-                }
-                let file = format!("{stem}-{number}.wav");
-                let path = self.arguments.output.join(&file);
-                write_wav16(&path, &outcome.samples, rate).map_err(Failure::from)?;
-                Ok(Example {
-                    file,
-                    source: input.file(),
-                    seed,
-                    duration_secs: outcome.samples.len() as f64 / f64::from(rate),
-                    scaled_db: (f64::from(gain).log10() * 2e3).round() / 100.0,
-                    steps: outcome.record,
-                })
-            })
-            .collect()
+        for number in 1..=self.arguments.count {
+            let seed = seed_of(self.arguments.seed, &name.to_string_lossy(), number);
+            let mut rng = StdRng::seed_from_u64(seed);
+            let mut outcome = self
+                .plan
+                .apply(&clip, &material, &mut rng)
+                .map_err(|error| refuse(&error))?;
+            let loudest = peak(&outcome.samples);
+            let gain = if loudest > FULL_SCALE {
+                FULL_SCALE / loudest
+            } else {
+                1.0
+            };
+            if gain < 1.0 {
+                outcome.samples.iter_mut().for_each(|x| *x *= gain);
+            }
+            let file = format!("{stem}-{number}.wav");
+            let path = self.arguments.output.join(&file);
+            write_wav16(&path, &outcome.samples, rate).map_err(|error| match error {
+                AudioError::Io { source, .. } => Failure::io("write", &path, &source),
+                error => Failure::from(error),
+            })?;
+            written.push(Example {
+                file,
+                source: input.file(),
+                seed,
+                duration_secs: outcome.samples.len() as f64 / f64::from(rate),
+                scaled_db: (f64::from(gain).log10() * 2e3).round() / 100.0,
+                steps: outcome.record,
+            });
+        }
+        Ok(())
     }
 }
 
@@ -269,9 +290,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         &items,
         jobs,
         |(input, stem)| work.examples(input, stem),
-        |index, outcome| {
+        |index, (written, outcome)| {
+            examples.extend(written);
             match outcome {
-                Ok(more) => examples.extend(more),
+                Ok(()) => {}
                 Err(Trouble::Ended(failure)) => return Err(failure),
                 Err(Trouble::Refused(refusal)) => {
                     failed += 1;
@@ -283,10 +305,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         },
     );
     bar.finish_and_clear();
+    // Whatever ended it: what was written is listed.
+    let listed = if examples.is_empty() {
+        Ok(())
+    } else {
+        write_listing(arguments, &examples)
+    };
     result?;
-    if !examples.is_empty() {
-        write_listing(arguments, &examples)?;
-    }
+    listed?;
     let n_scaled = examples.iter().filter(|it| it.scaled_db < 0.0).count();
     if n_scaled > 0 {
         tell(&format!(
@@ -324,11 +350,18 @@ fn stems(inputs: &[Input]) -> Vec<String> {
     inputs.iter().map(&mut own).collect()
 }
 
-/// Makes the folder, and sees to it that no recording is written over.
+/// Makes the folder, once nothing speaks against writing into it.
 fn prepare(arguments: &Arguments, inputs: &[Input], stems: &[String]) -> Result<(), Failure> {
     let output = &arguments.output;
-    fs::create_dir_all(output).map_err(|error| Failure::io("make", output, &error))?;
-    let folder = fs::canonicalize(output).map_err(|error| Failure::io("open", output, &error))?;
+    let folder = resolved(output).map_err(|error| Failure::io("make", output, &error))?;
+    let lies_in = |source: &Path, hint: &'static str| {
+        let inside = fs::canonicalize(source).is_ok_and(|source| folder.starts_with(source));
+        if !inside {
+            return Ok(());
+        }
+        let message = format!("{} lies in {}", output.display(), source.display());
+        Err(Failure::usage(message, hint))
+    };
     let drawn_from = [
         &arguments.babble,
         &arguments.noise,
@@ -337,37 +370,71 @@ fn prepare(arguments: &Arguments, inputs: &[Input], stems: &[String]) -> Result<
         &arguments.neutral,
     ];
     for source in drawn_from.into_iter().flatten() {
-        if fs::canonicalize(source).is_ok_and(|source| folder.starts_with(source)) {
-            return Err(Failure::usage(
-                format!("{} lies in {}", output.display(), source.display()),
-                "write elsewhere, or the next run would draw from these examples",
-            ));
-        }
+        fs::read_dir(source).map_err(|error| Failure::io("read", source, &error))?;
+        lies_in(
+            source,
+            "write elsewhere, or the next run would draw from these examples",
+        )?;
+    }
+    for source in arguments.inputs.iter().filter(|path| path.is_dir()) {
+        lies_in(
+            source,
+            "write elsewhere, or the next run would take these examples for recordings",
+        )?;
     }
     let recordings: BTreeSet<PathBuf> = inputs
         .iter()
         .filter_map(|input| fs::canonicalize(input.path()?).ok())
         .collect();
-    let in_folder = recordings.iter().any(|path| path.parent() == Some(&folder));
-    let targets = stems
+    let examples = stems
         .iter()
         .flat_map(|stem| (1..=arguments.count).map(move |number| format!("{stem}-{number}.wav")));
-    if in_folder && let Some(target) = { targets }.find(|it| recordings.contains(&folder.join(it)))
-    {
-        return Err(Failure::usage(
-            format!("{} is one of the recordings", output.join(target).display()),
-            "write into another folder",
-        ));
+    for name in examples.chain([arguments.format.listing().to_owned()]) {
+        let (shown, target) = (output.join(&name), folder.join(&name));
+        if recordings.contains(&target) {
+            let message = format!("{} is one of the recordings", shown.display());
+            return Err(Failure::usage(message, "write into another folder"));
+        }
+        if !arguments.overwrite && target.exists() {
+            return Err(Failure::new(
+                format!("{} exists", shown.display()),
+                "give an empty folder, or --overwrite",
+            ));
+        }
     }
-    Ok(())
+    fs::create_dir_all(output).map_err(|error| Failure::io("make", output, &error))
+}
+
+/// The path without links and detours, as far as it exists.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let (mut known, mut rest) = (path, Vec::new());
+    loop {
+        let asked = if known.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            known
+        };
+        match (fs::canonicalize(asked), known.file_name(), known.parent()) {
+            (Ok(folder), ..) => {
+                let parts = rest.iter().rev();
+                return Ok(parts.fold(folder, |folder, part| folder.join(part)));
+            }
+            (Err(error), Some(name), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
+                rest.push(name);
+                known = parent;
+            }
+            (Err(error), ..) => return Err(error),
+        }
+    }
 }
 
 fn write_listing(arguments: &Arguments, examples: &[Example]) -> Result<(), Failure> {
+    let path = arguments.output.join(arguments.format.listing());
     match arguments.format {
-        Format::Json => write_beside(&arguments.output.join("examples.json"), |out| {
+        Format::Json => write_beside(&path, |out| {
             serde_json::to_writer_pretty(out, examples).map_err(io::Error::from)
         }),
-        Format::Csv => write_beside(&arguments.output.join("examples.csv"), |out| {
+        Format::Csv => write_beside(&path, |out| {
             let mut table = csv::Writer::from_writer(out);
             table.write_record([
                 "file",

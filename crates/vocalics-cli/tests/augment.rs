@@ -161,6 +161,7 @@ fn folders_are_drawn_from_but_not_the_recording_itself() {
             assert!(!file.contains("even.wav"), "{file}");
         }
     }
+    let base = ["clips/even.wav", "-p", "mine.toml", "-o", "bare"];
     expect(
         &run(folder.path(), &base),
         1,
@@ -194,7 +195,12 @@ fn bad_recordings_and_bad_usage_are_told() {
         &["error: broken.wav: ", "hint: ", "1 of 2 recordings failed"],
     );
     assert!(folder.path().join("out/even-1.wav").is_file());
-    let keep = [&base[..], &["--keep-going"]].concat();
+    expect(
+        &run(folder.path(), &base),
+        1,
+        &["even-1.wav exists", "--overwrite"],
+    );
+    let keep = [&base[..], &["--keep-going", "--overwrite"]].concat();
     expect(&run(folder.path(), &keep), 0, &["broken.wav"]);
     let only = ["broken.wav", "-p", "telephone", "-o", "empty"];
     expect(&run(folder.path(), &only), 1, &[]);
@@ -214,7 +220,11 @@ fn bad_recordings_and_bad_usage_are_told() {
         "[[step]]\nkind = \"gain\"\ngain = 3\n",
     )
     .unwrap();
-    expect(&with("bad.toml"), 1, &["bad.toml is no plan", "gain_db"]);
+    expect(
+        &with("bad.toml"),
+        1,
+        &["bad.toml is no plan", "step 1 (line 1), gain: ", "gain_db"],
+    );
     fs::write(
         folder.path().join("bad.toml"),
         "[[step]]\nkind = \"speed\"\nspeed = 9\n",
@@ -235,17 +245,30 @@ fn bad_recordings_and_bad_usage_are_told() {
         "clips/out",
     ];
     expect(&run(folder.path(), &into), 2, &["lies in clips"]);
+    assert!(!folder.path().join("clips/out").exists(), "refused before");
+    for output in ["clips", "clips/new/deep"] {
+        let inside = ["clips", "-p", "room", "-o", output];
+        expect(
+            &run(folder.path(), &inside),
+            2,
+            &["lies in clips", "for recordings"],
+        );
+    }
+    assert!(!folder.path().join("clips/new").exists(), "refused before");
     fs::copy(
         folder.path().join("clips/even.wav"),
-        folder.path().join("clips/loud-1.wav"),
+        folder.path().join("loud-1.wav"),
     )
     .unwrap();
-    let over = ["clips", "-p", "room", "-o", "clips"];
+    let over = ["loud-1.wav", "clips/loud.wav", "-p", "room", "-o", "."];
     expect(
         &run(folder.path(), &over),
         2,
         &["loud-1.wav is one of the recordings"],
     );
+    let gone = ["clips", "-p", "room", "--rooms", "nowhere", "-o", "y"];
+    expect(&run(folder.path(), &gone), 1, &["cannot read nowhere"]);
+    assert!(!folder.path().join("y").exists(), "refused before");
     let file = ["clips", "-p", "room", "-o", "broken.wav"];
     expect(
         &run(folder.path(), &file),

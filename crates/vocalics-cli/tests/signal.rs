@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -45,6 +45,23 @@ fn recordings() -> tempfile::TempDir {
     }
     fs::write(clips.join("broken.wav"), b"RIFF nothing").unwrap();
     folder
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let clip = clip("even").display().to_string();
+    for set in ["egemaps", "mfcc"] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_vocalics"))
+            .args(["features", "--set", set, "--level", "lld", &clip])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        expect(&output, 0, &[]);
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{set}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! | [`frame`] | how a signal is cut into frames: counting, padding |
 //! | [`stft`] | the short-time Fourier transform, planned once, no allocation per frame |
 //! | [`power_stream`] | the same for a signal that arrives in chunks |
+//! | [`windowed_power`] | power spectra of single frames under a symmetric window |
 //! | [`mel`] | mel scales and the sparse triangular filterbank |
 //! | [`cepstrum`] | from log bands to cepstral coefficients |
 //! | [`mfcc`] | cepstral coefficients of clips and streams, conventions of librosa and HTK |
@@ -31,9 +32,12 @@
 //! | [`pyin`] | f0 by probabilistic YIN |
 //! | [`cepstral_peak`] | cepstral peak prominence |
 //! | [`harmonicity`] | harmonics-to-noise ratio |
+//! | [`subharmonic`] | f0 by subharmonic summation with path finding |
 //! | [`periods`] | marks, one per glottal period |
 //! | [`perturbation`] | jitter and shimmer of the marked periods |
+//! | [`period_match`] | jitter and shimmer of each frame by matching the waveform |
 //! | [`formant`] | formants by linear prediction |
+//! | [`loudness`] | loudness from an auditory spectrum |
 //! | [`intensity`] | sound pressure level |
 //! | [`level`] | RMS, peak, clipping, silence, SNR, speech ratio, bandwidth |
 //!
@@ -69,6 +73,7 @@ pub mod intensity;
 mod interpolate;
 pub mod level;
 pub mod logarithm;
+pub mod loudness;
 mod lpc;
 pub mod mel;
 pub mod mfcc;
@@ -78,6 +83,7 @@ pub mod npvi;
 pub mod onset;
 mod path;
 pub mod pause;
+pub mod period_match;
 pub mod periods;
 pub mod perturbation;
 pub mod pitch;
@@ -88,6 +94,7 @@ mod rate;
 mod real_power;
 pub mod spectral;
 pub mod stft;
+pub mod subharmonic;
 pub mod syllable;
 pub mod tempo;
 #[cfg(test)]
@@ -95,6 +102,7 @@ mod test_signal;
 pub mod trim;
 pub mod voice_activity;
 pub mod window;
+pub mod windowed_power;
 pub mod zero_crossing;
 
 pub use error::DspError;

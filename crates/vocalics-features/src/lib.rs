@@ -9,7 +9,7 @@
 //! | [`LogMel`] | a whole clip to log-mel features |
 //! | [`LogMelStream`] | the same, chunk by chunk, with the same bits |
 //! | [`FeatureMatrix`] | features, row-major `[n_frames, n_features]` |
-//! | [`sets`], [`set_by_name`] | named sets: `chroma`, `mfcc`, `prosody`, `rhythm` |
+//! | [`sets`], [`set_by_name`] | named sets: `chroma`, `egemaps`, `mfcc`, `prosody`, `rhythm` |
 //! | [`Standardiser`] | zero mean and unit deviation per feature, fitted on training clips |
 //! | [`GroupStandardiser`] | the same apart for each speaker or corpus |
 //! | [`Selection`], [`Pca`] | fewer features: ranked by class, or along the largest variance |
@@ -27,6 +27,7 @@
 //! ```
 
 mod chroma;
+mod egemaps;
 mod error;
 mod group_standardise;
 mod log_mel;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::chroma::Chroma;
+use crate::egemaps::Egemaps;
 use crate::error::FeatureError;
 use crate::matrix::FeatureMatrix;
 use crate::mfcc::MfccStatistics;
@@ -64,7 +65,7 @@ pub trait FeatureSet: fmt::Debug + Send + Sync {
 }
 
 /// All sets, by name. A new one is a file and a line here: `docs/adding-a-feature.md`.
-static SETS: [&dyn FeatureSet; 4] = [&Chroma, &MfccStatistics, &Prosody, &Rhythm];
+static SETS: [&dyn FeatureSet; 5] = [&Chroma, &Egemaps, &MfccStatistics, &Prosody, &Rhythm];
 
 /// All sets there are, in the order of their names.
 #[must_use]

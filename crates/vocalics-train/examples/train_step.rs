@@ -60,6 +60,7 @@ fn data(clips: usize, n_mels: usize) -> Result<Data, Box<dyn std::error::Error>>
         utterances,
         labels,
         features,
+        waveforms: None,
     })
 }
 

@@ -166,11 +166,14 @@ fn with_sources(error: &TrainError) -> String {
     text
 }
 
-/// Recorded noise and recorded rooms, where there is a plan.
+/// Recorded noise and recorded rooms.
+type Sounds = (Vec<Sound>, Vec<ImpulseResponse>);
+
+/// What a plan may draw from besides the clips, where there is a plan.
 fn recorded_sounds(
     config: &TrainConfig,
     options: &LoadOptions,
-) -> Result<Option<(Vec<Sound>, Vec<ImpulseResponse>)>, TrainError> {
+) -> Result<Option<Sounds>, TrainError> {
     if config.augmentation.waveform.steps.is_empty() {
         return match options.noise.as_ref().or(options.rooms.as_ref()) {
             Some(folder) => Err(TrainError::Config {

@@ -11,8 +11,12 @@ use crate::failure::Failure;
 /// The columns before the features.
 pub(super) const INDEX: [&str; 3] = ["file", "start", "end"];
 
+/// As it came, so that a reader who leaves is told from a full disk.
 fn csv_failed(error: csv::Error) -> io::Error {
-    io::Error::from(error)
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
+    }
 }
 
 /// Writes the names of the columns.
