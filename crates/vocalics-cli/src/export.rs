@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let clips = features(&recognizer, &arguments.calibrate)?;
     if clips.len() < FEW {
         tell(&format!(
-            "note: the ranges are chosen on {} recordings; they may not fit others, a hundred are plenty",
+            "note: recordings that the ranges are chosen on: {}; they may not fit others, a hundred are plenty",
             clips.len()
         ));
     }
@@ -127,7 +127,7 @@ fn features(recognizer: &Recognizer, paths: &[PathBuf]) -> Result<Vec<FeatureMat
         if is_constant(&features) {
             return Err(Refusal {
                 code: "constant",
-                message: "its features are the same in every frame, as in silence".to_owned(),
+                message: "its features are the same in every frame, as in silence, or it has a single one".to_owned(),
                 hint: "calibrate on recordings of speech",
             });
         }
