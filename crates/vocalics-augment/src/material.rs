@@ -10,6 +10,7 @@ use vocalics_audio::{DecodeOptions, EXTENSIONS, read_file};
 use vocalics_dsp::{floor_index, narrow};
 
 use crate::clip::Clip;
+use crate::range::choose;
 use crate::speech_level::speech_level;
 use crate::{AugmentError, ImpulseResponse};
 
@@ -115,6 +116,50 @@ pub(crate) fn looped(samples: &[f32], sample_rate: u32, n: usize, rng: &mut StdR
         .collect()
 }
 
+/// The parts of a [`Material`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MaterialKind {
+    /// [`Material::babble`].
+    Babble,
+    /// [`Material::noise`].
+    Noise,
+    /// [`Material::rooms`].
+    Rooms,
+    /// [`Material::same_class`].
+    SameClass,
+    /// [`Material::neutral`].
+    Neutral,
+}
+
+impl MaterialKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Babble,
+        Self::Noise,
+        Self::Rooms,
+        Self::SameClass,
+        Self::Neutral,
+    ];
+
+    /// What it is called in messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Babble => "babble",
+            Self::Noise => "recorded noise",
+            Self::Rooms => "recorded rooms",
+            Self::SameClass => "clips of the same class",
+            Self::Neutral => "neutral clips",
+        }
+    }
+}
+
+/// What a step may be told to draw from.
+pub(crate) trait Source: Copy {
+    /// The material that it takes, `None` if it is made.
+    fn needs(self) -> Option<MaterialKind>;
+}
+
 /// What a plan may draw from. What is left empty is not drawn.
 ///
 /// The caller sees to it that nothing in here comes from a test speaker, nor the clip itself from its own babble.
@@ -130,6 +175,37 @@ pub struct Material<'a> {
     pub same_class: Vec<&'a Sound>,
     /// Neutral clips, to join.
     pub neutral: Vec<&'a Sound>,
+}
+
+impl Material<'_> {
+    /// Whether there is any of that kind.
+    #[must_use]
+    pub fn has(&self, kind: MaterialKind) -> bool {
+        !match kind {
+            MaterialKind::Babble => self.babble.is_empty(),
+            MaterialKind::Noise => self.noise.is_empty(),
+            MaterialKind::Rooms => self.rooms.is_empty(),
+            MaterialKind::SameClass => self.same_class.is_empty(),
+            MaterialKind::Neutral => self.neutral.is_empty(),
+        }
+    }
+
+    /// One of the sources for which there is material, each with the same probability.
+    ///
+    /// # Errors
+    /// [`AugmentError::NoMaterial`] if there is none.
+    pub(crate) fn choose<S: Source>(
+        &self,
+        sources: &[S],
+        rng: &mut StdRng,
+    ) -> Result<S, AugmentError> {
+        let is_there = |source: &S| source.needs().is_none_or(|kind| self.has(kind));
+        let there: Vec<S> = sources.iter().copied().filter(is_there).collect();
+        let missing = || sources.iter().filter_map(|source| source.needs());
+        choose(&there, rng)
+            .copied()
+            .ok_or_else(|| AugmentError::no_material(missing()))
+    }
 }
 
 /// Reads every recording under a folder, resampled to `sample_rate`, sorted by path. Hidden files are passed over.

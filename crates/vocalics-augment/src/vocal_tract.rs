@@ -6,10 +6,11 @@ use vocalics_dsp::level::{peak, rms};
 use vocalics_dsp::window::hann;
 use vocalics_dsp::{floor_index, narrow};
 
-use crate::AugmentError;
 use crate::clip::{Augmented, Clip, Drawn};
 use crate::fft::Transform;
+use crate::material::Material;
 use crate::range::Range;
+use crate::{AugmentError, Augmentation};
 
 /// Least length of a window in seconds; the power of two at or above it is taken.
 const WINDOW_SECS: f64 = 0.03;
@@ -70,12 +71,12 @@ fn source_hz(hz: f64, warp: f64, high_hz: f64, nyquist_hz: f64) -> f64 {
     }
 }
 
-impl VocalTract {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`AugmentError::Parameter`].
-    pub fn validate(&self) -> Result<(), AugmentError> {
+impl Augmentation for VocalTract {
+    fn name(&self) -> &'static str {
+        "vocal-tract"
+    }
+
+    fn validate(&self) -> Result<(), AugmentError> {
         self.warp.check("warp", 0.5, 2.0)?;
         if !(1_000.0..=20_000.0).contains(&self.high_hz) {
             let expected = "a number from 1000 to 20000";
@@ -84,12 +85,15 @@ impl VocalTract {
         Ok(())
     }
 
-    /// Draws a factor and moves the formants of a clip.
-    #[must_use]
-    pub fn apply(&self, clip: &Clip<'_>, rng: &mut StdRng) -> Augmented {
+    fn apply(
+        &self,
+        clip: &Clip<'_>,
+        _: &Material<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Augmented, AugmentError> {
         let warp = self.warp.draw_factor(rng);
         let samples = warp_envelope(clip, warp, self.high_hz);
-        Augmented::new(samples, Drawn::one("warp", warp))
+        Ok(Augmented::new(samples, Drawn::one("warp", warp)))
     }
 }
 
@@ -242,7 +246,9 @@ mod tests {
             let clip = Clip::new(&vowel, RATE).unwrap();
             let before = median_formants(&vowel);
             for warp in [0.85, 0.9, 1.1, 1.15] {
-                let out = of(warp).apply(&clip, &mut StdRng::seed_from_u64(1));
+                let out = of(warp)
+                    .apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+                    .unwrap();
                 assert_eq!(out.samples.len(), vowel.len());
                 let off = cents(median_f0(&vowel, RATE), median_f0(&out.samples, RATE));
                 assert!(off.abs() < 3.0, "{f0} {warp}: {off} cents");
@@ -288,7 +294,10 @@ mod tests {
     fn a_factor_of_one_changes_nothing() {
         let vowel = vowel(|_| 130.0, &[650.0, 1_450.0], 0.4, RATE);
         let clip = Clip::new(&vowel, RATE).unwrap();
-        let out = of(1.0).apply(&clip, &mut StdRng::seed_from_u64(1)).samples;
+        let out = of(1.0)
+            .apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+            .unwrap()
+            .samples;
         let error: Vec<f32> = out.iter().zip(&vowel).map(|(y, x)| y - x).collect();
         assert!(level_db(&vowel) - level_db(&error) > 80.0);
     }
@@ -313,7 +322,7 @@ mod tests {
         #[test]
         fn finite_and_as_long(samples in any_samples(1..3000), warp in 0.5_f64..2.0, rate in 4_000_u32..50_000) {
             let clip = Clip::new(&samples, rate).unwrap();
-            let out = of(warp).apply(&clip, &mut StdRng::seed_from_u64(1)).samples;
+            let out = of(warp).apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1)).unwrap().samples;
             proptest::prop_assert_eq!(out.len(), samples.len());
             proptest::prop_assert!(out.iter().all(|x| x.is_finite()));
         }
