@@ -1,12 +1,10 @@
 //! Sounds that augmentations draw from: other voices, noises, impulse responses, clips to join.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use vocalics_audio::{DecodeOptions, EXTENSIONS, read_file};
+use vocalics_audio::{DecodeOptions, read_file, recordings};
 use vocalics_dsp::{floor_index, narrow};
 
 use crate::clip::Clip;
@@ -208,14 +206,20 @@ impl Material<'_> {
     }
 }
 
-/// Reads every recording under a folder, resampled to `sample_rate`, sorted by path. Hidden files are passed over.
+/// Reads every recording under a folder, resampled to `sample_rate`, in the order of [`vocalics_audio::recordings`].
 ///
 /// # Errors
-/// [`AugmentError::Io`], [`AugmentError::NoRecordings`], [`AugmentError::Audio`] with the first that cannot be decoded,
+/// [`AugmentError::NoRecordings`], [`AugmentError::Audio`] with the first file or folder that cannot be read,
 /// [`AugmentError::TooMuch`] beyond [`MAX_FOLDER_SECS`].
 pub fn read_sounds(folder: &Path, sample_rate: u32) -> Result<Vec<Sound>, AugmentError> {
+    let paths = recordings(folder)?;
+    if paths.is_empty() {
+        return Err(AugmentError::NoRecordings {
+            path: folder.to_owned(),
+        });
+    }
     let mut total_secs = 0.0;
-    let sounds = recordings(folder)?.into_iter().map(|path| {
+    let sounds = paths.into_iter().map(|path| {
         let options = DecodeOptions {
             sample_rate: Some(sample_rate),
             ..DecodeOptions::default()
@@ -251,54 +255,13 @@ pub fn read_responses(
         .collect()
 }
 
-fn recordings(folder: &Path) -> Result<Vec<PathBuf>, AugmentError> {
-    let mut files = Vec::new();
-    walk(folder, &mut BTreeSet::new(), &mut files)?;
-    if files.is_empty() {
-        return Err(AugmentError::NoRecordings {
-            path: folder.to_owned(),
-        });
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// Links are followed, every folder once.
-fn walk(
-    folder: &Path,
-    visited: &mut BTreeSet<PathBuf>,
-    files: &mut Vec<PathBuf>,
-) -> Result<(), AugmentError> {
-    let failed = |source| AugmentError::Io {
-        path: folder.to_owned(),
-        source,
-    };
-    if !visited.insert(fs::canonicalize(folder).map_err(failed)?) {
-        return Ok(());
-    }
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        let extension = path.extension().and_then(|text| text.to_str());
-        if hidden {
-            continue;
-        } else if path.is_dir() {
-            walk(&path, visited, files)?;
-        } else if extension
-            .is_some_and(|text| EXTENSIONS.contains(&text.to_ascii_lowercase().as_str()))
-        {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
     use rand::SeedableRng;
-    use vocalics_audio::write_wav16;
+    use vocalics_audio::{AudioError, write_wav16};
 
     use super::*;
     use crate::test_signal::{level_db, tone};
@@ -369,7 +332,7 @@ mod tests {
         ));
         assert!(matches!(
             read_sounds(&empty.path().join("none"), 16_000),
-            Err(AugmentError::Io { .. })
+            Err(AugmentError::Audio(AudioError::Io { .. }))
         ));
     }
 }
