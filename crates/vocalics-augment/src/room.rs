@@ -3,14 +3,15 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
-use vocalics_dsp::level::{peak, rms};
-use vocalics_dsp::{floor_index, narrow};
+use vocalics_dsp::floor_index;
+use vocalics_dsp::level::peak;
 
 use crate::clip::{Augmented, Clip, Drawn};
 use crate::fft::convolve;
 use crate::image_source::{BoxRoom, REACH};
 use crate::material::{Material, MaterialKind, Source};
 use crate::range::{Range, choose};
+use crate::scaled::level_kept;
 use crate::{AugmentError, Augmentation};
 
 /// Least distance of microphone and source from the walls, in metres.
@@ -99,19 +100,10 @@ impl ImpulseResponse {
                 expected: clip.sample_rate(),
             });
         }
-        // Scaled for the transform, whose sums could overflow otherwise.
-        let loudest = peak(clip.samples());
-        if loudest <= f32::MIN_POSITIVE {
-            return Ok(clip.samples().to_vec());
-        }
-        let scaled: Vec<f32> = clip.samples().iter().map(|x| x / loudest).collect();
-        let mut out = convolve(&scaled, &self.taps, self.direct);
-        let (before, after) = (rms(clip.samples()), rms(&out));
-        if after > 0.0 {
-            let gain = narrow(f64::from(before) / f64::from(after));
-            out.iter_mut().for_each(|x| *x *= gain);
-        }
-        Ok(out)
+        let out = level_kept(clip.samples(), |unit| {
+            convolve(unit, &self.taps, self.direct)
+        });
+        Ok(out.unwrap_or_else(|| clip.samples().to_vec()))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
-use vocalics_dsp::level::peak;
 
 use crate::clip::{Augmented, Clip, Drawn};
 use crate::fft::convolve;
@@ -11,6 +10,7 @@ use crate::kaiser::band_pass;
 use crate::material::Material;
 use crate::range::{Range, choose};
 use crate::resample::resample;
+use crate::scaled::scaled;
 use crate::{AugmentError, Augmentation};
 
 /// The band of the telephone in hertz (ITU-T G.712).
@@ -121,15 +121,8 @@ fn telephone(clip: &Clip<'_>, law: Option<Law>) -> Vec<f32> {
 
 /// Convolves with a filter of linear phase, its delay taken out.
 fn filter(samples: &[f32], taps: &[f32]) -> Vec<f32> {
-    // Scaled for the transform, whose sums could overflow otherwise.
-    let loudest = peak(samples);
-    if loudest <= f32::MIN_POSITIVE {
-        return samples.to_vec();
-    }
-    let scaled: Vec<f32> = samples.iter().map(|x| x / loudest).collect();
-    let mut out = convolve(&scaled, taps, taps.len() / 2);
-    out.iter_mut().for_each(|x| *x *= loudest);
-    out
+    let out = scaled(samples, |unit| convolve(unit, taps, taps.len() / 2));
+    out.unwrap_or_else(|| samples.to_vec())
 }
 
 /// Sends every sample through a law of G.711 at the clip's own rate: quantisation noise that goes with the signal.

@@ -2,14 +2,13 @@
 
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
-use vocalics_dsp::level::{peak, rms};
-use vocalics_dsp::narrow;
 
 use crate::clip::{Augmented, Clip, Drawn};
 use crate::material::Material;
 use crate::phase_vocoder::phase_vocoder;
 use crate::range::Range;
 use crate::resample::resample;
+use crate::scaled::level_kept;
 use crate::speed::stretched_len;
 use crate::wsola::wsola;
 use crate::{AugmentError, Augmentation};
@@ -30,25 +29,12 @@ pub enum Method {
 impl Method {
     /// `n_out` samples of the clip read `tempo` times as fast.
     fn stretch(self, samples: &[f32], sample_rate: u32, tempo: f64, n_out: usize) -> Vec<f32> {
-        // Scaled for products and transforms, which could overflow otherwise.
-        let loudest = peak(samples);
-        if loudest <= f32::MIN_POSITIVE {
-            return vec![0.0; n_out];
-        }
-        let scaled: Vec<f32> = samples.iter().map(|x| x / loudest).collect();
-        let mut out = match self {
-            Self::Wsola => wsola(&scaled, sample_rate, tempo, n_out),
-            Self::PhaseVocoder => phase_vocoder(&scaled, sample_rate, tempo, n_out),
-        };
         // Where phases part, in noise and at onsets, a vocoder loses some level.
-        let (before, after) = (rms(samples), rms(&out));
-        let gain = if after > 0.0 {
-            narrow(f64::from(before) / f64::from(after))
-        } else {
-            loudest
-        };
-        out.iter_mut().for_each(|x| *x *= gain);
-        out
+        let out = level_kept(samples, |unit| match self {
+            Self::Wsola => wsola(unit, sample_rate, tempo, n_out),
+            Self::PhaseVocoder => phase_vocoder(unit, sample_rate, tempo, n_out),
+        });
+        out.unwrap_or_else(|| vec![0.0; n_out])
     }
 }
 

@@ -2,22 +2,19 @@
 
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
-use vocalics_dsp::level::{peak, rms};
-use vocalics_dsp::window::hann;
+use vocalics_dsp::level::peak;
 use vocalics_dsp::{floor_index, narrow};
 
 use crate::clip::{Augmented, Clip, Drawn};
 use crate::fft::Transform;
 use crate::material::Material;
+use crate::overlap_add::OverlapAdd;
 use crate::range::Range;
+use crate::scaled::level_kept;
 use crate::{AugmentError, Augmentation};
 
 /// Least length of a window in seconds; the power of two at or above it is taken.
 const WINDOW_SECS: f64 = 0.03;
-/// Windows over each sample.
-const OVERLAP: usize = 4;
-/// Sum of the squares of Hann windows a quarter of their length apart.
-const OVERLAP_GAIN: f32 = 1.5;
 /// Poles of the envelope: two for each kilohertz of bandwidth, where a formant is, and these for the rest of the spectrum's
 /// shape; at most `MAX_POLES`.
 const MORE_POLES: usize = 2;
@@ -92,48 +89,39 @@ impl Augmentation for VocalTract {
         rng: &mut StdRng,
     ) -> Result<Augmented, AugmentError> {
         let warp = self.warp.draw_factor(rng);
-        let samples = warp_envelope(clip, warp, self.high_hz);
+        let samples = level_kept(clip.samples(), |unit| {
+            warp_envelope(unit, clip.rate(), warp, self.high_hz)
+        });
+        let samples = samples.unwrap_or_else(|| clip.samples().to_vec());
         Ok(Augmented::new(samples, Drawn::one("warp", warp)))
     }
 }
 
-fn warp_envelope(clip: &Clip<'_>, warp: f64, high_hz: f64) -> Vec<f32> {
-    let samples = clip.samples();
-    let loudest = peak(samples);
-    if loudest <= f32::MIN_POSITIVE {
-        return samples.to_vec();
-    }
-    let n_fft = floor_index(clip.rate() * WINDOW_SECS)
-        .max(16)
-        .next_power_of_two();
-    let hop = n_fft / OVERLAP;
-    let window = hann(n_fft);
+fn warp_envelope(samples: &[f32], rate: f64, warp: f64, high_hz: f64) -> Vec<f32> {
+    let windows = OverlapAdd::new(WINDOW_SECS, rate);
+    let (n_fft, hop) = (windows.n_fft(), windows.hop());
     let mut transform = Transform::new(n_fft);
     let n_bins = transform.n_bins();
-    let bin_hz = clip.rate() / n_fft as f64;
+    let bin_hz = rate / n_fft as f64;
     let sources: Vec<(usize, f32)> = (0..n_bins)
         .map(|bin| {
-            let hz = source_hz(bin as f64 * bin_hz, warp, high_hz, clip.rate() / 2.0);
+            let hz = source_hz(bin as f64 * bin_hz, warp, high_hz, rate / 2.0);
             let position = (hz / bin_hz).clamp(0.0, (n_bins - 1) as f64);
             let whole = floor_index(position).min(n_bins - 2);
             (whole, narrow(position - whole as f64))
         })
         .collect();
-    let n_poles = floor_index(clip.rate() / 1_000.0) + MORE_POLES;
-    let lags = lag_window(n_poles.min(MAX_POLES).min(n_fft / 2 - 1), clip.rate());
+    let n_poles = floor_index(rate / 1_000.0) + MORE_POLES;
+    let lags = lag_window(n_poles.min(MAX_POLES).min(n_fft / 2 - 1), rate);
 
     let mut padded = vec![0.0; samples.len() + 2 * n_fft];
-    for (y, x) in padded[n_fft..].iter_mut().zip(samples) {
-        *y = x / loudest;
-    }
+    padded[n_fft..n_fft + samples.len()].copy_from_slice(samples);
     let mut out = vec![0.0; padded.len() + n_fft];
     let mut frame = vec![0.0; n_fft];
     let [mut spectrum, mut power] = std::array::from_fn(|_| transform.zero_spectrum());
     let mut envelope = vec![0.0; n_bins];
     for start in (0..=padded.len() - n_fft).step_by(hop) {
-        for ((y, x), w) in frame.iter_mut().zip(&padded[start..]).zip(&window) {
-            *y = w * x;
-        }
+        windows.cut(&padded[start..], &mut frame);
         if peak(&frame) <= f32::MIN_POSITIVE {
             continue;
         }
@@ -162,17 +150,10 @@ fn warp_envelope(clip: &Clip<'_>, warp: f64, high_hz: f64) -> Vec<f32> {
             *x *= (moved - own).clamp(-MAX_LOG_GAIN, MAX_LOG_GAIN).exp();
         }
         transform.inverse(&mut spectrum, &mut frame);
-        for ((y, x), w) in out[start..].iter_mut().zip(&frame).zip(&window) {
-            *y += w * x / OVERLAP_GAIN;
-        }
+        windows.add(&frame, &mut out[start..]);
     }
     out.drain(..n_fft);
     out.truncate(samples.len());
-    let (before, after) = (rms(samples), rms(&out));
-    if after > 0.0 {
-        let gain = narrow(f64::from(before) / f64::from(after));
-        out.iter_mut().for_each(|x| *x *= gain);
-    }
     out
 }
 

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum, value_parser};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde::Serialize;
-use vocalics_audio::{AudioError, DecodeOptions, write_wav16};
+use vocalics_audio::{AudioError, DecodeOptions, FULL_SCALE_16_BIT, write_wav16};
 use vocalics_augment::{
     AugmentError, Clip, ImpulseResponse, Material, MaterialKind, Plan, Record, Sound,
     read_responses, read_sounds,
@@ -23,9 +23,6 @@ use crate::input::{self, Input};
 use crate::output::{tell, write_beside};
 use crate::progress::clips;
 use crate::recognition::{Refusal, Refusals, cores, in_order};
-
-/// Largest sample of 16-bit PCM.
-const FULL_SCALE: f32 = 32_767.0 / 32_768.0;
 
 /// Write examples of what an augmentation plan makes of recordings
 ///
@@ -249,8 +246,8 @@ impl Work<'_> {
                 .apply(&clip, &material, &mut rng)
                 .map_err(|error| refuse(&error))?;
             let loudest = peak(&outcome.samples);
-            let gain = if loudest > FULL_SCALE {
-                FULL_SCALE / loudest
+            let gain = if loudest > FULL_SCALE_16_BIT {
+                FULL_SCALE_16_BIT / loudest
             } else {
                 1.0
             };
