@@ -8,9 +8,11 @@ use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use vocalics_dsp::check_samples;
 
-use crate::clip::{Clip, Drawn};
+use crate::clip::Clip;
 use crate::material::{Material, MaterialKind};
-use crate::{AugmentError, Augmentation, Operation};
+use crate::record::{Done, Outcome, Record};
+use crate::step::Step;
+use crate::{AugmentError, Augmentation};
 
 /// The plans that there are by name.
 const BUILT_IN: [(&str, &str); 7] = [
@@ -22,75 +24,6 @@ const BUILT_IN: [(&str, &str); 7] = [
     ("copy-paste", include_str!("../plans/copy-paste.toml")),
     ("everything", include_str!("../plans/everything.toml")),
 ];
-
-/// An operation and how often it is done.
-///
-/// In TOML one table: `kind`, `probability` (1 if not given) and the fields of the operation.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(into = "toml::Table")]
-pub struct Step {
-    /// Share of the clips that it is done to, 0 to 1.
-    pub probability: f64,
-    /// What is done.
-    pub operation: Operation,
-}
-
-impl Step {
-    /// The step of a table; `number` and `line` are its place, for errors.
-    fn read(
-        number: usize,
-        line: Option<usize>,
-        mut table: toml::Table,
-    ) -> Result<Self, AugmentError> {
-        let kind = table.get("kind").and_then(toml::Value::as_str);
-        let kind = kind.unwrap_or("of no kind").to_owned();
-        // Flattening and refusing unknown fields do not go together in serde.
-        let probability = table.remove("probability");
-        let probability = match &probability {
-            None => Ok(1.0),
-            Some(value) => f64::deserialize(value.clone())
-                .map_err(|_| format!("probability is {value}, expected a number from 0 to 1")),
-        };
-        let operation = Operation::deserialize(toml::Value::Table(table.clone()))
-            .map_err(|error| named(&error, &table));
-        match (probability, operation) {
-            (Ok(probability), Ok(operation)) => Ok(Self {
-                probability,
-                operation,
-            }),
-            (Err(message), _) | (_, Err(message)) => Err(AugmentError::StepSyntax {
-                number,
-                line,
-                kind,
-                message,
-            }),
-        }
-    }
-}
-
-impl From<Step> for toml::Table {
-    fn from(step: Step) -> Self {
-        // An operation is a table of numbers, texts and lists of those.
-        let mut table = Self::try_from(step.operation).unwrap_or_default();
-        table.insert("probability".to_owned(), step.probability.into());
-        table
-    }
-}
-
-/// What is wrong with the fields of an operation, and with which.
-fn named(error: &toml::de::Error, fields: &toml::Table) -> String {
-    let message = error.message();
-    // The error of a value does not say whose it is; without the culprit the rest can be read.
-    let culprit = fields.keys().find(|name| {
-        let mut rest = fields.clone();
-        rest.remove(*name);
-        Operation::deserialize(toml::Value::Table(rest)).is_ok()
-    });
-    match culprit {
-        Some(name) if !message.contains(name.as_str()) => format!("{name}: {message}"),
-        _ => message.to_owned(),
-    }
-}
 
 /// A list of steps, done in order.
 ///
@@ -141,44 +74,6 @@ impl TryFrom<Written<toml::Table>> for Plan {
             steps: steps.collect::<Result<_, _>>()?,
         })
     }
-}
-
-/// A step that was done.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Done {
-    /// Name of the operation.
-    pub step: &'static str,
-    /// What was drawn for it.
-    #[serde(flatten)]
-    pub drawn: Drawn,
-}
-
-/// The steps that were done, in order.
-#[derive(Debug, Clone, PartialEq, Serialize, Default)]
-#[serde(transparent)]
-pub struct Record(pub Vec<Done>);
-
-impl std::fmt::Display for Record {
-    /// `pitch-shift(shift_semitones=1.2); noise(source=pink snr_db=14.1)`, or `nothing`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("nothing");
-        }
-        for (index, done) in self.0.iter().enumerate() {
-            let joint = if index == 0 { "" } else { "; " };
-            write!(f, "{joint}{}({})", done.step, done.drawn)?;
-        }
-        Ok(())
-    }
-}
-
-/// A clip after a plan.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
-    /// The samples, finite; they may be beyond full scale.
-    pub samples: Vec<f32>,
-    /// What was done.
-    pub record: Record,
 }
 
 impl Plan {
@@ -258,18 +153,7 @@ impl Plan {
     /// [`AugmentError::Step`] around what is wrong with the first bad one.
     pub fn validate(&self) -> Result<(), AugmentError> {
         for (index, step) in self.steps.iter().enumerate() {
-            let probability = step.probability;
-            let checked = if (0.0..=1.0).contains(&probability) {
-                step.operation.validate()
-            } else {
-                let expected = "a number from 0 to 1";
-                Err(AugmentError::parameter(
-                    "probability",
-                    probability,
-                    expected,
-                ))
-            };
-            checked.map_err(|source| AugmentError::Step {
+            step.validate().map_err(|source| AugmentError::Step {
                 number: index + 1,
                 step: step.operation.name(),
                 source: Box::new(source),
