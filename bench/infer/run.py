@@ -54,6 +54,8 @@ def measure(engine, model, threads, batch):
         command = [OURS, model, engine, threads, batch, FRAMES, calls]
     output = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if output.returncode != 0:
+        said = output.stderr.strip().splitlines() or [f"exit code {output.returncode}"]
+        print(f"{pathlib.Path(model).stem}, {engine}: {said[-1]}", file=sys.stderr)
         return None
     return [float(line) for line in output.stdout.split()]
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use vocalics_audio::DecodeOptions;
 use vocalics_features::{FeatureMatrix, LogMel};
-use vocalics_runtime::{MAX_WINDOW_SECS, Recognizer, quantise};
+use vocalics_runtime::{Recognizer, quantise};
 
 use crate::failure::{Failure, feature_hint, with_causes};
 use crate::input::{self, Input};
@@ -111,7 +111,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     })
 }
 
-/// Features of all recordings, the first half minute of long ones; one that cannot be used ends it.
+/// Features of all recordings; one that cannot be used ends it.
 fn features(recognizer: &Recognizer, paths: &[PathBuf]) -> Result<Vec<FeatureMatrix>, Failure> {
     let config = &recognizer.metadata().front_end;
     let options = DecodeOptions {
@@ -121,15 +121,8 @@ fn features(recognizer: &Recognizer, paths: &[PathBuf]) -> Result<Vec<FeatureMat
     let inputs = input::expand(paths, false)?;
     let work = |input: &Input| {
         let waveform = input.decode(None, &options)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "half a minute of samples"
-        )]
-        let longest = (MAX_WINDOW_SECS * f64::from(config.sample_rate)) as usize;
-        let samples = waveform.samples();
         LogMel::new(config.clone())
-            .and_then(|mut front_end| front_end.compute(&samples[..samples.len().min(longest)]))
+            .and_then(|mut front_end| front_end.compute(waveform.samples()))
             .map_err(|error| Refusal {
                 code: "front_end",
                 message: with_causes(&error),

@@ -52,8 +52,8 @@ pub struct Moments<T> {
     pub variance: Vec<T>,
 }
 
-/// Sums two products over paired slices in eight lanes, so that the loop vectorises and the sum
-/// does not depend on the machine.
+/// Sums `N` terms of every position in eight lanes, so that the loop vectorises and the sum does not
+/// depend on the machine.
 #[inline(always)]
 pub(crate) fn sums<T: Real, const N: usize>(
     len: usize,

@@ -87,7 +87,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`RuntimeError::FeatureWidth`], [`RuntimeError::Engine`], [`RuntimeError::EngineFailure`],
+    /// [`RuntimeError::FeatureCount`], [`RuntimeError::Engine`], [`RuntimeError::EngineFailure`],
     /// [`RuntimeError::OutputShape`] or [`RuntimeError::NonFiniteOutput`].
     pub(crate) fn run(
         &self,
@@ -97,9 +97,9 @@ impl Network {
     ) -> Result<(), RuntimeError> {
         let batch = out.len() / self.n_classes;
         if features.len() != batch * n_frames * self.n_mels || n_frames == 0 {
-            return Err(RuntimeError::FeatureWidth {
-                expected: self.n_mels,
-                actual: features.len().checked_div(batch * n_frames).unwrap_or(0),
+            return Err(RuntimeError::FeatureCount {
+                values: features.len(),
+                per_row: n_frames * self.n_mels,
             });
         }
         match &self.kind {

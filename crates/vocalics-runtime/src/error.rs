@@ -149,8 +149,14 @@ pub enum ModelError {
         /// What the engine said.
         source: Box<rten::LoadError>,
     },
+    /// The model cannot be quantised, whatever the recordings.
+    #[error("cannot quantise this model: {reason}")]
+    NotQuantisable {
+        /// What about it.
+        reason: String,
+    },
     /// The model cannot be quantised with these recordings.
-    #[error("cannot quantise: {reason}")]
+    #[error("cannot quantise with these recordings: {reason}")]
     Calibration {
         /// What is wrong.
         reason: String,
@@ -223,7 +229,7 @@ impl ModelError {
             Self::Engine { .. } | Self::EngineFailure { .. } | Self::NotNative { .. } => {
                 "model_engine"
             }
-            Self::Calibration { .. } => "model_calibration",
+            Self::Calibration { .. } | Self::NotQuantisable { .. } => "model_calibration",
             Self::TestVectorRun { .. } | Self::TestVector { .. } => "model_test_vector",
             Self::Write { .. } => "model_write",
         }
@@ -275,8 +281,12 @@ impl ModelError {
             Self::Engine { .. } | Self::EngineFailure { .. } => {
                 "check the file with onnxruntime; if it runs there, report the model to the vocalics project"
             }
+            Self::NotQuantisable { .. } => {
+                "give a model in single precision, as `vocalics train` writes it; docs/MODEL-FILE.md says which \
+                 layers are quantised"
+            }
             Self::Calibration { .. } => {
-                "give a model that is not quantised, and recordings like those it is meant for"
+                "give recordings like those the model is meant for, a hundred are plenty"
             }
             Self::NotNative { .. } => "leave the choice of the engine to the runtime",
             Self::TestVectorRun { .. } | Self::TestVector { .. } => {
@@ -334,6 +344,14 @@ pub enum RuntimeError {
         /// Columns given.
         actual: usize,
     },
+    /// Features given as one slice do not end with a whole row.
+    #[error("{values} feature values are no whole number of rows of {per_row}")]
+    FeatureCount {
+        /// Values given.
+        values: usize,
+        /// Values of a row: the model's bands, times the frames where clips are given.
+        per_row: usize,
+    },
     /// The engine failed on this input.
     #[error("the engine failed on {n_frames} frames")]
     Engine {
@@ -375,6 +393,7 @@ impl RuntimeError {
             Self::NonFinite { .. } => "non_finite",
             Self::FrontEnd { .. } => "front_end",
             Self::FeatureWidth { .. } => "feature_width",
+            Self::FeatureCount { .. } => "feature_count",
             Self::Engine { .. } | Self::EngineFailure { .. } => "engine",
             Self::OutputShape { .. } => "output_shape",
             Self::NonFiniteOutput => "non_finite_output",
@@ -390,7 +409,9 @@ impl RuntimeError {
             Self::Empty | Self::TooShort { .. } => "give at least a fifth of a second of speech",
             Self::NonFinite { .. } => "the recording is damaged; decode it again from its source",
             Self::FrontEnd { .. } => "check the recording with `vocalics features`",
-            Self::FeatureWidth { .. } => "compute the features with the model's own front end",
+            Self::FeatureWidth { .. } | Self::FeatureCount { .. } => {
+                "compute the features with the model's own front end"
+            }
             Self::Engine { .. } | Self::EngineFailure { .. } => {
                 "if the clip is very short, give a longer one; otherwise report it with the model's name"
             }

@@ -82,7 +82,7 @@ impl Foreign {
     ///
     /// # Errors
     ///
-    /// [`RuntimeError::FeatureWidth`], [`RuntimeError::Engine`], [`RuntimeError::EngineFailure`] or
+    /// [`RuntimeError::FeatureCount`], [`RuntimeError::Engine`], [`RuntimeError::EngineFailure`] or
     /// [`RuntimeError::OutputShape`].
     pub(crate) fn run(
         &self,
@@ -93,9 +93,9 @@ impl Foreign {
         let batch = out.len() / self.n_classes;
         let shape = [batch, n_frames, self.n_mels];
         let view = NdTensorView::try_from_data(shape, features).map_err(|_| {
-            RuntimeError::FeatureWidth {
-                expected: self.n_mels,
-                actual: features.len().checked_div(batch * n_frames).unwrap_or(0),
+            RuntimeError::FeatureCount {
+                values: features.len(),
+                per_row: n_frames * self.n_mels,
             }
         })?;
         let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));

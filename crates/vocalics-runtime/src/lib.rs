@@ -44,6 +44,7 @@ mod clip;
 mod engine;
 mod error;
 mod foreign;
+mod idle;
 mod metadata;
 mod native;
 mod onnx;

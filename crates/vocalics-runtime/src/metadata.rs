@@ -362,28 +362,26 @@ pub fn to_props(metadata: &ModelMetadata) -> Result<Vec<(String, String)>, Model
 ///
 /// As [`to_props`], and any [`ModelError`] about the structure of `onnx_bytes`.
 pub fn attach_metadata(onnx_bytes: &[u8], metadata: &ModelMetadata) -> Result<Vec<u8>, ModelError> {
-    replace_props(onnx_bytes, PREFIX, |checksum| {
-        let mut props = to_props(metadata)?;
-        props.push((format!("{PREFIX}{GRAPH_CRC32}"), checksum.to_string()));
-        Ok(props)
-    })
+    attach(onnx_bytes, metadata, None)
 }
 
 /// Key of a [`QuantisedNote`](crate::QuantisedNote); as the checksum not part of [`ModelMetadata`].
 const QUANTISED: &str = "quantised";
 
-/// As [`attach_metadata`], with a note about quantisation.
-pub(crate) fn attach_with(
+/// As [`attach_metadata`], with a note about quantisation where it was quantised.
+pub(crate) fn attach(
     onnx_bytes: &[u8],
     metadata: &ModelMetadata,
-    note: &crate::QuantisedNote,
+    note: Option<&crate::QuantisedNote>,
 ) -> Result<Vec<u8>, ModelError> {
     replace_props(onnx_bytes, PREFIX, |checksum| {
         let mut props = to_props(metadata)?;
-        let key = format!("{PREFIX}{QUANTISED}");
-        match serde_json::to_string(note) {
-            Ok(note) => props.push((key, note)),
-            Err(source) => return Err(ModelError::Write { key, source }),
+        if let Some(note) = note {
+            let key = format!("{PREFIX}{QUANTISED}");
+            match serde_json::to_string(note) {
+                Ok(note) => props.push((key, note)),
+                Err(source) => return Err(ModelError::Write { key, source }),
+            }
         }
         props.push((format!("{PREFIX}{GRAPH_CRC32}"), checksum.to_string()));
         Ok(props)

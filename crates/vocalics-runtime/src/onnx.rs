@@ -457,26 +457,30 @@ fn element_bytes(element_type: i64) -> Option<usize> {
     }
 }
 
+/// Values of a repeated field of fixed width, packed or not.
+fn packed_len(field: &Field<'_>, width: usize) -> usize {
+    match field.value {
+        Value::Bytes(packed) => packed.bytes().len() / width,
+        _ => 1,
+    }
+}
+
 /// Checks a weight and returns its name.
 fn check_tensor(tensor: Message<'_>) -> Result<&str, ModelError> {
     let mut name = "";
     let mut dims = Vec::new();
     let mut element_type = 0;
     let mut raw_bytes = None;
-    let mut listed = 0_usize;
+    let (mut floats, mut narrow, mut wide, mut doubles) = (0_usize, 0_usize, 0_usize, 0_usize);
     let mut fields = tensor;
     while let Some(field) = fields.next()? {
         match field.number {
             1 => dims.extend(integers(&field)?),
             2 => element_type = field.integer()?,
-            4 | 10 => {
-                let width = if field.number == 4 { 4 } else { 8 };
-                listed += match field.value {
-                    Value::Bytes(packed) => packed.bytes().len() / width,
-                    _ => 1,
-                };
-            }
-            5 | 7 => listed += integers(&field)?.len(),
+            4 => floats += packed_len(&field, 4),
+            5 => narrow += integers(&field)?.len(),
+            7 => wide += integers(&field)?.len(),
+            10 => doubles += packed_len(&field, 8),
             8 => name = field.message()?.text()?,
             9 => raw_bytes = Some(field.message()?.bytes().len()),
             13 => return Err(tensor.corrupt("weights outside the file")),
@@ -498,6 +502,16 @@ fn check_tensor(tensor: Message<'_>) -> Result<&str, ModelError> {
             usize::try_from(dim).ok()?.checked_mul(product)
         })
         .ok_or_else(|| tensor.corrupt("a weight of impossible shape"))?;
+    let listed = match element_type {
+        1 => floats,
+        7 => wide,
+        11 => doubles,
+        _ => narrow,
+    };
+    // An engine reads the list of the type; what stands in another would be no value.
+    if listed != floats + narrow + wide + doubles {
+        return Err(tensor.corrupt("a weight whose values are not of its type"));
+    }
     let stored = match raw_bytes {
         Some(bytes) if bytes % width == 0 => bytes / width,
         Some(_) => return Err(tensor.corrupt("a weight cut within a value")),

@@ -376,8 +376,17 @@ fn parts_padding_and_joining() {
         );
         let axes = g.integers(&[2]);
         let squares = g.node("Squeeze", &[&squares, &axes], &[]);
-        let all = g.node("Concat", &[&low, &norm, &squares], &[Set::Int("axis", 1)]);
-        g.head(&all, 96);
+        // The last two frames, then the second of all: counted from either end of a length that varies.
+        let [start, end, axis] = [-2, i64::MAX, 2].map(|n| g.integers(&[n]));
+        let last = g.node("Slice", &[&x, &start, &end, &axis], &[]); // [b, 64, 2]
+        let shape = g.integers(&[0, -1]);
+        let last = g.node("Reshape", &[&last, &shape], &[]);
+        let one = g.integers(&[1]);
+        let early = g.node("Gather", &[&x, &one], &[Set::Int("axis", 2)]);
+        let early = g.node("Squeeze", &[&early, &axes], &[]);
+        let parts = [&low, &norm, &squares, &last, &early].map(String::as_str);
+        let all = g.node("Concat", &parts, &[Set::Int("axis", 1)]);
+        g.head(&all, 96 + 3 * N_MELS);
     });
 }
 
@@ -411,6 +420,9 @@ fn numbers() {
         let e = g.node("Sub", &[&e, &small], &[]);
         let e = g.node("PRelu", &[&e, &slope], &[]);
         let e = g.node("HardSigmoid", &[&e], &[]);
+        let e = g.node("Gelu", &[&e], &[]);
+        let held = g.constant(&[N_MELS, 1], &[0.25; N_MELS]);
+        let e = g.node("Sum", &[&e, &held, &x], &[]);
         let s = g.node("LogSoftmax", &[&e], &[Set::Int("axis", 1)]);
         let s = g.node("Identity", &[&s], &[]);
         finish(g, &s, N_MELS);
@@ -439,6 +451,85 @@ fn what_is_not_known_runs_on_rten() {
     assert!(matches!(error, ModelError::NotNative { .. }), "{error}");
     assert!(error.to_string().contains("Floor"), "{error}");
     assert_eq!(error.code(), "model_engine");
+}
+
+/// Why the native engine does not take a graph; loading it without that wish must not panic either.
+fn refused(graph: Graph) -> String {
+    let bytes = graph.bytes();
+    let metadata = common::metadata();
+    let _ = Recognizer::rescored(&bytes, &metadata, &RecognizerOptions::default());
+    let options = RecognizerOptions::default().with_engine(Engine::Native);
+    match Recognizer::rescored(&bytes, &metadata, &options) {
+        Err(ModelError::NotNative { reason }) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// An axis of nothing once reached the kernels, which trust their caller with shapes.
+#[test]
+fn axes_of_length_zero_are_refused_when_compiling() {
+    type Build = fn(&mut Graph, &str) -> String;
+    let cases: [(&str, Build); 3] = [
+        ("a part of a split", |g, x| {
+            let sizes = g.integers(&[0, 64]);
+            g.node_to(
+                "Split",
+                &[x, &sizes],
+                &["none", "all"],
+                &[Set::Int("axis", 1)],
+            );
+            g.node("Concat", &["none", "all"], &[Set::Int("axis", 1)])
+        }),
+        ("a slice", |g, x| {
+            let [start, end, axis] = [3, 3, 1].map(|n| g.integers(&[n]));
+            let none = g.node("Slice", &[x, &start, &end, &axis], &[]);
+            let none = g.node("Relu", &[&none], &[]);
+            g.node("Concat", &[&none, x], &[Set::Int("axis", 1)])
+        }),
+        ("a weight", |g, x| {
+            let turned = g.node("Transpose", &[x], &[Set::Ints("perm", &[0, 2, 1])]);
+            let none = g.floats(&[N_MELS, 0], Vec::new());
+            let none = g.node("MatMul", &[&turned, &none], &[]);
+            let none = g.node("Transpose", &[&none], &[Set::Ints("perm", &[0, 2, 1])]);
+            g.node("Concat", &[&none, x], &[Set::Int("axis", 1)])
+        }),
+    ];
+    for (what, build) in cases {
+        let mut graph = Graph::new(4);
+        let x = graph.sequence();
+        let x = build(&mut graph, &x);
+        finish(&mut graph, &x, N_MELS);
+        let reason = refused(graph);
+        assert!(reason.contains("length 0"), "{what}: {reason}");
+    }
+}
+
+/// The largest index once overflowed, and one far below zero counted as the first.
+#[test]
+fn an_index_outside_its_axis_is_refused() {
+    for index in [64, i64::MAX, -65, -100, i64::MIN] {
+        let mut graph = Graph::new(5);
+        let x = graph.sequence();
+        let index = graph.integers(&[index]);
+        let x = graph.node("Gather", &[&x, &index], &[Set::Int("axis", 1)]);
+        finish(&mut graph, &x, 1);
+        let reason = refused(graph);
+        assert!(reason.contains("of 64"), "{reason}");
+    }
+}
+
+/// It was called "no constant", of a name that the graph computes.
+#[test]
+fn a_weight_that_is_computed_is_called_that() {
+    let mut graph = Graph::new(6);
+    let x = graph.sequence();
+    let x = graph.node("GlobalAveragePool", &[&x], &[]);
+    let x = graph.node("Flatten", &[&x], &[]);
+    let weights = graph.weights(&[N_MELS, 8]);
+    let weights = graph.node("Neg", &[&weights], &[]);
+    graph.node_to("Gemm", &[&x, &weights], &["logits"], &[]);
+    let reason = refused(graph);
+    assert!(reason.contains("is computed"), "{reason}");
 }
 
 /// Too few frames for a kernel without padding: an error at the call, and the next call works.

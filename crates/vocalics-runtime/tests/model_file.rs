@@ -1,11 +1,15 @@
 //! Model files: written, read back, and refused for every reason there is.
 
 mod common;
+#[path = "common/graph.rs"]
+mod graph;
 
 use std::error::Error;
 
 use common::{LABELS, golden, graph_bytes, metadata, model};
+use graph::{Graph, Set};
 use proptest::prelude::*;
+use rten_onnx::onnx::{DataType, TensorProto};
 use vocalics_features::FeatureMatrix;
 use vocalics_runtime::{
     FORMAT_VERSION, ModelError, ModelMetadata, Recognizer, attach_metadata, read_metadata, to_props,
@@ -312,6 +316,41 @@ fn unknown_operators_are_named() {
         matches!(&error, ModelError::Operator { operator } if operator == "Loop"),
         "{error}"
     );
+}
+
+/// Its values were counted whatever list they stood in, and then read from the list of its type: a weight
+/// without values reached the kernels.
+#[test]
+fn a_weight_whose_values_are_not_of_its_type_is_refused() {
+    let listed = |floats: usize, integers: usize| {
+        let mut graph = Graph::new(1);
+        let x = graph.image();
+        let weights = graph.tensor(TensorProto {
+            dims: vec![4, 1, 3, 3],
+            data_type: Some(DataType::FLOAT),
+            float_data: vec![0.5; floats],
+            int32_data: vec![1; integers],
+            ..TensorProto::default()
+        });
+        let x = graph.node(
+            "Conv",
+            &[&x, &weights],
+            &[Set::Ints("kernel_shape", &[3, 3])],
+        );
+        let x = graph.node("GlobalAveragePool", &[&x], &[]);
+        let x = graph.node("Flatten", &[&x], &[]);
+        graph.head(&x, 4);
+        attach_metadata(&graph.bytes(), &metadata()).unwrap()
+    };
+    for (floats, integers) in [(0, 36), (35, 1), (36, 36)] {
+        let error = Recognizer::from_bytes(listed(floats, integers)).unwrap_err();
+        assert!(
+            matches!(error, ModelError::Corrupt { what, .. } if what.contains("not of its type")),
+            "{error}"
+        );
+    }
+    // The list of its own type is what a weight may come in.
+    assert_eq!(refusal(listed(36, 0)), "model_test_vector");
 }
 
 #[test]

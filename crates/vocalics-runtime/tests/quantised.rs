@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use graph::{Graph, Numbers, with_metadata};
+use graph::{Graph, N_MELS, Numbers, Set, with_metadata};
 use vocalics_features::FeatureMatrix;
 use vocalics_runtime::{
     Engine, ModelError, QUANTISED_TOLERANCE, Recognizer, RecognizerOptions, quantise, read_metadata,
@@ -98,10 +98,15 @@ fn what_cannot_be_quantised_is_named() {
     let model = default_model();
     let error = quantise(&model, &[]).err().unwrap();
     assert!(matches!(error, ModelError::Calibration { .. }), "{error}");
+    let empty = FeatureMatrix::new(Vec::new(), 64).unwrap();
+    let error = quantise(&model, &[empty]).err().unwrap();
+    assert!(matches!(error, ModelError::Calibration { .. }), "{error}");
+    assert!(error.hint().contains("recordings"), "{}", error.hint());
     let clips = clips(&model, 1, 3);
     let once = quantise(&model, &clips).unwrap().bytes;
     let error = quantise(&once, &clips).err().unwrap();
     assert!(error.to_string().contains("already"), "{error}");
+    assert!(!error.hint().contains("recordings"), "{}", error.hint());
     // A last layer of 512 weights is not worth it.
     let mut graph = Graph::new(1);
     let x = graph.sequence();
@@ -112,6 +117,112 @@ fn what_cannot_be_quantised_is_named() {
         .err()
         .unwrap();
     assert_eq!(error.code(), "model_calibration");
+}
+
+/// Features as the graphs made here take them, between -4 and 4.
+fn noise(n_frames: usize, seed: u64) -> FeatureMatrix {
+    FeatureMatrix::new(Numbers::new(seed).take(n_frames * N_MELS, 4.0), N_MELS)
+        .expect("whole frames")
+}
+
+/// `[batch, 64]`, the mean over time.
+fn mean_over_time(graph: &mut Graph) -> String {
+    let x = graph.sequence();
+    let x = graph.node("GlobalAveragePool", &[&x], &[]);
+    graph.node("Flatten", &[&x], &[])
+}
+
+/// A dense layer large enough.
+fn layer(graph: &mut Graph, x: &str, bias: &str) -> String {
+    let weights = graph.weights(&[N_MELS, N_MELS]);
+    graph.node("Gemm", &[x, &weights, bias], &[Set::Int("transB", 1)])
+}
+
+/// A node's own number was left out of the quantised file.
+#[test]
+fn the_value_of_a_constant_node_is_kept() {
+    let mut graph = Graph::new(1);
+    let x = mean_over_time(&mut graph);
+    let bias = graph.weights(&[N_MELS]);
+    let x = layer(&mut graph, &x, &bias);
+    let number = graph.constant(&[N_MELS], &[0.75; N_MELS]);
+    let x = graph.node("Add", &[&x, &number], &[]);
+    graph.head(&x, N_MELS);
+    let clips: Vec<_> = (0..8).map(|seed| noise(40, seed)).collect();
+    let quantised = quantise(&with_metadata(&graph.bytes()), &clips).unwrap();
+    assert_eq!(quantised.note.layers, 1);
+    assert!(quantised.note.score_error < 1e-3, "{:?}", quantised.note);
+}
+
+/// Each of the layers wrote it under the same name, which no engine takes.
+#[test]
+fn a_bias_that_two_layers_share_stays_as_it_is() {
+    let mut graph = Graph::new(2);
+    let x = mean_over_time(&mut graph);
+    let bias = graph.weights(&[N_MELS]);
+    let x = layer(&mut graph, &x, &bias);
+    let x = graph.node("Relu", &[&x], &[]);
+    let x = layer(&mut graph, &x, &bias);
+    graph.head(&x, N_MELS);
+    let clips: Vec<_> = (0..8).map(|seed| noise(40, seed)).collect();
+    let quantised = quantise(&with_metadata(&graph.bytes()), &clips).unwrap();
+    let recognizer = Recognizer::from_bytes(quantised.bytes.clone()).unwrap();
+    assert_eq!(recognizer.engine(), Engine::Native);
+    assert_eq!(quantised.note.layers, 2);
+    assert!(quantised.note.score_error < 1e-3, "{:?}", quantised.note);
+}
+
+/// The network sees half a minute at most, so that the mean over a longer clip is none that it computes.
+#[test]
+fn long_recordings_are_observed_in_the_windows_they_are_recognised_in() {
+    let mut graph = Graph::new(3);
+    let x = mean_over_time(&mut graph);
+    let bias = graph.weights(&[N_MELS]);
+    let x = layer(&mut graph, &x, &bias);
+    graph.head(&x, N_MELS);
+    let model = with_metadata(&graph.bytes());
+    // Quiet and loud by turns: the mean over both windows is within that of either.
+    let [low, high] = [-4.0, 2.0].map(|value| vec![value; 1_800 * N_MELS]);
+    let matrix = |values: Vec<f32>| FeatureMatrix::new(values, N_MELS).expect("whole frames");
+    let long = matrix([low.clone(), high.clone()].concat());
+    let quantised = quantise(&model, &[long]).unwrap();
+    let recognizers = [&model, &quantised.bytes]
+        .map(|bytes| Recognizer::from_bytes(bytes.clone()).expect("it loads"));
+    for part in [low, high].map(matrix) {
+        let [wanted, found] = recognizers
+            .each_ref()
+            .map(|one| one.scores_from_features(&part).expect("scores"));
+        for (a, b) in wanted.iter().zip(&found) {
+            assert!((a - b).abs() < 5e-3, "{wanted:?} {found:?}");
+        }
+    }
+}
+
+/// It compiled what recognition refuses, and what it could not compile it called a choice of the engine.
+#[test]
+fn a_graph_of_another_engine_is_refused_with_a_hint_about_the_model() {
+    let build = |opset: i64, rounded: bool| {
+        let mut graph = Graph::new(4);
+        graph.opset = opset;
+        let mut x = mean_over_time(&mut graph);
+        let bias = graph.weights(&[N_MELS]);
+        x = layer(&mut graph, &x, &bias);
+        if rounded {
+            x = graph.node("Floor", &[&x], &[]);
+        }
+        graph.head(&x, N_MELS);
+        with_metadata(&graph.bytes())
+    };
+    for (model, reason) in [(build(23, false), "version 23"), (build(17, true), "Floor")] {
+        let error = quantise(&model, &[noise(40, 1)]).err().unwrap();
+        assert!(
+            matches!(error, ModelError::NotQuantisable { .. }),
+            "{error}"
+        );
+        assert!(error.to_string().contains(reason), "{error}");
+        assert!(!error.hint().contains("engine"), "{}", error.hint());
+    }
+    assert!(quantise(&build(17, false), &[noise(40, 1)]).is_ok());
 }
 
 /// Runs `onnxruntime_quantised.py` with the interpreter of `VOCALICS_PYTHON`.

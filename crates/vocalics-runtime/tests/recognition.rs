@@ -190,6 +190,47 @@ fn features_of_another_width_are_refused() {
     ));
 }
 
+/// The last part of a frame was dropped in silence where the clip was long.
+#[test]
+fn features_that_end_within_a_frame_are_refused() {
+    let recognizer = recognizer();
+    let mut logits = [0.0; 8];
+    for n_frames in [1, 100, 4_000] {
+        let features = vec![-6.0; n_frames * 64 + 1];
+        let error = recognizer.logits_into(&features, &mut logits).unwrap_err();
+        assert!(
+            matches!(error, RuntimeError::FeatureCount { values, per_row: 64 } if values == features.len()),
+            "{error}"
+        );
+        assert!(recognizer.logits_into(&features[1..], &mut logits).is_ok());
+    }
+    assert!(matches!(
+        recognizer.logits_into(&[0.0; 63], &mut logits),
+        Err(RuntimeError::FeatureCount {
+            values: 63,
+            per_row: 64
+        })
+    ));
+}
+
+/// It was said to have 64 columns where 64 were needed.
+#[test]
+fn a_batch_that_ends_within_a_clip_is_refused() {
+    let recognizer = recognizer();
+    let features = vec![-6.0; 3 * 20 * 64];
+    assert_eq!(recognizer.batch_logits(&features, 20).unwrap().len(), 3);
+    for values in [19 * 64, 30 * 64, 20 * 64 + 1] {
+        let error = recognizer
+            .batch_logits(&features[..values], 20)
+            .unwrap_err();
+        assert!(
+            matches!(error, RuntimeError::FeatureCount { values: found, per_row: 1_280 } if found == values),
+            "{error}"
+        );
+        assert_eq!(error.code(), "feature_count");
+    }
+}
+
 #[test]
 fn thread_counts_and_threads_agree() {
     let samples = voiced(48_000);

@@ -46,18 +46,6 @@ impl Dense {
         }
     }
 
-    /// Columns of the input.
-    #[must_use]
-    pub fn inputs(&self) -> usize {
-        self.inputs
-    }
-
-    /// Columns of the output.
-    #[must_use]
-    pub fn outputs(&self) -> usize {
-        self.outputs
-    }
-
     /// `out = x · w`, row by row.
     ///
     /// # Shapes
@@ -210,4 +198,102 @@ fn dots<S: Simd, const N: usize>(simd: S, w: &[f32], x: &[f32]) -> [f32; N] {
         }
     }
     sums.map(|[a, b]| simd.reduce_sum_f32s(simd.add_f32s(a, b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count)
+            .map(|n| ((n * 37 + seed * 101) as f32 * 0.61).sin())
+            .collect()
+    }
+
+    /// `[m, k] · [k, n]` in double precision.
+    fn naive(a: &[f32], b: &[f32], [m, k, n]: [usize; 3]) -> Vec<f64> {
+        let mut out = Vec::new();
+        for row in 0..m {
+            for column in 0..n {
+                let terms =
+                    (0..k).map(|i| f64::from(a[row * k + i]) * f64::from(b[i * n + column]));
+                out.push(terms.sum());
+            }
+        }
+        out
+    }
+
+    #[track_caller]
+    fn same(what: &str, got: &[f32], want: &[f64]) {
+        assert_eq!(got.len(), want.len(), "{what}");
+        for (got, want) in got.iter().zip(want) {
+            assert!(
+                (f64::from(*got) - want).abs() < 1e-5,
+                "{what}: {got}, {want}"
+            );
+        }
+    }
+
+    /// Lengths around one and two vectors of every width, and around the rows taken together.
+    const SIZES: [[usize; 3]; 9] = [
+        [1, 1, 1],
+        [1, 3, 5],
+        [2, 4, 7],
+        [3, 7, 4],
+        [5, 8, 17],
+        [7, 15, 8],
+        [4, 16, 33],
+        [13, 17, 65],
+        [2, 67, 9],
+    ];
+
+    #[test]
+    fn products_match_the_definition_at_every_level() {
+        for level in Level::here() {
+            let mut packed = Weights::pack(0, 0, |_, _| 0.0);
+            for sizes @ [m, k, n] in SIZES {
+                let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+                let want = naive(&a, &b, sizes);
+                for tiled in [false, true] {
+                    let dense = Dense::new(k, n, tiled, |input, output| b[input * n + output]);
+                    let mut out = vec![9.0; m * n];
+                    dense.run(level, 1, &a, &mut packed, &mut out);
+                    same(&format!("{level:?} {sizes:?} tiled {tiled}"), &out, &want);
+                }
+                let (mut out, mut scratch) = (vec![9.0; m * n], vec![9.0; k * n + SLACK]);
+                multiply(level, 1, &a, &b, sizes, &mut packed, &mut scratch, &mut out);
+                same(&format!("{level:?} {sizes:?} two tensors"), &out, &want);
+            }
+        }
+    }
+
+    /// A row must not depend on how many there are: a clip alone and in a batch have the same scores.
+    #[test]
+    fn a_row_alone_is_that_row_of_many() {
+        let (rows, k, n) = (5, 19, 21);
+        let (x, w) = (numbers(rows * k, 3), numbers(k * n, 4));
+        for level in Level::here() {
+            let mut packed = Weights::pack(0, 0, |_, _| 0.0);
+            for tiled in [false, true] {
+                let dense = Dense::new(k, n, tiled, |input, output| w[input * n + output]);
+                let mut all = vec![0.0; rows * n];
+                dense.run(level, 1, &x, &mut packed, &mut all);
+                for (x, want) in x.chunks_exact(k).zip(all.chunks_exact(n)) {
+                    let mut out = vec![0.0; n];
+                    dense.run(level, 1, x, &mut packed, &mut out);
+                    assert_eq!(out, want, "{level:?} tiled {tiled}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_nothing_are_zero() {
+        let mut packed = Weights::pack(0, 0, |_, _| 0.0);
+        for tiled in [false, true] {
+            let mut out = [9.0; 6];
+            Dense::new(0, 3, tiled, |_, _| 1.0).run(Level::best(), 1, &[], &mut packed, &mut out);
+            assert_eq!(out, [0.0; 6]);
+        }
+    }
 }

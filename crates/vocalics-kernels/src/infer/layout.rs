@@ -139,3 +139,110 @@ pub fn place(x: &[f32], block: usize, offset: usize, pitch: usize, out: &mut [f3
         out[offset..offset + block].copy_from_slice(x);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: usize) -> Vec<f32> {
+        (0..count).map(|n| n as f32).collect()
+    }
+
+    /// The walk of the picked axes, one value after the other.
+    fn naive(gather: &Gather, x: &[f32]) -> Vec<f32> {
+        let dims = &gather.dims[..gather.rank];
+        let count: usize = dims.iter().product();
+        (0..count)
+            .map(|flat| {
+                let (mut rest, mut at) = (flat, gather.start);
+                for axis in (0..gather.rank).rev() {
+                    at += rest % dims[axis] * gather.strides[axis];
+                    rest /= dims[axis];
+                }
+                x[at]
+            })
+            .collect()
+    }
+
+    fn gather<const N: usize>(dims: [usize; N], strides: [usize; N], start: usize) -> Gather {
+        let mut gather = Gather {
+            rank: N,
+            start,
+            ..Gather::default()
+        };
+        gather.dims[..N].copy_from_slice(&dims);
+        gather.strides[..N].copy_from_slice(&strides);
+        gather
+    }
+
+    #[test]
+    fn gathering_is_the_walk_one_value_at_a_time() {
+        let x = numbers(4000);
+        let cases = [
+            gather([], [], 7),
+            gather([9], [1], 3),
+            gather([9], [4], 3),
+            gather([5], [0], 2),
+            // Rows as they are, with a step, and repeated.
+            gather([3, 40], [40, 1], 0),
+            gather([3, 13], [40, 3], 1),
+            gather([4, 6], [0, 1], 5),
+            // Transposed: within a square, at its edge and beyond.
+            gather([7, 5], [1, 7], 0),
+            gather([16, 16], [1, 16], 0),
+            gather([17, 33], [1, 17], 0),
+            gather([40, 50], [1, 41], 2),
+            gather([2, 3, 17, 19], [1200, 400, 1, 17], 0),
+            // The axes of attention, [a, b, c, d] to [a, c, b, d].
+            gather([2, 5, 3, 8], [120, 8, 40, 1], 0),
+            gather([3, 2, 4], [1, 12, 3], 0),
+        ];
+        for case in cases {
+            let want = naive(&case, &x);
+            let mut out = vec![-1.0; want.len()];
+            case.run(&x, &mut out);
+            assert_eq!(out, want, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn padding_surrounds_what_is_there() {
+        let mut out = [0.0; 20];
+        pad(
+            &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            &[2, 3],
+            &[1, 1],
+            &[4, 5],
+            9.0,
+            &mut out,
+        );
+        #[rustfmt::skip]
+        let want = [
+            9.0, 9.0, 9.0, 9.0, 9.0,
+            9.0, 1.0, 2.0, 3.0, 9.0,
+            9.0, 4.0, 5.0, 6.0, 9.0,
+            9.0, 9.0, 9.0, 9.0, 9.0,
+        ];
+        assert_eq!(out, want);
+        // Three axes, nothing in front of the second.
+        let mut out = [0.0; 12];
+        pad(
+            &[1.0, 2.0, 3.0, 4.0],
+            &[2, 2, 1],
+            &[0, 0, 1],
+            &[2, 3, 2],
+            0.5,
+            &mut out,
+        );
+        let want = [0.5, 1.0, 0.5, 2.0, 0.5, 0.5, 0.5, 3.0, 0.5, 4.0, 0.5, 0.5];
+        assert_eq!(out, want);
+    }
+
+    #[test]
+    fn blocks_are_placed_side_by_side() {
+        let mut out = [0.0; 10];
+        place(&[1.0, 2.0, 3.0, 4.0], 2, 0, 5, &mut out);
+        place(&[5.0, 6.0, 7.0, 8.0, 9.0, 10.0], 3, 2, 5, &mut out);
+        assert_eq!(out, [1.0, 2.0, 5.0, 6.0, 7.0, 3.0, 4.0, 8.0, 9.0, 10.0]);
+    }
+}

@@ -86,12 +86,6 @@ impl Chain {
         (self.steps.len() - 1) * BLOCK
     }
 
-    /// Number of inputs.
-    #[must_use]
-    pub fn inputs(&self) -> usize {
-        self.inputs
-    }
-
     /// The steps.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
@@ -311,5 +305,162 @@ impl Walk {
             }
         }
         self.rank = kept.max(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count)
+            .map(|n| ((n * 37 + seed * 101) as f32 * 0.61).sin())
+            .collect()
+    }
+
+    /// The value of a broadcast input at a flat index of the output.
+    fn at(x: &[f32], shape: &[usize], out: &[usize], flat: usize) -> f32 {
+        let (mut rest, mut index, mut stride) = (flat, 0, 1);
+        for axis in (0..out.len()).rev() {
+            let place = rest % out[axis];
+            rest /= out[axis];
+            if let Some(axis) = (axis + shape.len()).checked_sub(out.len()) {
+                if shape[axis] > 1 {
+                    index += place * stride;
+                }
+                stride *= shape[axis];
+            }
+        }
+        x[index]
+    }
+
+    fn operation(binary: Binary, a: f64, b: f64) -> f64 {
+        match binary {
+            Binary::Add => a + b,
+            Binary::Sub => a - b,
+            Binary::Mul => a * b,
+            Binary::Div => a / b,
+            Binary::Pow => a.powf(b),
+            Binary::Max | Binary::Min if a.is_nan() || b.is_nan() => f64::NAN,
+            Binary::Max => a.max(b),
+            Binary::Min => a.min(b),
+            Binary::PRelu => {
+                if a < 0.0 {
+                    a * b
+                } else {
+                    a
+                }
+            }
+        }
+    }
+
+    #[track_caller]
+    fn same(what: &str, got: f32, want: f64) {
+        let tolerance = 1e-5 * want.abs().max(1.0);
+        let same = (f64::from(got) - want).abs() <= tolerance || got.is_nan() && want.is_nan();
+        assert!(same, "{what}: {got}, {want}");
+    }
+
+    /// Shapes of the output and of two inputs: equal, broadcast at either side, shorter, and longer than
+    /// a block.
+    const SHAPES: [[&[usize]; 3]; 9] = [
+        [&[], &[], &[]],
+        [&[1], &[1], &[]],
+        [&[7], &[7], &[1]],
+        [&[3, 5], &[3, 1], &[5]],
+        [&[2, 3, 17], &[3, 1], &[2, 1, 17]],
+        [&[2, 3, 4, 5], &[1, 3, 1, 5], &[2, 1, 4, 1]],
+        [&[3, 255], &[3, 255], &[3, 1]],
+        [&[2, 256], &[1, 256], &[2, 256]],
+        [&[2, 3, 300], &[2, 3, 300], &[300]],
+    ];
+
+    #[test]
+    fn operations_broadcast_as_defined_at_every_level() {
+        let all = [
+            Binary::Add,
+            Binary::Sub,
+            Binary::Mul,
+            Binary::Div,
+            Binary::Pow,
+            Binary::Max,
+            Binary::Min,
+            Binary::PRelu,
+        ];
+        for level in Level::here() {
+            for [out, left, right] in SHAPES {
+                for binary in all {
+                    let mut a = numbers(left.iter().product(), 1);
+                    let mut b = numbers(right.iter().product(), 2);
+                    match binary {
+                        Binary::Pow => a.iter_mut().for_each(|x| *x = x.abs() + 0.1),
+                        Binary::Div => b.iter_mut().for_each(|x| *x = x.abs() + 0.1),
+                        // Either side may hold a NaN.
+                        Binary::Max => a[0] = f32::NAN,
+                        Binary::Min => b[0] = f32::NAN,
+                        _ => {}
+                    }
+                    let chain = Chain::new(2, vec![Step::Combine(binary, 0, 1)]);
+                    let mut walk = Walk::default();
+                    assert!(walk.prepare(out, [left, right].into_iter()));
+                    let mut y = vec![9.0; out.iter().product()];
+                    chain.run(
+                        level,
+                        &walk,
+                        |index| [&a[..], &b[..]][index],
+                        &mut [],
+                        &mut y,
+                    );
+                    for (flat, got) in y.into_iter().enumerate() {
+                        let [a, b] = [at(&a, left, out, flat), at(&b, right, out, flat)];
+                        let want = operation(binary, f64::from(a), f64::from(b));
+                        same(&format!("{level:?} {binary:?} {out:?}"), got, want);
+                    }
+                }
+            }
+        }
+    }
+
+    /// `relu(a · b - c) + a · b`: a step is read twice, the inputs are of three shapes.
+    #[test]
+    fn a_chain_is_its_steps_one_after_the_other() {
+        let chain = Chain::new(
+            3,
+            vec![
+                Step::Combine(Binary::Mul, 0, 1),
+                Step::Combine(Binary::Sub, 3, 2),
+                Step::Apply(Function::Relu, 4),
+                Step::Combine(Binary::Add, 5, 3),
+            ],
+        );
+        let out = [4, 300];
+        let shapes: [&[usize]; 3] = [&[4, 300], &[4, 1], &[]];
+        let inputs = [numbers(1200, 1), numbers(4, 2), numbers(1, 3)];
+        let mut walk = Walk::default();
+        assert!(walk.prepare(&out, shapes.into_iter()));
+        for level in Level::here() {
+            let (mut y, mut scratch) = (vec![9.0; 1200], vec![9.0; chain.scratch()]);
+            chain.run(level, &walk, |index| &inputs[index], &mut scratch, &mut y);
+            for (flat, got) in y.into_iter().enumerate() {
+                let [a, b, c] =
+                    std::array::from_fn(|i| f64::from(at(&inputs[i], shapes[i], &out, flat)));
+                same(&format!("{level:?}"), got, (a * b - c).max(0.0) + a * b);
+            }
+        }
+    }
+
+    #[test]
+    fn shapes_that_do_not_broadcast_are_refused() {
+        let mut walk = Walk::default();
+        for (out, shape) in [
+            (&[3, 4][..], &[3][..]),
+            (&[4], &[2, 4]),
+            (&[1; MAX_RANK + 1], &[]),
+        ] {
+            assert!(
+                !walk.prepare(out, std::iter::once(shape)),
+                "{out:?} {shape:?}"
+            );
+        }
     }
 }

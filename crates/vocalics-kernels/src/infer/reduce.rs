@@ -265,3 +265,150 @@ pub fn attentive_statistics(
         },
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count)
+            .map(|n| ((n * 37 + seed * 101) as f32 * 0.61).sin())
+            .collect()
+    }
+
+    const ALL: [Reduction; 6] = [
+        Reduction::Sum,
+        Reduction::Mean,
+        Reduction::Max,
+        Reduction::Min,
+        Reduction::SumSquare,
+        Reduction::L2,
+    ];
+
+    /// Around the partial results kept side by side, and below and above a vector of every width.
+    const LENGTHS: [usize; 12] = [1, 2, 3, 7, 8, 15, 31, 32, 33, 63, 64, 100];
+
+    /// The values along the axis, one list for each value of the result.
+    fn along(x: &[f32], [n, inner]: [usize; 2]) -> Vec<Vec<f64>> {
+        let mut lists = Vec::new();
+        for x in x.chunks_exact(n * inner) {
+            for i in 0..inner {
+                lists.push((0..n).map(|k| f64::from(x[k * inner + i])).collect());
+            }
+        }
+        lists
+    }
+
+    fn naive(reduction: Reduction, list: &[f64]) -> f64 {
+        let broken = list.iter().any(|x| x.is_nan());
+        let squares: f64 = list.iter().map(|x| x * x).sum();
+        match reduction {
+            Reduction::Sum => list.iter().sum(),
+            Reduction::Mean => list.iter().sum::<f64>() / list.len() as f64,
+            // Where one is NaN, so is the result.
+            Reduction::Max | Reduction::Min if broken => f64::NAN,
+            Reduction::Max => list.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            Reduction::Min => list.iter().copied().fold(f64::INFINITY, f64::min),
+            Reduction::SumSquare => squares,
+            Reduction::L2 => squares.sqrt(),
+        }
+    }
+
+    #[track_caller]
+    fn same(what: &str, got: f32, want: f64, tolerance: f64) {
+        let same = (f64::from(got) - want).abs() <= tolerance || got.is_nan() && want.is_nan();
+        assert!(same, "{what}: {got}, {want}");
+    }
+
+    #[test]
+    fn reductions_match_the_definition_at_every_level() {
+        for level in Level::here() {
+            for (n, inner) in LENGTHS.into_iter().flat_map(|n| [(n, 1), (n, 2), (n, 19)]) {
+                // A NaN is nowhere, in front, in the middle, at the end.
+                for broken in [None, Some(0), Some(n / 2), Some(n - 1)] {
+                    let mut x = numbers(3 * n * inner, n);
+                    if let Some(at) = broken {
+                        x[(n + at) * inner] = f32::NAN;
+                    }
+                    for reduction in ALL {
+                        let mut out = vec![9.0; 3 * inner];
+                        reduce(level, reduction, &x, [n, inner], &mut out);
+                        let lists = along(&x, [n, inner]);
+                        for (got, list) in out.into_iter().zip(&lists) {
+                            let what = format!("{level:?} {reduction:?} {n} {inner} {broken:?}");
+                            let want = naive(reduction, list);
+                            same(&what, got, want, 5e-6 * want.abs().max(1.0));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn softmax_matches_the_definition_at_every_level() {
+        for level in Level::here() {
+            for (n, inner) in LENGTHS.into_iter().flat_map(|n| [(n, 1), (n, 2), (n, 19)]) {
+                // Far from zero, so that exponentials not taken from the largest overflow.
+                let x: Vec<f32> = numbers(2 * n * inner, n)
+                    .iter()
+                    .map(|x| 100.0 + 5.0 * x)
+                    .collect();
+                let lists = along(&x, [n, inner]);
+                for logarithm in [false, true] {
+                    let (mut out, mut scratch) = (vec![9.0; x.len()], vec![9.0; 2 * inner]);
+                    softmax(level, logarithm, &x, [n, inner], &mut scratch, &mut out);
+                    for (index, got) in out.into_iter().enumerate() {
+                        let (outer, k) = (index / (n * inner), index / inner % n);
+                        let list = &lists[outer * inner + index % inner];
+                        let sum: f64 = list.iter().map(|x| (x - list[k]).exp()).sum();
+                        let want = if logarithm { -sum.ln() } else { 1.0 / sum };
+                        let what = format!("{level:?} {n} {inner} logarithm {logarithm}");
+                        same(&what, got, want, 1e-5);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn attention_matches_the_definition_at_every_level() {
+        let (rows, epsilon) = (3, 1e-3);
+        for level in Level::here() {
+            for n in LENGTHS {
+                let (x, scores) = (numbers(rows * n, 1), numbers(rows * n, 2));
+                let (mut mean, mut deviation) = ([9.0; 3], [9.0; 3]);
+                let mut scratch = vec![9.0; n];
+                attentive_statistics(
+                    level,
+                    n,
+                    epsilon,
+                    &x,
+                    &scores,
+                    &mut scratch,
+                    &mut mean,
+                    &mut deviation,
+                );
+                for (row, (x, scores)) in x.chunks(n).zip(scores.chunks(n)).enumerate() {
+                    let weights: Vec<f64> = scores.iter().map(|s| f64::from(*s).exp()).collect();
+                    let total: f64 = weights.iter().sum();
+                    let moment = |power: i32| -> f64 {
+                        let terms = weights.iter().zip(x);
+                        terms
+                            .map(|(w, x)| w / total * f64::from(*x).powi(power))
+                            .sum()
+                    };
+                    let variance = (moment(2) - moment(1).powi(2)).max(0.0);
+                    let what = format!("{level:?} {n}");
+                    same(&what, mean[row], moment(1), 1e-6);
+                    same(
+                        &what,
+                        deviation[row],
+                        (variance + f64::from(epsilon)).sqrt(),
+                        1e-5,
+                    );
+                }
+            }
+        }
+    }
+}

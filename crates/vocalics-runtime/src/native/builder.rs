@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use vocalics_kernels::infer::pointwise::{Chain, Step as ChainStep};
 
 use super::dim::{Dim, Dims};
-use super::graph::{Attribute, Constant, Data, Graph, Node};
-use super::step::{Kind, Place, Step, Value, ValueId};
+use super::graph::{Constant, Data, Graph, Node};
+use super::step::{Kind, Place, Step, Value, ValueId, root};
 use super::{linear, moving, numeric, reducing};
 
 /// A result, or why this engine does not take the graph.
@@ -36,11 +36,6 @@ pub(crate) struct Builder {
     pub(crate) names: HashMap<String, ValueId>,
 }
 
-/// A node with the checks that every operator needs.
-pub(crate) struct Call<'a> {
-    pub(crate) node: &'a Node,
-}
-
 impl Builder {
     /// Compiles all nodes; `input` is the name of `[batch, n_frames, n_mels]`.
     pub(crate) fn build(graph: Graph, input: &str, n_mels: usize) -> Compiled<Self> {
@@ -59,17 +54,17 @@ impl Builder {
         builder.names.insert(input.to_owned(), features);
         for node in &graph.nodes {
             builder
-                .node(&Call { node })
+                .node(node)
                 .map_err(|reason| format!("{}: {reason}", node.operator))?;
         }
         Ok(builder)
     }
 
-    fn node(&mut self, call: &Call<'_>) -> Compiled<()> {
-        let done = numeric::compile(self, call)?
-            || linear::compile(self, call)?
-            || reducing::compile(self, call)?
-            || moving::compile(self, call)?;
+    fn node(&mut self, node: &Node) -> Compiled<()> {
+        let done = numeric::compile(self, node)?
+            || linear::compile(self, node)?
+            || reducing::compile(self, node)?
+            || moving::compile(self, node)?;
         if done {
             Ok(())
         } else {
@@ -106,9 +101,13 @@ impl Builder {
 
     /// The constant of a name.
     pub(crate) fn constant(&self, name: &str) -> Compiled<&Constant> {
-        self.constants
-            .get(name)
-            .ok_or_else(|| format!("{name} is no constant"))
+        self.constants.get(name).ok_or_else(|| {
+            if self.names.contains_key(name) {
+                format!("{name} is computed, a constant is needed here")
+            } else {
+                format!("{name} is not there")
+            }
+        })
     }
 
     /// The weights of a name, with their shape.
@@ -174,7 +173,17 @@ impl Builder {
 
     /// The same numbers under another shape.
     pub(crate) fn view(&mut self, id: ValueId, shape: Vec<Dim>) -> ValueId {
-        self.add(shape, Place::View(id))
+        let of = root(&self.values, id);
+        self.add(shape, Place::View(of))
+    }
+
+    /// The axes of an operator: an attribute in old versions, an input in new ones.
+    pub(crate) fn axes(&self, node: &Node) -> Compiled<Option<Vec<i64>>> {
+        match (node.ints("axes"), node.optional(1)) {
+            (Some(list), _) => Ok(Some(list.to_vec())),
+            (None, Some(name)) => self.integers(name).map(Some),
+            (None, None) => Ok(None),
+        }
     }
 }
 
@@ -197,88 +206,18 @@ pub(crate) fn broadcast(a: &[Dim], b: &[Dim]) -> Compiled<Vec<Dim>> {
         .collect()
 }
 
-impl<'a> Call<'a> {
-    pub(crate) fn operator(&self) -> &'a str {
-        &self.node.operator
+/// An entry for rows and one for columns; in one dimension the image has one row.
+pub(crate) fn pair(list: &[usize], missing: usize) -> [usize; 2] {
+    match *list {
+        [rows, columns] => [rows, columns],
+        [columns] => [missing, columns],
+        _ => [missing, missing],
     }
+}
 
-    /// The name of an input that must be there.
-    pub(crate) fn input(&self, index: usize) -> Compiled<&'a str> {
-        self.optional(index)
-            .ok_or_else(|| format!("input {index} is missing"))
-    }
-
-    /// The name of an input that may be absent.
-    pub(crate) fn optional(&self, index: usize) -> Option<&'a str> {
-        let name = self.node.inputs.get(index)?;
-        (!name.is_empty()).then_some(name)
-    }
-
-    /// The name of an output, empty when nobody wants it.
-    pub(crate) fn output(&self, index: usize) -> &'a str {
-        self.node.outputs.get(index).map_or("", String::as_str)
-    }
-
-    /// Refuses outputs from `count` on.
-    pub(crate) fn outputs(&self, count: usize) -> Compiled<()> {
-        match self
-            .node
-            .outputs
-            .iter()
-            .skip(count)
-            .any(|name| !name.is_empty())
-        {
-            true => Err(format!("more than {count} outputs")),
-            false => Ok(()),
-        }
-    }
-
-    fn attribute(&self, name: &str) -> Option<&'a Attribute> {
-        self.node.attributes.get(name)
-    }
-
-    pub(crate) fn int(&self, name: &str, default: i64) -> i64 {
-        self.attribute(name).and_then(|a| a.int).unwrap_or(default)
-    }
-
-    pub(crate) fn float(&self, name: &str, default: f32) -> f32 {
-        self.attribute(name)
-            .and_then(|a| a.float)
-            .unwrap_or(default)
-    }
-
-    pub(crate) fn text(&self, name: &str) -> &'a str {
-        self.attribute(name).map_or("", |a| a.text.as_str())
-    }
-
-    /// A list of integers, `None` when the attribute is absent.
-    pub(crate) fn ints(&self, name: &str) -> Option<&'a [i64]> {
-        self.attribute(name).map(|a| a.ints.as_slice())
-    }
-
-    pub(crate) fn tensor(&self, name: &str) -> Option<&'a Constant> {
-        self.attribute(name).and_then(|a| a.tensor.as_ref())
-    }
-
-    /// Whether an attribute is given at all.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.attribute(name).is_some()
-    }
-
-    /// Positive sizes, one for each of `axes`; `default` when the attribute is absent.
-    pub(crate) fn sizes(&self, name: &str, axes: usize, default: usize) -> Compiled<Vec<usize>> {
-        let Some(list) = self.ints(name) else {
-            return Ok(vec![default; axes]);
-        };
-        let sizes: Vec<usize> = list
-            .iter()
-            .filter_map(|&n| usize::try_from(n).ok())
-            .collect();
-        if sizes.len() != axes || list.len() != axes {
-            return Err(format!("{name} does not fit {axes} axes"));
-        }
-        Ok(sizes)
-    }
+/// As [`axis`], for a list.
+pub(crate) fn axes(list: &[i64], rank: usize) -> Compiled<Vec<usize>> {
+    list.iter().map(|&index| axis(index, rank)).collect()
 }
 
 /// An axis counted from the front, or from the back when negative.

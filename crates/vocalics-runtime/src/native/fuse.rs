@@ -8,8 +8,7 @@ use vocalics_kernels::infer::function::Function;
 use vocalics_kernels::infer::pointwise::{Binary, Chain, MAX_INPUTS, Step as Link};
 
 use super::builder::Builder;
-use super::dim::Dim;
-use super::step::{Kind, Place, Step, Value, ValueId};
+use super::step::{Kind, Place, Step, Value, ValueId, root};
 
 /// Most steps of a chain; each has a block of memory in the first-level cache.
 const MAX_LINKS: usize = 16;
@@ -26,17 +25,9 @@ pub(crate) fn fuse(builder: &mut Builder, output: ValueId) {
     }
     for index in 0..steps.len() {
         attention(&mut steps, values, output, index);
-        while into_convolution(&mut steps, values, output, index) {}
+        into_convolution(&mut steps, values, output, index);
     }
     builder.steps = steps.into_iter().flatten().collect();
-}
-
-/// The tensor that holds the numbers of another.
-pub(crate) fn root(values: &[Value], id: ValueId) -> ValueId {
-    match values[id].place {
-        Place::View(of) => root(values, of),
-        _ => id,
-    }
 }
 
 /// How often a tensor is read, views of it included.
@@ -155,14 +146,9 @@ fn mapped(link: Link, number: impl Fn(usize) -> Option<usize>) -> Option<Link> {
 }
 
 /// Moves the chain at `index` into the convolution whose result it reads.
-fn into_convolution(
-    steps: &mut [Option<Step>],
-    values: &[Value],
-    output: ValueId,
-    index: usize,
-) -> bool {
+fn into_convolution(steps: &mut [Option<Step>], values: &[Value], output: ValueId, index: usize) {
     let Some((chain, step)) = chain_of(steps[index].as_ref()) else {
-        return false;
+        return;
     };
     for (position, &input) in step.inputs.iter().enumerate() {
         let Some(source) = only_source(steps, values, output, input) else {
@@ -217,9 +203,8 @@ fn into_convolution(
             outputs: step.outputs.clone(),
         });
         steps[index] = None;
-        return true;
+        return;
     }
-    false
 }
 
 /// The one function that `before` and then the links amount to, if there is one.
@@ -366,12 +351,13 @@ fn find_attention(
         return None;
     };
     let scores = softmax.inputs[0];
-    let [batch, rows, frames] = values[x].shape.as_slice() else {
+    let [batch, rows, _] = values[x].shape.as_slice() else {
         return None;
     };
     let fits = (a == weighted || b == weighted)
         && factors.contains(&x)
         && values[scores].shape == values[x].shape
+        && values[weights].shape == values[x].shape
         && used(weights) == 1
         && used(weighted) == 2
         && used(square) == 1
@@ -379,8 +365,7 @@ fn find_attention(
         // Two of the chain's reads are one input.
         && used(mean) == 2
         && used(deviation) == 1
-        && [mean, deviation].iter().all(|&id| values[id].shape == [batch.clone(), rows.clone()])
-        && *frames != Dim::of(0);
+        && [mean, deviation].iter().all(|&id| values[id].shape == [batch.clone(), rows.clone()]);
     let parts = vec![
         root_index,
         mean_index,

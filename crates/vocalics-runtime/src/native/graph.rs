@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::builder::Compiled;
+use super::dim::Dim;
 use crate::ModelError;
 use crate::onnx::integers;
 use crate::wire::{Field, Message, Value};
@@ -11,6 +13,12 @@ use crate::wire::{Field, Message, Value};
 pub(crate) struct Constant {
     pub(crate) dims: Vec<usize>,
     pub(crate) data: Data,
+}
+
+impl Constant {
+    fn count(&self) -> usize {
+        self.dims.iter().product()
+    }
 }
 
 /// The values of a [`Constant`].
@@ -50,7 +58,7 @@ pub(crate) struct Node {
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) constants: HashMap<String, Constant>,
-    /// Numbers in the weights, of any type.
+    /// Numbers in the weights, of any type, those of `Constant` nodes among them.
     pub(crate) parameters: usize,
 }
 
@@ -60,16 +68,106 @@ impl Graph {
         let mut result = Self::default();
         while let Some(field) = graph.next()? {
             match field.number {
-                1 => result.nodes.push(node(field.message()?)?),
+                1 => {
+                    let node = node(field.message()?)?;
+                    result.parameters += node.tensor("value").map_or(0, Constant::count);
+                    result.nodes.push(node);
+                }
                 5 => {
                     let (name, constant) = tensor(field.message()?)?;
-                    result.parameters += constant.dims.iter().product::<usize>();
+                    result.parameters += constant.count();
                     result.constants.insert(name, constant);
                 }
                 _ => {}
             }
         }
         Ok(result)
+    }
+}
+
+impl Node {
+    /// The name of an input that must be there.
+    pub(crate) fn input(&self, index: usize) -> Compiled<&str> {
+        self.optional(index)
+            .ok_or_else(|| format!("input {index} is missing"))
+    }
+
+    /// The name of an input that may be absent.
+    pub(crate) fn optional(&self, index: usize) -> Option<&str> {
+        let name = self.inputs.get(index)?;
+        (!name.is_empty()).then_some(name)
+    }
+
+    /// The name of an output, empty when nobody wants it.
+    pub(crate) fn output(&self, index: usize) -> &str {
+        self.outputs.get(index).map_or("", String::as_str)
+    }
+
+    /// Refuses outputs from `count` on.
+    pub(crate) fn outputs(&self, count: usize) -> Compiled<()> {
+        match self.outputs.iter().skip(count).any(|name| !name.is_empty()) {
+            true => Err(format!("more than {count} outputs")),
+            false => Ok(()),
+        }
+    }
+
+    fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes.get(name)
+    }
+
+    pub(crate) fn int(&self, name: &str, default: i64) -> i64 {
+        self.attribute(name).and_then(|a| a.int).unwrap_or(default)
+    }
+
+    pub(crate) fn float(&self, name: &str, default: f32) -> f32 {
+        self.attribute(name)
+            .and_then(|a| a.float)
+            .unwrap_or(default)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.attribute(name).map_or("", |a| a.text.as_str())
+    }
+
+    /// A list of integers, `None` when the attribute is absent.
+    pub(crate) fn ints(&self, name: &str) -> Option<&[i64]> {
+        self.attribute(name).map(|a| a.ints.as_slice())
+    }
+
+    pub(crate) fn tensor(&self, name: &str) -> Option<&Constant> {
+        self.attribute(name).and_then(|a| a.tensor.as_ref())
+    }
+
+    /// Whether an attribute is given at all.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.attribute(name).is_some()
+    }
+
+    /// The number of image axes, for `[batch, channels, (rows,) columns]` with padding that is given.
+    pub(crate) fn image_axes(&self, shape: &[Dim]) -> Compiled<usize> {
+        if !matches!(self.text("auto_pad"), "" | "NOTSET") {
+            return Err("automatic padding".to_owned());
+        }
+        match shape.len() {
+            3 => Ok(1),
+            4 => Ok(2),
+            _ => Err("image axes, one or two are known".to_owned()),
+        }
+    }
+
+    /// Positive sizes, one for each of `axes`; `default` when the attribute is absent.
+    pub(crate) fn sizes(&self, name: &str, axes: usize, default: usize) -> Compiled<Vec<usize>> {
+        let Some(list) = self.ints(name) else {
+            return Ok(vec![default; axes]);
+        };
+        let sizes: Vec<usize> = list
+            .iter()
+            .filter_map(|&n| usize::try_from(n).ok())
+            .collect();
+        if sizes.len() != axes || list.len() != axes {
+            return Err(format!("{name} does not fit {axes} axes"));
+        }
+        Ok(sizes)
     }
 }
 

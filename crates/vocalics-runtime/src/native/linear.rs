@@ -5,55 +5,49 @@ use vocalics_kernels::infer::dense::Dense;
 use vocalics_kernels::infer::pointwise::{Binary, Step};
 use vocalics_kernels::infer::recurrent::Cell;
 
-use super::builder::{Builder, Call, Compiled, broadcast};
+use super::builder::{Builder, Compiled, broadcast, pair};
 use super::dim::{Dim, Dims};
+use super::graph::Node;
 use super::step::{Convolution, Direction, Kind, Place, Recurrent, Step as PlanStep};
 
 /// Compiles a node if it is one of these.
-pub(crate) fn compile(builder: &mut Builder, call: &Call<'_>) -> Compiled<bool> {
-    match call.operator() {
-        "Conv" => convolution(builder, call)?,
-        "Gemm" => gemm(builder, call)?,
-        "MatMul" => matmul(builder, call)?,
-        "LSTM" => recurrent(builder, call, Cell::Lstm)?,
-        "GRU" if call.int("linear_before_reset", 0) != 0 => {
-            recurrent(builder, call, Cell::GruAfter)?;
+pub(crate) fn compile(builder: &mut Builder, node: &Node) -> Compiled<bool> {
+    match node.operator.as_str() {
+        "Conv" => convolution(builder, node)?,
+        "Gemm" => gemm(builder, node)?,
+        "MatMul" => matmul(builder, node)?,
+        "LSTM" => recurrent(builder, node, Cell::Lstm)?,
+        "GRU" if node.int("linear_before_reset", 0) != 0 => {
+            recurrent(builder, node, Cell::GruAfter)?;
         }
-        "GRU" => recurrent(builder, call, Cell::GruBefore)?,
+        "GRU" => recurrent(builder, node, Cell::GruBefore)?,
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-fn convolution(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    if !matches!(call.text("auto_pad"), "" | "NOTSET") {
-        return Err("automatic padding".to_owned());
-    }
-    let x = builder.value(call.input(0)?)?;
+fn convolution(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    let x = builder.value(node.input(0)?)?;
     let shape = builder.shape(x).to_vec();
-    let axes = shape
-        .len()
-        .checked_sub(2)
-        .filter(|axes| matches!(axes, 1 | 2));
-    let axes = axes.ok_or("image axes, one or two are known")?;
-    let (dims, weights) = builder.weights(call.input(1)?)?;
+    let axes = node.image_axes(&shape)?;
+    let (dims, weights) = builder.weights(node.input(1)?)?;
     if dims.len() != shape.len() || dims.contains(&0) {
         return Err("a kernel of another rank".to_owned());
     }
     let inputs = shape[1].fixed().ok_or("a variable number of channels")?;
-    let groups = usize::try_from(call.int("group", 1)).unwrap_or(0);
+    let groups = usize::try_from(node.int("group", 1)).unwrap_or(0);
     let fits = groups > 0
         && dims[1].checked_mul(groups) == Some(inputs)
         && dims[0].is_multiple_of(groups)
-        && call
+        && node
             .sizes("kernel_shape", axes, 0)?
             .iter()
             .zip(&dims[2..])
-            .all(|(given, dim)| given == dim || !call.has("kernel_shape"));
+            .all(|(given, dim)| given == dim || !node.has("kernel_shape"));
     if !fits {
         return Err("channels, groups and kernel do not fit".to_owned());
     }
-    let bias = match call.optional(2) {
+    let bias = match node.optional(2) {
         Some(name) => builder.weights(name)?.1,
         None => &[],
     };
@@ -61,19 +55,13 @@ fn convolution(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         return Err("a bias of another length".to_owned());
     }
     let (stride, dilation) = (
-        call.sizes("strides", axes, 1)?,
-        call.sizes("dilations", axes, 1)?,
+        node.sizes("strides", axes, 1)?,
+        node.sizes("dilations", axes, 1)?,
     );
-    let pads = call.sizes("pads", 2 * axes, 0)?;
+    let pads = node.sizes("pads", 2 * axes, 0)?;
     if stride.contains(&0) || dilation.contains(&0) {
         return Err("a stride or dilation of 0".to_owned());
     }
-    // In one dimension the image has one row.
-    let pair = |list: &[usize], missing: usize| match *list {
-        [rows, columns] => [rows, columns],
-        [columns] => [missing, columns],
-        _ => [missing, missing],
-    };
     let sizes = Shape {
         inputs,
         outputs: dims[0],
@@ -84,7 +72,8 @@ fn convolution(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         before: pair(&pads[..axes], 0),
         after: pair(&pads[axes..], 0),
     };
-    let single = sizes.kernel == [1, 1]
+    let single = shape[2..].iter().all(Dim::is_one)
+        && sizes.kernel == [1, 1]
         && sizes.groups == 1
         && sizes.before == [0, 0]
         && sizes.after == [0, 0];
@@ -100,7 +89,7 @@ fn convolution(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         out.push(window(builder, of, &sizes, axis)?);
     }
     let y = builder.step(Kind::Convolve(Box::new(step)), vec![x], out);
-    builder.name(call.output(0), y)
+    builder.name(node.output(0), y)
 }
 
 fn window(builder: &mut Builder, of: &Dim, sizes: &Shape, axis: usize) -> Compiled<Dim> {
@@ -114,18 +103,18 @@ fn window(builder: &mut Builder, of: &Dim, sizes: &Shape, axis: usize) -> Compil
 }
 
 /// `alpha · A' B' + beta · C` with constant `B`.
-fn gemm(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    if call.int("transA", 0) != 0 {
+fn gemm(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    if node.int("transA", 0) != 0 {
         return Err("a transposed first factor".to_owned());
     }
-    let (alpha, beta) = (call.float("alpha", 1.0), call.float("beta", 1.0));
-    let x = builder.value(call.input(0)?)?;
+    let (alpha, beta) = (node.float("alpha", 1.0), node.float("beta", 1.0));
+    let x = builder.value(node.input(0)?)?;
     let shape = builder.shape(x).to_vec();
-    let (dims, weights) = builder.weights(call.input(1)?)?;
+    let (dims, weights) = builder.weights(node.input(1)?)?;
     let ([rows, inner], &[first, second]) = (shape.as_slice(), dims) else {
         return Err("factors that are no matrices".to_owned());
     };
-    let transposed = call.int("transB", 0) != 0;
+    let transposed = node.int("transB", 0) != 0;
     let (inputs, outputs) = if transposed {
         (second, first)
     } else {
@@ -144,7 +133,7 @@ fn gemm(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
     });
     let out = vec![rows.clone(), Dim::of(outputs)];
     let mut y = builder.step(Kind::Dense(dense), vec![x], out.clone());
-    if let Some(name) = call.optional(2) {
+    if let Some(name) = node.optional(2) {
         let c = builder.value(name)?;
         let (inputs, steps) = if (beta - 1.0).abs() < f32::EPSILON {
             (vec![y, c], vec![Step::Combine(Binary::Add, 0, 1)])
@@ -161,7 +150,7 @@ fn gemm(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
             return Err("a bias larger than the product".to_owned());
         }
     }
-    builder.name(call.output(0), y)
+    builder.name(node.output(0), y)
 }
 
 /// Rows that are the batch alone come one or a few at a time.
@@ -169,10 +158,10 @@ fn is_batch(rows: &Dim) -> bool {
     *rows == Dims::batch() || rows.fixed().is_some_and(|rows| rows < 4)
 }
 
-fn matmul(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    let a = builder.value(call.input(0)?)?;
+fn matmul(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    let a = builder.value(node.input(0)?)?;
     let shape = builder.shape(a).to_vec();
-    let constant = builder.weights(call.input(1)?).ok();
+    let constant = builder.weights(node.input(1)?).ok();
     if let (Some((&[inputs, outputs], weights)), [leading @ .., inner]) =
         (constant, shape.as_slice())
         && !leading.is_empty()
@@ -187,9 +176,9 @@ fn matmul(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         let mut out = leading.to_vec();
         out.push(Dim::of(outputs));
         let y = builder.step(Kind::Dense(dense), vec![a], out);
-        return builder.name(call.output(0), y);
+        return builder.name(node.output(0), y);
     }
-    let b = builder.value(call.input(1)?)?;
+    let b = builder.value(node.input(1)?)?;
     let other = builder.shape(b).to_vec();
     let ([outer @ .., m, k], [second @ .., k2, n]) = (shape.as_slice(), other.as_slice()) else {
         return Err("a factor that is a vector".to_owned());
@@ -205,27 +194,27 @@ fn matmul(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
     let mut out = outer.to_vec();
     out.extend([m.clone(), n.clone()]);
     let y = builder.step(Kind::Multiply, vec![a, b], out);
-    builder.name(call.output(0), y)
+    builder.name(node.output(0), y)
 }
 
-fn recurrent(builder: &mut Builder, call: &Call<'_>, cell: Cell) -> Compiled<()> {
-    let known = call.int("layout", 0) == 0
-        && call.int("input_forget", 0) == 0
-        && !call.has("clip")
-        && !call.has("activations");
+fn recurrent(builder: &mut Builder, node: &Node, cell: Cell) -> Compiled<()> {
+    let known = node.int("layout", 0) == 0
+        && node.int("input_forget", 0) == 0
+        && !node.has("clip")
+        && !node.has("activations");
     // Sequence lengths, first states and peepholes.
-    if !known || (4..8).any(|index| call.optional(index).is_some()) {
+    if !known || (4..8).any(|index| node.optional(index).is_some()) {
         return Err("a recurrent layer of this form".to_owned());
     }
-    let x = builder.value(call.input(0)?)?;
+    let x = builder.value(node.input(0)?)?;
     let [steps, batch, width] = builder.shape(x) else {
         return Err("an input that is no sequence".to_owned());
     };
     let (steps, batch) = (steps.clone(), batch.clone());
     let inputs = width.fixed().ok_or("a variable width")?;
-    let (w_dims, w) = builder.weights(call.input(1)?)?;
-    let (r_dims, r) = builder.weights(call.input(2)?)?;
-    let reversed: &[bool] = match call.text("direction") {
+    let (w_dims, w) = builder.weights(node.input(1)?)?;
+    let (r_dims, r) = builder.weights(node.input(2)?)?;
+    let reversed: &[bool] = match node.text("direction") {
         "" | "forward" => &[false],
         "reverse" => &[true],
         "bidirectional" => &[false, true],
@@ -234,7 +223,7 @@ fn recurrent(builder: &mut Builder, call: &Call<'_>, cell: Cell) -> Compiled<()>
     let hidden = r_dims.last().copied().unwrap_or(0);
     let gates = cell.gates() * hidden;
     let directions = reversed.len();
-    let given = call.int("hidden_size", i64::try_from(hidden).unwrap_or(0));
+    let given = node.int("hidden_size", i64::try_from(hidden).unwrap_or(0));
     if w_dims != [directions, gates, inputs]
         || r_dims != [directions, gates, hidden]
         || usize::try_from(given) != Ok(hidden)
@@ -243,7 +232,7 @@ fn recurrent(builder: &mut Builder, call: &Call<'_>, cell: Cell) -> Compiled<()>
         return Err("weights that do not fit".to_owned());
     }
     let none = vec![0.0; directions * 2 * gates];
-    let bias = match call.optional(3) {
+    let bias = match node.optional(3) {
         Some(name) => builder.weights(name)?.1,
         None => &none,
     };
@@ -291,9 +280,9 @@ fn recurrent(builder: &mut Builder, call: &Call<'_>, cell: Cell) -> Compiled<()>
         outputs: outputs.clone(),
     });
     let named = if cell == Cell::Lstm { 3 } else { 2 };
-    call.outputs(named)?;
+    node.outputs(named)?;
     for (index, &id) in outputs.iter().take(named).enumerate() {
-        builder.name(call.output(index), id)?;
+        builder.name(node.output(index), id)?;
     }
     Ok(())
 }

@@ -27,11 +27,11 @@ mod step;
 mod workspace;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use vocalics_kernels::infer::Level;
 
+use crate::idle::Idle;
 use crate::onnx::{INPUT_NAME, OUTPUT_NAME};
 use graph::Graph;
 use plan::Plan;
@@ -41,6 +41,18 @@ use workspace::Workspace;
 /// Versions of the standard operators whose meaning is the one implemented here.
 const OPSETS: std::ops::RangeInclusive<i64> = 13..=22;
 
+/// Reads the graph of a file that [`inspect`](crate::onnx::inspect) has accepted.
+///
+/// # Errors
+/// Why this engine does not take the graph.
+fn read(bytes: &[u8]) -> Result<Graph, String> {
+    let (opset, graph) = crate::onnx::graph(bytes).map_err(|error| error.to_string())?;
+    if !OPSETS.contains(&opset) {
+        return Err(format!("version {opset} of the operators"));
+    }
+    Graph::read(graph).map_err(|error| error.to_string())
+}
+
 /// A compiled network.
 #[derive(Debug)]
 pub(crate) struct Native {
@@ -48,11 +60,10 @@ pub(crate) struct Native {
     level: Level,
     parameters: usize,
     n_classes: usize,
-    threads: usize,
     /// `None` for one thread, or where there are no threads.
     pool: Option<ThreadPool>,
     /// Workspaces not in use.
-    idle: Mutex<Vec<Workspace>>,
+    idle: Idle<Workspace>,
 }
 
 impl Native {
@@ -66,11 +77,7 @@ impl Native {
         n_classes: usize,
         threads: usize,
     ) -> Result<Self, String> {
-        let (opset, graph) = crate::onnx::graph(bytes).map_err(|error| error.to_string())?;
-        if !OPSETS.contains(&opset) {
-            return Err(format!("version {opset} of the operators"));
-        }
-        let graph = Graph::read(graph).map_err(|error| error.to_string())?;
+        let graph = read(bytes)?;
         let parameters = graph.parameters;
         let plan = Plan::compile(graph, [INPUT_NAME, OUTPUT_NAME], n_mels, n_classes)?;
         let pool = (threads > 1)
@@ -81,9 +88,8 @@ impl Native {
             level: Level::best(),
             parameters,
             n_classes,
-            threads: if pool.is_some() { threads } else { 1 },
             pool,
-            idle: Mutex::new(Vec::new()),
+            idle: Idle::new(),
         })
     }
 
@@ -104,10 +110,16 @@ impl Native {
     ) -> Result<(), String> {
         let batch = out.len() / self.n_classes;
         match &self.pool {
-            Some(pool) if batch >= self.threads => {
-                pool.install(|| self.share(self.threads, features, n_frames, out))
+            Some(pool) => {
+                let threads = pool.current_num_threads();
+                pool.install(|| {
+                    if batch >= threads {
+                        self.share(threads, features, n_frames, out)
+                    } else {
+                        self.sequence(threads, features, n_frames, out)
+                    }
+                })
             }
-            Some(pool) => pool.install(|| self.sequence(self.threads, features, n_frames, out)),
             None => self.sequence(1, features, n_frames, out),
         }
     }
@@ -148,11 +160,7 @@ impl Native {
             return Ok(());
         }
         let sample = features.len() / batch;
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let idle = self.idle.take();
         let mut workspace = idle.unwrap_or_else(|| Workspace::new(&self.plan));
         let together = self.plan.together;
         let mut result = Ok(());
@@ -167,10 +175,7 @@ impl Native {
                     .run(self.level, parts, x, &mut workspace, &mut |_, _| {}),
             );
         }
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(workspace);
+        self.idle.put(workspace);
         result
     }
 }
@@ -189,10 +194,8 @@ impl Observed {
     /// # Errors
     /// Why this engine does not take the graph.
     pub(crate) fn compile(bytes: &[u8], n_mels: usize, n_classes: usize) -> Result<Self, String> {
-        let (_, graph) = crate::onnx::graph(bytes).map_err(|error| error.to_string())?;
-        let graph = Graph::read(graph).map_err(|error| error.to_string())?;
-        let (plan, names) =
-            Plan::compile_as_it_is(graph, [INPUT_NAME, OUTPUT_NAME], n_mels, n_classes)?;
+        let ports = [INPUT_NAME, OUTPUT_NAME];
+        let (plan, names) = Plan::compile_as_it_is(read(bytes)?, ports, n_mels, n_classes)?;
         Ok(Self {
             workspace: Workspace::new(&plan),
             plan,

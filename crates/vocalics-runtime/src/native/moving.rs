@@ -1,23 +1,23 @@
 //! Operators that move numbers or only rename their axes.
 
-use super::builder::{Builder, Call, Compiled, axis};
+use super::builder::{Builder, Compiled, axes, axis};
 use super::dim::{Dim, product};
-use super::graph::Data;
+use super::graph::{Data, Node};
 use super::step::{Kind, Pick, Start, ValueId};
 
 /// Compiles a node if it is one of these.
-pub(crate) fn compile(builder: &mut Builder, call: &Call<'_>) -> Compiled<bool> {
-    match call.operator() {
+pub(crate) fn compile(builder: &mut Builder, node: &Node) -> Compiled<bool> {
+    match node.operator.as_str() {
         "Identity" => {
-            let x = builder.value(call.input(0)?)?;
+            let x = builder.value(node.input(0)?)?;
             let shape = builder.shape(x).to_vec();
-            named_view(builder, call, x, shape)?;
+            named_view(builder, node, x, shape)?;
         }
-        "Reshape" => reshape(builder, call)?,
+        "Reshape" => reshape(builder, node)?,
         "Flatten" => {
-            let x = builder.value(call.input(0)?)?;
+            let x = builder.value(node.input(0)?)?;
             let shape = builder.shape(x).to_vec();
-            let at = match call.int("axis", 1) {
+            let at = match node.int("axis", 1) {
                 index if usize::try_from(index) == Ok(shape.len()) => shape.len(),
                 index => axis(index, shape.len())?,
             };
@@ -26,40 +26,31 @@ pub(crate) fn compile(builder: &mut Builder, call: &Call<'_>) -> Compiled<bool> 
             let [Some(front), Some(back)] = sides else {
                 return Err("a size out of range".to_owned());
             };
-            named_view(builder, call, x, vec![front, back])?;
+            named_view(builder, node, x, vec![front, back])?;
         }
-        "Unsqueeze" => unsqueeze(builder, call)?,
-        "Squeeze" => squeeze(builder, call)?,
-        "Transpose" => transpose(builder, call)?,
-        "Concat" => concat(builder, call)?,
-        "Slice" => slice(builder, call)?,
-        "Gather" => gather(builder, call)?,
-        "Split" => split(builder, call)?,
-        "Pad" => pad(builder, call)?,
+        "Unsqueeze" => unsqueeze(builder, node)?,
+        "Squeeze" => squeeze(builder, node)?,
+        "Transpose" => transpose(builder, node)?,
+        "Concat" => concat(builder, node)?,
+        "Slice" => slice(builder, node)?,
+        "Gather" => gather(builder, node)?,
+        "Split" => split(builder, node)?,
+        "Pad" => pad(builder, node)?,
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-fn named_view(builder: &mut Builder, call: &Call<'_>, x: ValueId, shape: Vec<Dim>) -> Compiled<()> {
+fn named_view(builder: &mut Builder, node: &Node, x: ValueId, shape: Vec<Dim>) -> Compiled<()> {
     let y = builder.view(x, shape);
-    builder.name(call.output(0), y)
+    builder.name(node.output(0), y)
 }
 
-/// The axes of an operator: an attribute in old versions, an input in new ones.
-fn axes(builder: &Builder, call: &Call<'_>) -> Compiled<Option<Vec<i64>>> {
-    match (call.ints("axes"), call.optional(1)) {
-        (Some(list), _) => Ok(Some(list.to_vec())),
-        (None, Some(name)) => builder.integers(name).map(Some),
-        (None, None) => Ok(None),
-    }
-}
-
-fn reshape(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    let x = builder.value(call.input(0)?)?;
+fn reshape(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    let x = builder.value(node.input(0)?)?;
     let shape = builder.shape(x).to_vec();
-    let list = builder.integers(call.input(1)?)?;
-    let zero_is_zero = call.int("allowzero", 0) != 0;
+    let list = builder.integers(node.input(1)?)?;
+    let zero_is_zero = node.int("allowzero", 0) != 0;
     let mut out = Vec::new();
     let mut open = None;
     for (index, &length) in list.iter().enumerate() {
@@ -86,17 +77,13 @@ fn reshape(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         None if total == known => {}
         None => return Err("a shape of another size".to_owned()),
     }
-    named_view(builder, call, x, out)
+    named_view(builder, node, x, out)
 }
 
-fn unsqueeze(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    let x = builder.value(call.input(0)?)?;
-    let list = axes(builder, call)?.ok_or("no axes")?;
-    let rank = builder.shape(x).len() + list.len();
-    let mut new: Vec<usize> = list
-        .iter()
-        .map(|&index| axis(index, rank))
-        .collect::<Compiled<_>>()?;
+fn unsqueeze(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    let x = builder.value(node.input(0)?)?;
+    let list = builder.axes(node)?.ok_or("no axes")?;
+    let mut new = axes(&list, builder.shape(x).len() + list.len())?;
     new.sort_unstable();
     let mut shape = builder.shape(x).to_vec();
     for at in new {
@@ -105,17 +92,14 @@ fn unsqueeze(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         }
         shape.insert(at, Dim::of(1));
     }
-    named_view(builder, call, x, shape)
+    named_view(builder, node, x, shape)
 }
 
-fn squeeze(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    let x = builder.value(call.input(0)?)?;
+fn squeeze(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    let x = builder.value(node.input(0)?)?;
     let shape = builder.shape(x).to_vec();
-    let gone: Vec<usize> = match axes(builder, call)? {
-        Some(list) => list
-            .iter()
-            .map(|&i| axis(i, shape.len()))
-            .collect::<Compiled<_>>()?,
+    let gone = match builder.axes(node)? {
+        Some(list) => axes(&list, shape.len())?,
         // Which axes that is must not depend on the input.
         None if shape.iter().all(|dim| dim.fixed().is_some()) => (0..shape.len())
             .filter(|&axis| shape[axis].is_one())
@@ -130,7 +114,7 @@ fn squeeze(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         .enumerate()
         .filter(|(axis, _)| !gone.contains(axis));
     let shape = kept.map(|(_, dim)| dim).collect();
-    named_view(builder, call, x, shape)
+    named_view(builder, node, x, shape)
 }
 
 /// Every axis as it is.
@@ -144,15 +128,12 @@ fn whole(rank: usize) -> Vec<Pick> {
         .collect()
 }
 
-fn transpose(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    let x = builder.value(call.input(0)?)?;
+fn transpose(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    let x = builder.value(node.input(0)?)?;
     let shape = builder.shape(x).to_vec();
     let rank = shape.len();
-    let order: Vec<usize> = match call.ints("perm") {
-        Some(list) => list
-            .iter()
-            .map(|&i| axis(i, rank))
-            .collect::<Compiled<_>>()?,
+    let order: Vec<usize> = match node.ints("perm") {
+        Some(list) => axes(list, rank)?,
         None => (0..rank).rev().collect(),
     };
     if order.len() != rank || (0..rank).any(|axis| !order.contains(&axis)) {
@@ -170,19 +151,19 @@ fn transpose(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
             .collect()
     };
     if long(&order).is_sorted() {
-        return named_view(builder, call, x, out);
+        return named_view(builder, node, x, out);
     }
     let y = builder.step(Kind::Gather(picks), vec![x], out);
-    builder.name(call.output(0), y)
+    builder.name(node.output(0), y)
 }
 
-fn concat(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    let inputs: Vec<ValueId> = (0..call.node.inputs.len())
-        .map(|index| builder.value(call.input(index)?))
+fn concat(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    let inputs: Vec<ValueId> = (0..node.inputs.len())
+        .map(|index| builder.value(node.input(index)?))
         .collect::<Compiled<_>>()?;
     let first = inputs.first().ok_or("nothing to join")?;
     let mut out = builder.shape(*first).to_vec();
-    let axis = axis(call.int("axis", 0), out.len())?;
+    let axis = axis(node.int("axis", 0), out.len())?;
     let mut lengths = Vec::new();
     for &input in &inputs {
         let shape = builder.shape(input);
@@ -195,20 +176,19 @@ fn concat(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
     }
     out[axis] = builder.dims.sum(&lengths).ok_or("a size out of range")?;
     let y = builder.step(Kind::Concat { axis }, inputs, out);
-    builder.name(call.output(0), y)
+    builder.name(node.output(0), y)
 }
 
-/// One end of a slice: from the front, or from the end when negative.
-fn slice(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    let x = builder.value(call.input(0)?)?;
+fn slice(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    let x = builder.value(node.input(0)?)?;
     let shape = builder.shape(x).to_vec();
-    let starts = builder.integers(call.input(1)?)?;
-    let ends = builder.integers(call.input(2)?)?;
-    let list = match call.optional(3) {
+    let starts = builder.integers(node.input(1)?)?;
+    let ends = builder.integers(node.input(2)?)?;
+    let list = match node.optional(3) {
         Some(name) => builder.integers(name)?,
         None => (0..).take(starts.len()).collect(),
     };
-    let steps = match call.optional(4) {
+    let steps = match node.optional(4) {
         Some(name) => builder.integers(name)?,
         None => vec![1; starts.len()],
     };
@@ -228,7 +208,7 @@ fn slice(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         out[axis] = length;
     }
     let y = builder.step(Kind::Gather(picks), vec![x], out);
-    builder.name(call.output(0), y)
+    builder.name(node.output(0), y)
 }
 
 /// Start and length of `of[start..end; step]`.
@@ -275,11 +255,11 @@ fn part(
 }
 
 /// A single index along an axis.
-fn gather(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    let x = builder.value(call.input(0)?)?;
+fn gather(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    let x = builder.value(node.input(0)?)?;
     let shape = builder.shape(x).to_vec();
-    let at = axis(call.int("axis", 0), shape.len())?;
-    let indices = builder.constant(call.input(1)?)?;
+    let at = axis(node.int("axis", 0), shape.len())?;
+    let indices = builder.constant(node.input(1)?)?;
     let (&[index], scalar) = (
         match &indices.data {
             Data::I64(list) => list.as_slice(),
@@ -289,22 +269,18 @@ fn gather(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
     ) else {
         return Err("more than one index".to_owned());
     };
-    let end = if index == -1 { i64::MAX } else { index + 1 };
-    let (start, _) = match shape[at].fixed() {
-        Some(_) => part(builder, &shape[at], index, end, 1)?,
-        None if index < 0 => part(builder, &shape[at], index, i64::MAX, 1)?,
+    let start = match shape[at].fixed() {
+        Some(length) => {
+            Start::At(axis(index, length).map_err(|_| format!("index {index} of {length}"))?)
+        }
+        None if index < 0 => part(builder, &shape[at], index, i64::MAX, 1)?.0,
         None => {
             // At least `index + 1` values must be there.
             let add = -index.min(1 << 20) - 1;
             builder.dims.window(&shape[at], add, 1).ok_or("a length")?;
-            (Start::At(usize::try_from(index).unwrap_or(0)), Dim::of(1))
+            Start::At(usize::try_from(index).unwrap_or(0))
         }
     };
-    if let (Some(length), Start::At(start)) = (shape[at].fixed(), start)
-        && start >= length
-    {
-        return Err("an index outside".to_owned());
-    }
     let (mut picks, mut out) = (whole(shape.len()), shape);
     picks[at] = Pick {
         axis: at,
@@ -317,19 +293,18 @@ fn gather(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         out.remove(at);
         y = builder.view(y, out);
     }
-    builder.name(call.output(0), y)
+    builder.name(node.output(0), y)
 }
 
-fn split(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    let x = builder.value(call.input(0)?)?;
+fn split(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    let x = builder.value(node.input(0)?)?;
     let shape = builder.shape(x).to_vec();
-    let axis = axis(call.int("axis", 0), shape.len())?;
+    let axis = axis(node.int("axis", 0), shape.len())?;
     let length = shape[axis].fixed().ok_or("a variable length")?;
-    let count = call.node.outputs.len();
-    let sizes: Vec<usize> = match (call.optional(1), call.ints("split")) {
-        (Some(name), _) => lengths(&builder.integers(name)?)?,
-        (None, Some(list)) => lengths(list)?,
-        (None, None) => {
+    let count = node.outputs.len();
+    let sizes: Vec<usize> = match node.optional(1) {
+        Some(name) => lengths(&builder.integers(name)?)?,
+        None => {
             let size = length.div_ceil(count.max(1));
             (0..count)
                 .map(|i| size.min(length.saturating_sub(i * size)))
@@ -345,7 +320,7 @@ fn split(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         picks[axis].start = Start::At(start);
         out[axis] = Dim::of(size);
         let y = builder.step(Kind::Gather(picks), vec![x], out);
-        builder.name(call.output(index), y)?;
+        builder.name(node.output(index), y)?;
         start += size;
     }
     Ok(())
@@ -358,37 +333,27 @@ fn lengths(list: &[i64]) -> Compiled<Vec<usize>> {
         .ok_or_else(|| "a negative length".to_owned())
 }
 
-fn pad(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    if !matches!(call.text("mode"), "" | "constant") {
+fn pad(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    if !matches!(node.text("mode"), "" | "constant") {
         return Err("a mode of padding".to_owned());
     }
-    let x = builder.value(call.input(0)?)?;
+    let x = builder.value(node.input(0)?)?;
     let shape = builder.shape(x).to_vec();
     let rank = shape.len();
-    let list = match (call.ints("pads"), call.optional(1)) {
-        (Some(list), _) => list.to_vec(),
-        (None, Some(name)) => builder.integers(name)?,
-        (None, None) => return Err("no padding".to_owned()),
-    };
-    let on: Vec<usize> = match call.optional(3) {
-        Some(name) => {
-            let list = builder.integers(name)?;
-            list.iter()
-                .map(|&i| axis(i, rank))
-                .collect::<Compiled<_>>()?
-        }
+    let list = lengths(&builder.integers(node.input(1)?)?)?;
+    let on: Vec<usize> = match node.optional(3) {
+        Some(name) => axes(&builder.integers(name)?, rank)?,
         None => (0..rank).collect(),
     };
-    let list = lengths(&list)?;
     if list.len() != 2 * on.len() || list.iter().any(|&n| n > 4096) {
         return Err("padding of another rank".to_owned());
     }
-    let value = match call.optional(2) {
+    let value = match node.optional(2) {
         Some(name) => match builder.weights(name)? {
             (_, [value]) => *value,
             _ => return Err("a value that is not one number".to_owned()),
         },
-        None => call.float("value", 0.0),
+        None => 0.0,
     };
     let (mut before, mut out) = (vec![0; rank], shape.clone());
     for (index, &axis) in on.iter().enumerate() {
@@ -401,5 +366,5 @@ fn pad(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
             .ok_or("a length")?;
     }
     let y = builder.step(Kind::Pad { before, value }, vec![x], out);
-    builder.name(call.output(0), y)
+    builder.name(node.output(0), y)
 }

@@ -3,39 +3,39 @@
 use vocalics_kernels::infer::function::Function;
 use vocalics_kernels::infer::pointwise::{Binary, Step};
 
-use super::builder::{Builder, Call, Compiled, Quantised, axis};
+use super::builder::{Builder, Compiled, Quantised, axis};
 use super::dim::Dim;
-use super::graph::{Constant, Data};
+use super::graph::{Constant, Data, Node};
 use super::step::Place;
 
 /// Compiles a node if it is one of these.
-pub(crate) fn compile(builder: &mut Builder, call: &Call<'_>) -> Compiled<bool> {
-    if let Some(function) = function(builder, call)? {
-        let x = builder.value(call.input(0)?)?;
+pub(crate) fn compile(builder: &mut Builder, node: &Node) -> Compiled<bool> {
+    if let Some(function) = function(builder, node)? {
+        let x = builder.value(node.input(0)?)?;
         let y = builder.chain(vec![x], vec![Step::Apply(function, 0)])?;
-        builder.name(call.output(0), y)?;
+        builder.name(node.output(0), y)?;
         return Ok(true);
     }
-    if let Some(operation) = binary(call.operator()) {
-        combine(builder, call, operation)?;
+    if let Some(operation) = binary(&node.operator) {
+        combine(builder, node, operation)?;
         return Ok(true);
     }
-    match call.operator() {
-        "BatchNormalization" => batch_norm(builder, call)?,
-        "QuantizeLinear" => quantise(builder, call)?,
-        "DequantizeLinear" => dequantise(builder, call)?,
+    match node.operator.as_str() {
+        "BatchNormalization" => batch_norm(builder, node)?,
+        "QuantizeLinear" => quantise(builder, node)?,
+        "DequantizeLinear" => dequantise(builder, node)?,
         "Constant" => {
-            let constant = match (call.tensor("value"), call.has("value_float")) {
+            let constant = match (node.tensor("value"), node.has("value_float")) {
                 (Some(constant), _) => constant.clone(),
                 (None, true) => Constant {
                     dims: Vec::new(),
-                    data: Data::F32(vec![call.float("value_float", 0.0)]),
+                    data: Data::F32(vec![node.float("value_float", 0.0)]),
                 },
                 (None, false) => return Err("a constant of this kind".to_owned()),
             };
             if builder
                 .constants
-                .insert(call.output(0).to_owned(), constant)
+                .insert(node.output(0).to_owned(), constant)
                 .is_some()
             {
                 return Err("a constant written twice".to_owned());
@@ -46,11 +46,11 @@ pub(crate) fn compile(builder: &mut Builder, call: &Call<'_>) -> Compiled<bool> 
     Ok(true)
 }
 
-fn function(builder: &Builder, call: &Call<'_>) -> Compiled<Option<Function>> {
-    Ok(Some(match call.operator() {
+fn function(builder: &Builder, node: &Node) -> Compiled<Option<Function>> {
+    Ok(Some(match node.operator.as_str() {
         "Relu" => Function::Relu,
         "LeakyRelu" => Function::LeakyRelu {
-            slope: call.float("alpha", 0.01),
+            slope: node.float("alpha", 0.01),
         },
         "Sigmoid" => Function::Sigmoid,
         "Tanh" => Function::Tanh,
@@ -61,18 +61,18 @@ fn function(builder: &Builder, call: &Call<'_>) -> Compiled<Option<Function>> {
         "Neg" => Function::Neg,
         "Reciprocal" => Function::Reciprocal,
         "Elu" => Function::Elu {
-            alpha: call.float("alpha", 1.0),
+            alpha: node.float("alpha", 1.0),
         },
         "HardSigmoid" => Function::HardSigmoid {
-            alpha: call.float("alpha", 0.2),
-            beta: call.float("beta", 0.5),
+            alpha: node.float("alpha", 0.2),
+            beta: node.float("beta", 0.5),
         },
         "HardSwish" => Function::HardSwish,
         "Softplus" => Function::Softplus,
         "Erf" => Function::Erf,
-        "Gelu" if matches!(call.text("approximate"), "" | "none") => Function::Gelu,
+        "Gelu" if matches!(node.text("approximate"), "" | "none") => Function::Gelu,
         "Clip" => {
-            let bound = |index: usize, default: f32| match call.optional(index) {
+            let bound = |index: usize, default: f32| match node.optional(index) {
                 Some(name) => match builder.weights(name)? {
                     (_, [value]) => Ok(*value),
                     _ => Err("a bound that is not one number".to_owned()),
@@ -80,9 +80,6 @@ fn function(builder: &Builder, call: &Call<'_>) -> Compiled<Option<Function>> {
                 None => Ok(default),
             };
             let (low, high) = (bound(1, f32::NEG_INFINITY)?, bound(2, f32::INFINITY)?);
-            if call.has("min") || call.has("max") {
-                return Err("bounds of an old version".to_owned());
-            }
             Function::Clip { low, high }
         }
         _ => return Ok(None),
@@ -104,26 +101,26 @@ fn binary(operator: &str) -> Option<Binary> {
 }
 
 /// Two inputs, or any number for the operators that allow it.
-fn combine(builder: &mut Builder, call: &Call<'_>, operation: Binary) -> Compiled<()> {
-    let mut result = builder.value(call.input(0)?)?;
-    if call.node.inputs.len() == 1 {
+fn combine(builder: &mut Builder, node: &Node, operation: Binary) -> Compiled<()> {
+    let mut result = builder.value(node.input(0)?)?;
+    if node.inputs.len() == 1 {
         let shape = builder.shape(result).to_vec();
         result = builder.view(result, shape);
     }
-    for index in 1..call.node.inputs.len() {
-        let other = builder.value(call.input(index)?)?;
+    for index in 1..node.inputs.len() {
+        let other = builder.value(node.input(index)?)?;
         result = builder.chain(vec![result, other], vec![Step::Combine(operation, 0, 1)])?;
     }
-    builder.name(call.output(0), result)
+    builder.name(node.output(0), result)
 }
 
 /// `x · scale / sqrt(variance + epsilon) + (bias - mean · scale / sqrt(variance + epsilon))`.
-fn batch_norm(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    call.outputs(1)?;
-    if call.int("training_mode", 0) != 0 {
+fn batch_norm(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    node.outputs(1)?;
+    if node.int("training_mode", 0) != 0 {
         return Err("training mode".to_owned());
     }
-    let x = builder.value(call.input(0)?)?;
+    let x = builder.value(node.input(0)?)?;
     let rank = builder.shape(x).len();
     let channels = builder
         .shape(x)
@@ -131,7 +128,7 @@ fn batch_norm(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         .and_then(Dim::fixed)
         .ok_or("channels")?;
     let of = |index: usize| -> Compiled<&[f32]> {
-        let (_, values) = builder.weights(call.input(index)?)?;
+        let (_, values) = builder.weights(node.input(index)?)?;
         if values.len() == channels {
             Ok(values)
         } else {
@@ -139,7 +136,7 @@ fn batch_norm(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         }
     };
     let [scale, bias, mean, variance] = [of(1)?, of(2)?, of(3)?, of(4)?];
-    let epsilon = call.float("epsilon", 1e-5);
+    let epsilon = node.float("epsilon", 1e-5);
     let factor: Vec<f32> = scale
         .iter()
         .zip(variance)
@@ -159,19 +156,19 @@ fn batch_norm(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         Step::Combine(Binary::Add, 3, 2),
     ];
     let y = builder.chain(vec![x, factor, offset], steps)?;
-    builder.name(call.output(0), y)
+    builder.name(node.output(0), y)
 }
 
 /// One scale and zero point for the whole tensor, with the range of the zero point's type.
-fn step_of(builder: &Builder, call: &Call<'_>) -> Compiled<(f32, f32, [f32; 2])> {
-    let (_, scale) = builder.weights(call.input(1)?)?;
+fn step_of(builder: &Builder, node: &Node) -> Compiled<(f32, f32, [f32; 2])> {
+    let (_, scale) = builder.weights(node.input(1)?)?;
     let &[scale] = scale else {
         return Err("more than one scale".to_owned());
     };
     if !(scale.is_finite() && scale > 0.0) {
         return Err("a scale that is not positive".to_owned());
     }
-    let zero = match call.optional(2) {
+    let zero = match node.optional(2) {
         Some(name) => &builder.constant(name)?.data,
         None => &Data::U8(vec![0]),
     };
@@ -182,9 +179,9 @@ fn step_of(builder: &Builder, call: &Call<'_>) -> Compiled<(f32, f32, [f32; 2])>
     }
 }
 
-fn quantise(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    let of = builder.value(call.input(0)?)?;
-    let (scale, zero, range) = step_of(builder, call)?;
+fn quantise(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    let of = builder.value(node.input(0)?)?;
+    let (scale, zero, range) = step_of(builder, node)?;
     let quantised = Quantised {
         of,
         scale,
@@ -193,7 +190,7 @@ fn quantise(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
     };
     let twice = builder
         .quantised
-        .insert(call.output(0).to_owned(), quantised);
+        .insert(node.output(0).to_owned(), quantised);
     match twice {
         Some(_) => Err("a tensor quantised twice".to_owned()),
         None => Ok(()),
@@ -201,13 +198,13 @@ fn quantise(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
 }
 
 /// Weights become single precision at once; a tensor is rounded to the grid it was quantised on.
-fn dequantise(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    let name = call.input(0)?;
+fn dequantise(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    let name = node.input(0)?;
     let Some(quantised) = builder.quantised.get(name).cloned() else {
-        let constant = dequantised(builder, call)?;
+        let constant = dequantised(builder, node)?;
         let twice = builder
             .constants
-            .insert(call.output(0).to_owned(), constant);
+            .insert(node.output(0).to_owned(), constant);
         return match twice {
             Some(_) => Err("a constant written twice".to_owned()),
             None => Ok(()),
@@ -219,7 +216,7 @@ fn dequantise(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         zero,
         range: [low, high],
     } = quantised;
-    if step_of(builder, call)? != (scale, zero, [low, high]) {
+    if step_of(builder, node)? != (scale, zero, [low, high]) {
         return Err("another scale than it was quantised with".to_owned());
     }
     let function = Function::Quantise {
@@ -228,11 +225,11 @@ fn dequantise(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         high: high - zero,
     };
     let y = builder.chain(vec![of], vec![Step::Apply(function, 0)])?;
-    builder.name(call.output(0), y)
+    builder.name(node.output(0), y)
 }
 
 /// `(q - zero) · scale`, per tensor or along an axis.
-fn dequantised(builder: &Builder, call: &Call<'_>) -> Compiled<Constant> {
+fn dequantised(builder: &Builder, node: &Node) -> Compiled<Constant> {
     #[expect(
         clippy::cast_precision_loss,
         reason = "what the operator is defined to do"
@@ -245,10 +242,10 @@ fn dequantised(builder: &Builder, call: &Call<'_>) -> Compiled<Constant> {
             _ => return Err("a weight that is not quantised".to_owned()),
         })
     }
-    let constant = builder.constant(call.input(0)?)?;
+    let constant = builder.constant(node.input(0)?)?;
     let mut values = numbers(&constant.data)?;
-    let (_, scales) = builder.weights(call.input(1)?)?;
-    let zeros = match call.optional(2) {
+    let (_, scales) = builder.weights(node.input(1)?)?;
+    let zeros = match node.optional(2) {
         Some(name) => numbers(&builder.constant(name)?.data)?,
         None => vec![0.0; scales.len()],
     };
@@ -258,7 +255,7 @@ fn dequantised(builder: &Builder, call: &Call<'_>) -> Compiled<Constant> {
     let inner = match scales.len() {
         1 => values.len().max(1),
         count => {
-            let axis = axis(call.int("axis", 1), constant.dims.len())?;
+            let axis = axis(node.int("axis", 1), constant.dims.len())?;
             if constant.dims[axis] != count {
                 return Err("as many scales as the axis is long are needed".to_owned());
             }

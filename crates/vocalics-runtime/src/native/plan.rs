@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use super::builder::{Builder, Compiled};
 use super::dim::{Dim, Dims, product};
-use super::fuse::{fuse, root};
+use super::fuse::fuse;
 use super::graph::Graph;
-use super::step::{Kind, Place, Step, ValueId};
+use super::step::{Kind, Place, Step, ValueId, root};
 
 /// Most axes of a tensor.
 pub(crate) const MAX_RANK: usize = vocalics_kernels::infer::pointwise::MAX_RANK;
@@ -27,8 +27,6 @@ pub(crate) enum Location {
 #[derive(Debug, Clone)]
 pub(crate) struct Tensor {
     pub(crate) shape: Vec<Dim>,
-    /// Their product.
-    pub(crate) size: Dim,
     pub(crate) location: Location,
 }
 
@@ -151,8 +149,12 @@ impl Plan {
                 if shape.len() > MAX_RANK {
                     return Err("too many axes".to_owned());
                 }
+                // Every variable length is 1 at least, so that no step ever meets a tensor of nothing.
+                if shape.iter().any(|dim| dim.fixed() == Some(0)) {
+                    return Err("an axis of length 0".to_owned());
+                }
+                product(&shape).ok_or("a size out of range")?;
                 Ok(Tensor {
-                    size: product(&shape).ok_or("a size out of range")?,
                     shape,
                     location: locations[root(&values, id)],
                 })

@@ -7,13 +7,14 @@ use vocalics_kernels::infer::pointwise::{Binary, Step};
 use vocalics_kernels::infer::pool::{Kind as PoolKind, Window};
 use vocalics_kernels::infer::reduce::Reduction;
 
-use super::builder::{Builder, Call, Compiled, axis};
+use super::builder::{Builder, Compiled, axes, axis, pair};
 use super::dim::Dim;
+use super::graph::Node;
 use super::step::{Kind, ValueId};
 
 /// Compiles a node if it is one of these.
-pub(crate) fn compile(builder: &mut Builder, call: &Call<'_>) -> Compiled<bool> {
-    let reduction = match call.operator() {
+pub(crate) fn compile(builder: &mut Builder, node: &Node) -> Compiled<bool> {
+    let reduction = match node.operator.as_str() {
         "ReduceSum" => Reduction::Sum,
         "ReduceMean" => Reduction::Mean,
         "ReduceMax" => Reduction::Max,
@@ -21,47 +22,41 @@ pub(crate) fn compile(builder: &mut Builder, call: &Call<'_>) -> Compiled<bool> 
         "ReduceSumSquare" => Reduction::SumSquare,
         "ReduceL2" => Reduction::L2,
         "GlobalAveragePool" => {
-            let x = builder.value(call.input(0)?)?;
+            let x = builder.value(node.input(0)?)?;
             let axes: Vec<usize> = (2..builder.shape(x).len()).collect();
             let y = reduce(builder, x, Reduction::Mean, &axes, true)?;
-            builder.name(call.output(0), y)?;
+            builder.name(node.output(0), y)?;
             return Ok(true);
         }
         "Softmax" | "LogSoftmax" => {
-            softmax(builder, call)?;
+            softmax(builder, node)?;
             return Ok(true);
         }
         "AveragePool" | "MaxPool" => {
-            pool(builder, call)?;
+            pool(builder, node)?;
             return Ok(true);
         }
         "LayerNormalization" => {
-            layer_norm(builder, call)?;
+            layer_norm(builder, node)?;
             return Ok(true);
         }
         _ => return Ok(false),
     };
-    let x = builder.value(call.input(0)?)?;
+    let x = builder.value(node.input(0)?)?;
     let rank = builder.shape(x).len();
-    let list = match (call.ints("axes"), call.optional(1)) {
-        (Some(list), _) => list.to_vec(),
-        (None, Some(name)) => builder.integers(name)?,
-        (None, None) => Vec::new(),
-    };
-    if list.is_empty() && call.int("noop_with_empty_axes", 0) != 0 {
+    let list = builder.axes(node)?.unwrap_or_default();
+    if list.is_empty() && node.int("noop_with_empty_axes", 0) != 0 {
         return Err("a reduction of nothing".to_owned());
     }
-    let mut axes: Vec<usize> = if list.is_empty() {
+    let mut axes = if list.is_empty() {
         (0..rank).collect()
     } else {
-        list.iter()
-            .map(|&index| axis(index, rank))
-            .collect::<Compiled<_>>()?
+        axes(&list, rank)?
     };
     axes.sort_unstable();
     axes.dedup();
-    let y = reduce(builder, x, reduction, &axes, call.int("keepdims", 1) != 0)?;
-    builder.name(call.output(0), y)?;
+    let y = reduce(builder, x, reduction, &axes, node.int("keepdims", 1) != 0)?;
+    builder.name(node.output(0), y)?;
     Ok(true)
 }
 
@@ -113,22 +108,22 @@ fn reduce(
     Ok(builder.view(y, out))
 }
 
-fn softmax(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    let x = builder.value(call.input(0)?)?;
+fn softmax(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    let x = builder.value(node.input(0)?)?;
     let shape = builder.shape(x).to_vec();
-    let axis = axis(call.int("axis", -1), shape.len())?;
-    let logarithm = call.operator() == "LogSoftmax";
+    let axis = axis(node.int("axis", -1), shape.len())?;
+    let logarithm = node.operator == "LogSoftmax";
     let y = builder.step(Kind::Softmax { logarithm, axis }, vec![x], shape);
-    builder.name(call.output(0), y)
+    builder.name(node.output(0), y)
 }
 
 /// `(x - mean) / sqrt(variance + epsilon) · scale + bias` over the last axes.
-fn layer_norm(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    call.outputs(1)?;
-    let x = builder.value(call.input(0)?)?;
+fn layer_norm(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    node.outputs(1)?;
+    let x = builder.value(node.input(0)?)?;
     let rank = builder.shape(x).len();
-    let axes: Vec<usize> = (axis(call.int("axis", -1), rank)?..rank).collect();
-    let epsilon = builder.number(call.float("epsilon", 1e-5));
+    let axes: Vec<usize> = (axis(node.int("axis", -1), rank)?..rank).collect();
+    let epsilon = builder.number(node.float("epsilon", 1e-5));
     let mean = reduce(builder, x, Reduction::Mean, &axes, true)?;
     let centred = builder.chain(vec![x, mean], vec![Step::Combine(Binary::Sub, 0, 1)])?;
     let square = builder.chain(vec![centred], vec![Step::Combine(Binary::Mul, 0, 0)])?;
@@ -140,13 +135,13 @@ fn layer_norm(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
             Step::Apply(Function::Sqrt, 2),
         ],
     )?;
-    let scale = builder.value(call.input(1)?)?;
+    let scale = builder.value(node.input(1)?)?;
     let mut inputs = vec![centred, deviation, scale];
     let mut steps = vec![
         Step::Combine(Binary::Div, 0, 1),
         Step::Combine(Binary::Mul, 3, 2),
     ];
-    if let Some(name) = call.optional(2) {
+    if let Some(name) = node.optional(2) {
         inputs.push(builder.value(name)?);
         steps = vec![
             Step::Combine(Binary::Div, 0, 1),
@@ -158,30 +153,26 @@ fn layer_norm(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
     if builder.shape(y) != builder.shape(x) {
         return Err("a scale larger than the input".to_owned());
     }
-    builder.name(call.output(0), y)
+    builder.name(node.output(0), y)
 }
 
-fn pool(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
-    call.outputs(1)?;
-    if !matches!(call.text("auto_pad"), "" | "NOTSET") || call.int("ceil_mode", 0) != 0 {
-        return Err("automatic padding or rounding up".to_owned());
+fn pool(builder: &mut Builder, node: &Node) -> Compiled<()> {
+    node.outputs(1)?;
+    if node.int("ceil_mode", 0) != 0 {
+        return Err("rounding up".to_owned());
     }
-    let x = builder.value(call.input(0)?)?;
+    let x = builder.value(node.input(0)?)?;
     let shape = builder.shape(x).to_vec();
-    let axes = shape
-        .len()
-        .checked_sub(2)
-        .filter(|axes| matches!(axes, 1 | 2));
-    let axes = axes.ok_or("image axes, one or two are known")?;
-    let kernel = call.sizes("kernel_shape", axes, 0)?;
-    let stride = call.sizes("strides", axes, 1)?;
-    let pads = call.sizes("pads", 2 * axes, 0)?;
+    let axes = node.image_axes(&shape)?;
+    let kernel = node.sizes("kernel_shape", axes, 0)?;
+    let stride = node.sizes("strides", axes, 1)?;
+    let pads = node.sizes("pads", 2 * axes, 0)?;
     let (before, after) = pads.split_at(axes);
     let empty = |i: usize| before[i] >= kernel[i] || after[i] >= kernel[i];
     if kernel.contains(&0) || stride.contains(&0) || (0..axes).any(empty) {
         return Err("a window of nothing".to_owned());
     }
-    if call
+    if node
         .sizes("dilations", axes, 1)?
         .iter()
         .any(|&dilation| dilation != 1)
@@ -195,12 +186,7 @@ fn pool(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         let dim = builder.dims.window(&shape[2 + i], add, stride[i]);
         out.push(dim.ok_or("a window larger than the image")?);
     }
-    let pair = |list: &[usize], missing: usize| match *list {
-        [rows, columns] => [rows, columns],
-        [columns] => [missing, columns],
-        _ => [missing, missing],
-    };
-    let kind = match (call.operator(), call.int("count_include_pad", 0)) {
+    let kind = match (node.operator.as_str(), node.int("count_include_pad", 0)) {
         ("MaxPool", _) => PoolKind::Max,
         (_, 0) => PoolKind::Mean,
         _ => PoolKind::PaddedMean,
@@ -219,5 +205,5 @@ fn pool(builder: &mut Builder, call: &Call<'_>) -> Compiled<()> {
         vec![x],
         out,
     );
-    builder.name(call.output(0), y)
+    builder.name(node.output(0), y)
 }

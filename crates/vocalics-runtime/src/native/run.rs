@@ -88,13 +88,11 @@ impl Plan {
                     ];
                     let [m, k, n] = [left.dims()[m], left.dims()[k], right.dims()[n]];
                     let (a, b) = (sources.get(a), sources.get(b));
-                    if m * n > 0 {
-                        for (index, y) in y.chunks_exact_mut(m * n).enumerate() {
-                            let a = &a[index * m * k..][..m * k];
-                            let start = if b.len() == k * n { 0 } else { index * k * n };
-                            let b = &b[start..][..k * n];
-                            dense::multiply(level, parts, a, b, [m, k, n], packed, scratch, y);
-                        }
+                    for (index, y) in y.chunks_exact_mut(m * n).enumerate() {
+                        let a = &a[index * m * k..][..m * k];
+                        let start = if b.len() == k * n { 0 } else { index * k * n };
+                        let b = &b[start..][..k * n];
+                        dense::multiply(level, parts, a, b, [m, k, n], packed, scratch, y);
                     }
                 }
                 Kind::Chain(chain) => {
@@ -222,9 +220,6 @@ fn convolve(
         sizes.inputs * geometry.image()[0] * geometry.image()[1],
         sizes.outputs * rows * columns,
     );
-    if of_x == 0 || of_y == 0 {
-        return;
-    }
     let parts = if conv.depth() * rows * columns < WORTH_SHARING {
         1
     } else {
@@ -241,11 +236,11 @@ fn convolve(
             function: convolution.function,
         };
         match dense {
-            Some((weights, bias)) if geometry.image() == [1, 1] => {
+            Some((weights, bias)) => {
                 dense::multiply_vector(level, weights, x, y);
                 finish.apply(level, bias, y);
             }
-            _ => conv.run(level, parts, geometry, x, finish, scratch, y),
+            None => conv.run(level, parts, geometry, x, finish, scratch, y),
         }
     }
 }

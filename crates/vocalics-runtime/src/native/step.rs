@@ -31,8 +31,16 @@ pub(crate) enum Place {
     Constant(Vec<f32>),
     /// The result of a step.
     Computed,
-    /// Those of another tensor under another shape.
+    /// Those of another tensor, no view itself, under another shape.
     View(ValueId),
+}
+
+/// The tensor that holds the numbers of another.
+pub(crate) fn root(values: &[Value], id: ValueId) -> ValueId {
+    match values[id].place {
+        Place::View(of) => of,
+        _ => id,
+    }
 }
 
 /// One pass over memory.

@@ -96,13 +96,14 @@ impl Workspace {
             .ok_or_else(out_of_range)?;
         for (tensor, shape) in plan.tensors.iter().zip(&mut self.shapes) {
             shape.rank = tensor.shape.len();
+            let mut size = 1_usize;
             for (dim, length) in tensor.shape.iter().zip(&mut shape.dims) {
                 *length = dim.value(&self.variables).ok_or_else(out_of_range)?;
+                size = size
+                    .checked_mul(*length)
+                    .filter(|&size| size <= MAX_VALUES)
+                    .ok_or_else(out_of_range)?;
             }
-            let size = tensor
-                .size
-                .value(&self.variables)
-                .ok_or_else(out_of_range)?;
             if let Location::Buffer(buffer) = tensor.location {
                 grow(&mut self.buffers[buffer], size);
             }

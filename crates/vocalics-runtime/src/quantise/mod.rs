@@ -18,9 +18,10 @@ use vocalics_features::FeatureMatrix;
 
 pub use range::RangeRule;
 
-use crate::metadata::attach_with;
+use crate::metadata::attach;
 use crate::native::Observed;
-use crate::{ModelError, Recognizer, RecognizerOptions, RuntimeError, read_metadata};
+use crate::recognizer::windows;
+use crate::{ModelError, Recognizer, RecognizerOptions};
 use range::{Distribution, grid};
 
 /// What a quantised file says about how it was made; key `vocalics.quantised`.
@@ -60,31 +61,32 @@ pub struct Quantised {
 ///
 /// # Errors
 ///
-/// [`ModelError::Calibration`] without recordings or for a model that is quantised already;
-/// [`ModelError::NotNative`] for a graph that our own engine does not know; any [`ModelError`] about the
-/// file.
+/// [`ModelError::NotQuantisable`] for a model that is quantised already, has no layer large enough or a
+/// graph that our own engine does not know; [`ModelError::Calibration`] without recordings, or with ones
+/// it cannot be run on; any [`ModelError`] about the file.
 pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, ModelError> {
-    let calibration = |reason: &str| ModelError::Calibration {
+    let refused = |reason: &str| ModelError::NotQuantisable {
         reason: reason.to_owned(),
     };
     if clips.is_empty() {
-        return Err(calibration("there are no recordings"));
+        return Err(calibration("there are none"));
     }
     let original = Recognizer::from_bytes(model.to_vec())?;
     if crate::metadata::is_quantised(model)? {
-        return Err(calibration("the model is quantised already"));
+        return Err(refused("it is quantised already"));
     }
-    let metadata = read_metadata(model)?;
+    let metadata = original.metadata();
     let layers = rewrite::layers(&rewrite::parse(model)?)?;
     if layers.is_empty() {
-        return Err(calibration("no layer is large enough"));
+        return Err(refused("no layer is large enough"));
     }
     let (n_mels, n_classes) = (metadata.front_end.n_mels, metadata.labels.len());
     let mut observed = Observed::compile(model, n_mels, n_classes)
-        .map_err(|reason| ModelError::NotNative { reason })?;
+        .map_err(|reason| refused(&format!("our own engine does not take its graph: {reason}")))?;
     let inputs: Vec<&str> = layers.iter().map(|layer| layer.input.as_str()).collect();
-    let distributions = distributions(&mut observed, &inputs, clips, n_mels)?;
-    let wanted = scores(&original, clips).map_err(test_run)?;
+    let longest = original.window_frames();
+    let distributions = distributions(&mut observed, &inputs, clips, n_mels, longest)?;
+    let wanted = scores(&original, clips)?;
     let options = RecognizerOptions::default();
     let mut best: Option<Quantised> = None;
     let mut tried = Vec::new();
@@ -98,7 +100,7 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
             .map(|(name, distribution)| (name.clone(), grid(distribution.range(range))))
             .collect();
         let graph = rewrite::rewrite(rewrite::parse(model)?, &layers, &grids)?;
-        let metadata = Recognizer::rescored(&graph, &metadata, &options)?;
+        let metadata = Recognizer::rescored(&graph, metadata, &options)?;
         let mut note = QuantisedNote {
             weights: "int8 per output".to_owned(),
             activations: "uint8".to_owned(),
@@ -108,9 +110,9 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
             score_error: 0.0,
             agreement: 0.0,
         };
-        let unmeasured = attach_with(&graph, &metadata, &note)?;
+        let unmeasured = attach(&graph, &metadata, Some(&note))?;
         let quantised = Recognizer::from_bytes(unmeasured)?;
-        let found = scores(&quantised, clips).map_err(test_run)?;
+        let found = scores(&quantised, clips)?;
         (note.score_error, note.agreement) = compare(&wanted, &found);
         tried.push((range, note.score_error, note.agreement));
         if best
@@ -118,28 +120,29 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
             .is_none_or(|best| note.score_error < best.note.score_error)
         {
             best = Some(Quantised {
-                bytes: attach_with(&graph, &metadata, &note)?,
+                bytes: attach(&graph, &metadata, Some(&note))?,
                 note,
                 tried: Vec::new(),
             });
         }
     }
-    let mut best = best.ok_or_else(|| calibration("nothing was tried"))?;
+    let mut best = best.ok_or_else(|| refused("nothing was tried"))?;
     best.tried = tried;
     Ok(best)
 }
 
-fn test_run(source: RuntimeError) -> ModelError {
-    ModelError::TestVectorRun {
-        source: Box::new(source),
+fn calibration(reason: impl Into<String>) -> ModelError {
+    ModelError::Calibration {
+        reason: reason.into(),
     }
 }
 
-fn scores(recognizer: &Recognizer, clips: &[FeatureMatrix]) -> Result<Vec<Vec<f32>>, RuntimeError> {
+fn scores(recognizer: &Recognizer, clips: &[FeatureMatrix]) -> Result<Vec<Vec<f32>>, ModelError> {
     clips
         .iter()
         .map(|clip| recognizer.scores_from_features(clip))
-        .collect()
+        .collect::<Result<_, _>>()
+        .map_err(|error| calibration(error.to_string()))
 }
 
 /// Mean difference of a score and share of equal labels.
@@ -165,18 +168,21 @@ fn compare(wanted: &[Vec<f32>], found: &[Vec<f32>]) -> (f64, f64) {
     )
 }
 
-/// Looks at the named tensors over all clips.
+/// Looks at the named tensors over all clips, cut into windows as a recognition cuts them.
 fn distributions(
     observed: &mut Observed,
     names: &[&str],
     clips: &[FeatureMatrix],
     n_mels: usize,
+    longest: usize,
 ) -> Result<HashMap<String, Distribution>, ModelError> {
     let mut ids = HashMap::new();
     for &name in names {
-        let id = observed.tensor(name).ok_or_else(|| ModelError::NotNative {
-            reason: format!("{name} is not computed"),
-        })?;
+        let id = observed
+            .tensor(name)
+            .ok_or_else(|| ModelError::NotQuantisable {
+                reason: format!("{name} is not computed"),
+            })?;
         ids.insert(name.to_owned(), id);
     }
     let mut by_id: HashMap<usize, Distribution> =
@@ -185,17 +191,24 @@ fn distributions(
     for pass in passes {
         for clip in clips {
             if clip.n_features() != n_mels {
-                return Err(ModelError::Calibration {
-                    reason: format!("features of {} bands, expected {n_mels}", clip.n_features()),
-                });
+                let bands = clip.n_features();
+                return Err(calibration(format!(
+                    "features of {bands} bands, expected {n_mels}"
+                )));
             }
-            observed
-                .run(clip.as_slice(), clip.n_frames(), &mut |id, values| {
-                    if let Some(distribution) = by_id.get_mut(&id) {
-                        pass(distribution, values);
-                    }
-                })
-                .map_err(|reason| ModelError::Calibration { reason })?;
+            if clip.n_frames() == 0 {
+                return Err(calibration("one has no frames"));
+            }
+            for (start, end) in windows(clip.n_frames(), longest) {
+                let rows = &clip.as_slice()[start * n_mels..end * n_mels];
+                observed
+                    .run(rows, end - start, &mut |id, values| {
+                        if let Some(distribution) = by_id.get_mut(&id) {
+                            pass(distribution, values);
+                        }
+                    })
+                    .map_err(calibration)?;
+            }
         }
     }
     let found = |(name, id): (String, usize)| Some((name, by_id.get(&id)?.clone()));

@@ -27,6 +27,7 @@ pub(super) struct Layer {
     /// Name of its input.
     pub(super) input: String,
     weights: String,
+    /// Where nothing else reads it.
     bias: Option<String>,
     /// Axis of the weights that is the output.
     axis: usize,
@@ -83,7 +84,7 @@ fn weight(graph: &GraphProto, name: &str) -> Option<(Vec<usize>, Vec<f32>)> {
 /// The layers of a graph that are worth it.
 pub(super) fn layers(model: &ModelProto) -> Result<Vec<Layer>, ModelError> {
     let graph = graph(model)?;
-    // A weight that two layers share is left alone.
+    // A weight or bias that two layers share is left alone: each would need a grid of its own for it.
     let mut seen = HashSet::new();
     let mut shared = HashSet::new();
     for input in graph.node.iter().flat_map(|node| &node.input) {
@@ -109,7 +110,10 @@ pub(super) fn layers(model: &ModelProto) -> Result<Vec<Layer>, ModelError> {
                 node: index,
                 input: input.clone(),
                 weights: weights.clone(),
-                bias: rest.first().filter(|name| !name.is_empty()).cloned(),
+                bias: rest
+                    .first()
+                    .filter(|name| !name.is_empty() && !shared.contains(name.as_str()))
+                    .cloned(),
                 axis,
             });
         }
@@ -123,7 +127,7 @@ pub(super) fn rewrite(
     layers: &[Layer],
     grids: &HashMap<String, (f32, u8)>,
 ) -> Result<Vec<u8>, ModelError> {
-    let old = model.graph.take().ok_or_else(|| ModelError::Graph {
+    let mut old = model.graph.take().ok_or_else(|| ModelError::Graph {
         reason: "there is none".to_owned(),
     })?;
     let by_node: HashMap<usize, &Layer> = layers.iter().map(|layer| (layer.node, layer)).collect();
@@ -133,8 +137,7 @@ pub(super) fn rewrite(
         gone: HashSet::new(),
         rounded: HashMap::new(),
     };
-    for (index, node) in old.node.iter().enumerate() {
-        let mut node = copy(node);
+    for (index, mut node) in std::mem::take(&mut old.node).into_iter().enumerate() {
         if let Some(layer) = by_node.get(&index)
             && let Some(&grid) = grids.get(&layer.input)
             && let Some((dims, values)) = weight(&old, &layer.weights)
@@ -172,32 +175,6 @@ pub(super) fn rewrite(
     model.write_buf().map_err(|error| ModelError::Graph {
         reason: error.to_string(),
     })
-}
-
-fn copy(node: &NodeProto) -> NodeProto {
-    NodeProto {
-        domain: node.domain.clone(),
-        name: node.name.clone(),
-        input: node.input.clone(),
-        output: node.output.clone(),
-        op_type: node.op_type.clone(),
-        attribute: node.attribute.iter().map(copy_attribute).collect(),
-    }
-}
-
-/// The kinds of attribute that operators on the list have.
-fn copy_attribute(attribute: &AttributeProto) -> AttributeProto {
-    AttributeProto {
-        name: attribute.name.clone(),
-        f: attribute.f,
-        s: attribute.s.clone(),
-        i: attribute.i,
-        floats: attribute.floats.clone(),
-        ints: attribute.ints.clone(),
-        strings: attribute.strings.clone(),
-        r#type: attribute.r#type,
-        ..AttributeProto::default()
-    }
 }
 
 struct Rewriter {

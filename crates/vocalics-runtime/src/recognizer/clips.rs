@@ -1,7 +1,6 @@
 //! Clips of samples to predictions, one at a time or many together.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 
 use vocalics_features::{FeatureError, FeatureMatrix, LogMel};
 
@@ -158,20 +157,12 @@ impl Recognizer {
         &self,
         use_it: impl FnOnce(&mut LogMel) -> Result<T, FeatureError>,
     ) -> Result<T, RuntimeError> {
-        let idle = self
-            .front_ends
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        let mut front_end = match idle {
+        let mut front_end = match self.front_ends.take() {
             Some(front_end) => front_end,
             None => LogMel::new(self.metadata.front_end.clone())?,
         };
         let result = use_it(&mut front_end);
-        self.front_ends
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(front_end);
+        self.front_ends.put(front_end);
         Ok(result?)
     }
 

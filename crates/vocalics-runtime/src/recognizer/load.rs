@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Mutex;
 
 use super::{Recognizer, RecognizerOptions};
 use crate::engine::Network;
+use crate::idle::Idle;
 use crate::metadata::{ModelMetadata, names_quantised, parse_props};
 use crate::onnx::{MAX_MODEL_BYTES, inspect};
 use crate::temperature::softmax_with_temperature;
@@ -129,8 +129,9 @@ impl Recognizer {
         let recognizer = Self {
             metadata,
             network,
-            front_ends: Mutex::new(vec![front_end]),
+            front_ends: Idle::new(),
         };
+        recognizer.front_ends.put(front_end);
         recognizer.check_test_vector(if names_quantised(&structure.props) {
             QUANTISED_TOLERANCE
         } else {

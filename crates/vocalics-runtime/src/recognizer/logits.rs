@@ -22,7 +22,8 @@ impl Recognizer {
     ///
     /// # Errors
     ///
-    /// [`RuntimeError::FeatureWidth`], [`RuntimeError::Empty`], or whatever the engine reports.
+    /// [`RuntimeError::FeatureCount`] when the last clip is not whole, [`RuntimeError::Empty`], or whatever
+    /// the engine reports.
     pub fn batch_logits(
         &self,
         features: &[f32],
@@ -32,6 +33,7 @@ impl Recognizer {
         if sample == 0 || features.is_empty() {
             return Err(RuntimeError::Empty);
         }
+        whole_rows(features, sample)?;
         let n_classes = self.metadata.labels.len();
         let mut logits = vec![0.0; features.len() / sample * n_classes];
         self.network.run(features, n_frames, &mut logits)?;
@@ -84,8 +86,8 @@ impl Recognizer {
     ///
     /// # Errors
     ///
-    /// As [`logits_from_features`](Self::logits_from_features); [`RuntimeError::OutputShape`] when `logits`
-    /// is of another length.
+    /// As [`logits_from_features`](Self::logits_from_features); [`RuntimeError::FeatureCount`] when the last
+    /// frame is not whole, [`RuntimeError::OutputShape`] when `logits` is of another length.
     pub fn logits_into(&self, features: &[f32], logits: &mut [f32]) -> Result<(), RuntimeError> {
         let n_mels = self.metadata.front_end.n_mels;
         let expected = self.metadata.labels.len();
@@ -95,6 +97,7 @@ impl Recognizer {
                 actual: vec![1, logits.len()],
             });
         }
+        whole_rows(features, n_mels)?;
         let n_frames = features.len() / n_mels;
         if n_frames == 0 {
             return Err(RuntimeError::Empty);
@@ -126,7 +129,7 @@ impl Recognizer {
     }
 
     /// Frames of the longest stretch run at once.
-    pub(super) fn window_frames(&self) -> usize {
+    pub(crate) fn window_frames(&self) -> usize {
         let config = &self.metadata.front_end;
         #[expect(
             clippy::cast_possible_truncation,
@@ -140,8 +143,17 @@ impl Recognizer {
     }
 }
 
+fn whole_rows(features: &[f32], per_row: usize) -> Result<(), RuntimeError> {
+    let values = features.len();
+    if values.is_multiple_of(per_row) {
+        Ok(())
+    } else {
+        Err(RuntimeError::FeatureCount { values, per_row })
+    }
+}
+
 /// Cuts `n_frames` into the fewest windows of at most `longest`, as equal as can be.
-fn windows(n_frames: usize, longest: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(crate) fn windows(n_frames: usize, longest: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = n_frames.div_ceil(longest).max(1);
     let (length, rest) = (n_frames / count, n_frames % count);
     (0..count).map(move |index| {

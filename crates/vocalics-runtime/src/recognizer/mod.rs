@@ -6,17 +6,17 @@ mod clips;
 mod load;
 mod logits;
 
-use std::sync::Mutex;
-
 use vocalics_features::LogMel;
 
 use crate::engine::{Engine, Network};
+use crate::idle::Idle;
 use crate::metadata::ModelMetadata;
 use crate::temperature::softmax_with_temperature;
 
 pub use clips::MIN_DURATION_SECS;
 pub use load::{QUANTISED_TOLERANCE, TEST_VECTOR_TOLERANCE};
 pub use logits::MAX_WINDOW_SECS;
+pub(crate) use logits::windows;
 
 /// How a recogniser runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub struct Recognizer {
     metadata: ModelMetadata,
     network: Network,
     /// Front ends not in use; each holds the plan and the buffers of its transform.
-    front_ends: Mutex<Vec<LogMel>>,
+    front_ends: Idle<LogMel>,
 }
 
 impl Recognizer {
@@ -105,7 +105,7 @@ impl Recognizer {
         self.network.engine()
     }
 
-    pub(super) fn calibrated(&self, logits: &[f32]) -> Vec<f32> {
+    fn calibrated(&self, logits: &[f32]) -> Vec<f32> {
         softmax_with_temperature(logits, self.metadata.temperature)
     }
 }

@@ -41,9 +41,12 @@ pub(crate) struct Graph {
     numbers: Numbers,
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
+    /// Version of the operators.
+    pub(crate) opset: i64,
 }
 
 /// Attributes as tests write them.
+#[derive(Clone, Copy)]
 pub(crate) enum Set<'a> {
     Int(&'a str, i64),
     Ints(&'a str, &'a [i64]),
@@ -57,21 +60,36 @@ impl Graph {
             numbers: Numbers::new(seed),
             nodes: Vec::new(),
             constants: Vec::new(),
+            opset: 17,
         }
     }
 
     pub(crate) fn floats(&mut self, dims: &[usize], values: Vec<f32>) -> String {
+        self.tensor(floats(dims, &values))
+    }
+
+    /// A tensor under a name of its own.
+    pub(crate) fn tensor(&mut self, tensor: TensorProto) -> String {
         let name = format!("c{}", self.constants.len());
         self.constants.push(TensorProto {
             name: Some(name.clone()),
-            dims: dims.iter().map(|&dim| dim as i64).collect(),
-            data_type: Some(DataType::FLOAT),
-            raw_data: Some(RefCell::new(
-                values.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            )),
-            ..TensorProto::default()
+            ..tensor
         });
         name
+    }
+
+    /// Numbers held by a node, not by the list of weights.
+    pub(crate) fn constant(&mut self, dims: &[usize], values: &[f32]) -> String {
+        let output = self.node("Constant", &[], &[]);
+        if let Some(node) = self.nodes.last_mut() {
+            node.attribute.push(AttributeProto {
+                name: Some("value".into()),
+                t: Some(floats(dims, values)),
+                r#type: Some(AttributeType::TENSOR),
+                ..AttributeProto::default()
+            });
+        }
+        output
     }
 
     /// Random weights, scaled so that sums keep their size.
@@ -84,15 +102,12 @@ impl Graph {
     }
 
     pub(crate) fn integers(&mut self, values: &[i64]) -> String {
-        let name = format!("c{}", self.constants.len());
-        self.constants.push(TensorProto {
-            name: Some(name.clone()),
+        self.tensor(TensorProto {
             dims: vec![values.len() as i64],
             data_type: Some(DataType::INT64),
             int64_data: values.to_vec(),
             ..TensorProto::default()
-        });
-        name
+        })
     }
 
     pub(crate) fn node(&mut self, operator: &str, inputs: &[&str], set: &[Set<'_>]) -> String {
@@ -166,12 +181,7 @@ impl Graph {
         let (weights, bias) = (self.weights(dims), self.weights(&[dims[0]]));
         let kernel: Vec<i64> = dims[2..].iter().map(|&dim| dim as i64).collect();
         let mut all = vec![Set::Ints("kernel_shape", &kernel)];
-        all.extend(set.iter().map(|set| match *set {
-            Set::Int(name, value) => Set::Int(name, value),
-            Set::Ints(name, values) => Set::Ints(name, values),
-            Set::Text(name, value) => Set::Text(name, value),
-            Set::Float(name, value) => Set::Float(name, value),
-        }));
+        all.extend_from_slice(set);
         self.node("Conv", &[x, &weights, &bias], &all)
     }
 
@@ -213,7 +223,7 @@ impl Graph {
         ModelProto {
             ir_version: Some(8),
             opset_import: vec![OperatorSetIdProto {
-                version: Some(17),
+                version: Some(self.opset),
                 ..OperatorSetIdProto::default()
             }],
             graph: Some(GraphProto {
@@ -227,6 +237,17 @@ impl Graph {
         }
         .write_buf()
         .expect("a graph is written")
+    }
+}
+
+fn floats(dims: &[usize], values: &[f32]) -> TensorProto {
+    TensorProto {
+        dims: dims.iter().map(|&dim| dim as i64).collect(),
+        data_type: Some(DataType::FLOAT),
+        raw_data: Some(RefCell::new(
+            values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        )),
+        ..TensorProto::default()
     }
 }
 
