@@ -84,6 +84,12 @@ impl ImpulseResponse {
         &self.name
     }
 
+    /// The taps.
+    #[must_use]
+    pub fn taps(&self) -> &[f32] {
+        &self.taps
+    }
+
     /// The clip in that room: the direct sound stays where it was, the reverberation after the end is cut off, and
     /// the RMS is that of the clip.
     ///
