@@ -49,7 +49,7 @@ def main():
         slug = name.replace(" ", "_").replace(",", "")
         plan = work / f"{slug}.toml"
         plan.write_text(f"[[step]]\n{text}\n")
-        command = [VOCALICS, "augment", "--plan", str(plan), "-o", str(work / slug), *files]
+        command = [VOCALICS, "augment", "--plan", str(plan), "--overwrite", "-o", str(work / slug), *files]
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
         after = features([work / slug], work / f"{slug}.csv")
         with open(work / slug / "examples.csv", newline="") as file:
@@ -58,9 +58,9 @@ def main():
         def change(column, by, take_back=False):
             values = []
             for stem, row in before.items():
-                example = f"{stem}-1"
-                if row[column] and after[example][column]:
-                    new = float(after[example][column]) - (scaled[example] if take_back else 0.0)
+                example = after.get(f"{stem}-1")
+                if example and row[column] and example[column]:
+                    new = float(example[column]) - (scaled[f"{stem}-1"] if take_back else 0.0)
                     values.append(by(new, float(row[column])))
             values.sort()
             low, high = values[round(0.05 * (len(values) - 1))], values[round(0.95 * (len(values) - 1))]

@@ -1,7 +1,7 @@
 //! Counting samples that were cut off at full scale.
 
 /// Largest positive value of 16-bit audio, and so the level from which a sample counts as clipped.
-pub(crate) const FULL_SCALE_16_BIT: f32 = 32_767.0 / 32_768.0;
+pub const FULL_SCALE_16_BIT: f32 = 32_767.0 / 32_768.0;
 
 /// The least run of full-scale samples that counts: single peaks at full scale are legal.
 const MIN_RUN: u32 = 3;

@@ -28,6 +28,7 @@ mod container;
 mod decode;
 mod edit_list;
 mod error;
+mod folder;
 mod integrity;
 mod opus;
 pub mod resample;
@@ -38,15 +39,9 @@ mod wav;
 mod wave;
 mod waveform;
 
+pub use clipping::FULL_SCALE_16_BIT;
 pub use decode::{DecodeOptions, decode_bytes, from_pcm16, read_file, read_stream};
 pub use error::AudioError;
+pub use folder::{EXTENSIONS, is_recording, recordings};
 pub use wav::write_wav16;
 pub use waveform::{SourceFormat, Waveform};
-
-/// File-name extensions, in lower case, that are taken up when a directory is walked.
-///
-/// A file given by its own path is opened whatever it is called.
-pub const EXTENSIONS: &[&str] = &[
-    "wav", "wave", "flac", "mp3", "mp2", "m4a", "m4b", "mp4", "aac", "ogg", "oga", "opus", "webm",
-    "weba", "mka", "mkv", "aif", "aiff", "aifc", "caf",
-];

@@ -10,9 +10,9 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use vocalics_augment::{
-    Clip, Codec, CopyPaste, Gain, ImpulseResponse, LowPass, Material, Method, Noise, NoiseSource,
-    Operation, PitchShift, Plan, Range, Room, RoomSource, Sound, Speed, Telephone, TimeShift,
-    TimeStretch, VocalTract,
+    Augmentation, Clip, Codec, CopyPaste, Gain, ImpulseResponse, LowPass, Material, Method, Noise,
+    NoiseSource, Operation, PitchShift, Plan, Range, Room, RoomSource, Sound, Speed, Telephone,
+    TimeShift, TimeStretch, VocalTract,
 };
 
 const RATE: u32 = 16_000;

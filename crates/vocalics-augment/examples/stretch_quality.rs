@@ -15,7 +15,7 @@ use std::path::Path;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use vocalics_audio::{DecodeOptions, read_file};
-use vocalics_augment::{Clip, Method, PitchShift, Range, TimeStretch};
+use vocalics_augment::{Augmentation, Clip, Material, Method, PitchShift, Range, TimeStretch};
 use vocalics_dsp::decibel::power_db;
 use vocalics_dsp::harmonicity::harmonicity;
 use vocalics_dsp::mel::{MelFilterbank, MelNorm, MelScale};
@@ -37,7 +37,9 @@ fn stretch(samples: &[f32], tempo: f64, method: Method) -> Vec<f32> {
         method,
     };
     let clip = Clip::new(samples, RATE).unwrap();
-    it.apply(&clip, &mut StdRng::seed_from_u64(1)).samples
+    it.apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+        .unwrap()
+        .samples
 }
 
 fn shift(samples: &[f32], semitones: f64, method: Method) -> Vec<f32> {
@@ -46,7 +48,9 @@ fn shift(samples: &[f32], semitones: f64, method: Method) -> Vec<f32> {
         method,
     };
     let clip = Clip::new(samples, RATE).unwrap();
-    it.apply(&clip, &mut StdRng::seed_from_u64(1)).samples
+    it.apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+        .unwrap()
+        .samples
 }
 
 /// Two seconds at tempo 1: a gliding voice through formants that move, in syllables.

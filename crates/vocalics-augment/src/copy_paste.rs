@@ -5,10 +5,10 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use vocalics_dsp::floor_index;
 
-use crate::AugmentError;
 use crate::clip::{Augmented, Clip, Drawn};
-use crate::material::{Material, Sound};
+use crate::material::{Material, MaterialKind, Sound, Source};
 use crate::range::{Range, choose};
+use crate::{AugmentError, Augmentation};
 
 /// Time over which the edges at the joint rise and fall, in seconds, so that nothing clicks.
 const EDGE_SECS: f64 = 0.005;
@@ -40,6 +40,15 @@ impl Partner {
     }
 }
 
+impl Source for Partner {
+    fn needs(self) -> Option<MaterialKind> {
+        Some(match self {
+            Self::SameClass => MaterialKind::SameClass,
+            Self::Neutral => MaterialKind::Neutral,
+        })
+    }
+}
+
 /// Joins the clip with another one, before or behind it, each with the same probability. Both keep their level.
 ///
 /// # Shapes
@@ -67,43 +76,31 @@ impl Default for CopyPaste {
     }
 }
 
-impl CopyPaste {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`AugmentError::Parameter`].
-    pub fn validate(&self) -> Result<(), AugmentError> {
+impl Augmentation for CopyPaste {
+    fn name(&self) -> &'static str {
+        "copy-paste"
+    }
+
+    fn validate(&self) -> Result<(), AugmentError> {
         if self.partners.is_empty() {
-            let expected = "same-class, neutral, at least one";
-            return Err(AugmentError::parameter("partners", "empty", expected));
+            return Err(AugmentError::empty("partners", "same-class, neutral"));
         }
         self.gap_secs.check("gap_secs", 0.0, 10.0)
     }
 
-    /// Names of the partners for which there is no material.
-    #[must_use]
-    pub fn absent(&self, material: &Material<'_>) -> Vec<&'static str> {
-        let partners = self.partners.iter();
-        let missing = partners.filter(|partner| partner.of(material).is_empty());
-        missing.map(|partner| partner.name()).collect()
+    fn draws_from(&self) -> Vec<Option<MaterialKind>> {
+        self.partners.iter().map(|it| it.needs()).collect()
     }
 
-    /// Joins a clip with another one.
-    ///
-    /// # Errors
-    /// [`AugmentError::NoMaterial`] if there is no partner, [`AugmentError::RateMismatch`].
-    pub fn apply(
+    fn apply(
         &self,
         clip: &Clip<'_>,
         material: &Material<'_>,
         rng: &mut StdRng,
     ) -> Result<Augmented, AugmentError> {
-        let partners = self.partners.iter().copied();
-        let there: Vec<Partner> = partners
-            .filter(|partner| !partner.of(material).is_empty())
-            .collect();
-        let partner = *choose(&there, "clips to join", rng)?;
-        let sound = *choose(partner.of(material), "clips to join", rng)?;
+        let partner = material.choose(&self.partners, rng)?;
+        let sound = choose(partner.of(material), rng)
+            .ok_or_else(|| AugmentError::no_material(partner.needs()))?;
         sound.check_rate(clip.sample_rate())?;
         let first = rng.random_bool(0.5);
         let gap_secs = self.gap_secs.draw(rng);
@@ -157,7 +154,8 @@ mod tests {
             ..CopyPaste::default()
         };
         join.validate().unwrap();
-        assert_eq!(join.absent(&material), ["same-class"]);
+        let kinds = [MaterialKind::SameClass, MaterialKind::Neutral].map(Some);
+        assert_eq!(join.draws_from(), kinds);
         let clip = Clip::new(&own, RATE).unwrap();
         let mut orders = [0, 0];
         for seed in 0..20 {

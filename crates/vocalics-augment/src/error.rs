@@ -1,7 +1,10 @@
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use vocalics_audio::AudioError;
 use vocalics_dsp::DspError;
+
+use crate::MaterialKind;
 
 /// Everything that can go wrong in this crate.
 #[non_exhaustive]
@@ -59,10 +62,10 @@ pub enum AugmentError {
     #[error("it has no step")]
     NoStep,
     /// A step needs material that the caller did not give.
-    #[error("no {what} to draw from")]
+    #[error("no {} to draw from", listed(missing))]
     NoMaterial {
-        /// What is missing.
-        what: &'static str,
+        /// What is missing; any of it would do.
+        missing: BTreeSet<MaterialKind>,
     },
     /// Material at another rate than the clip.
     #[error("{name} is at {actual} Hz, the clip at {expected} Hz")]
@@ -137,7 +140,25 @@ pub enum AugmentError {
     },
 }
 
+fn listed(kinds: &BTreeSet<MaterialKind>) -> String {
+    if kinds.is_empty() {
+        return "sources".to_owned();
+    }
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    names.join(" or ")
+}
+
 impl AugmentError {
+    pub(crate) fn no_material(missing: impl IntoIterator<Item = MaterialKind>) -> Self {
+        let missing = missing.into_iter().collect();
+        Self::NoMaterial { missing }
+    }
+
+    /// An empty list of which one is to be chosen; `names` are those it may hold.
+    pub(crate) fn empty(field: &'static str, names: &str) -> Self {
+        Self::parameter(field, "empty", format!("{names}, at least one"))
+    }
+
     pub(crate) fn parameter(
         field: &'static str,
         actual: impl ToString,
@@ -147,6 +168,16 @@ impl AugmentError {
             field,
             actual: actual.to_string(),
             expected: expected.into(),
+        }
+    }
+
+    /// What is missing where there was nothing to draw from, also in a step.
+    #[must_use]
+    pub fn missing(&self) -> Option<&BTreeSet<MaterialKind>> {
+        match self {
+            Self::NoMaterial { missing } => Some(missing),
+            Self::Step { source, .. } => source.missing(),
+            _ => None,
         }
     }
 

@@ -4,9 +4,10 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use vocalics_dsp::narrow;
 
-use crate::AugmentError;
 use crate::clip::{Augmented, Clip, Drawn};
+use crate::material::Material;
 use crate::range::Range;
+use crate::{AugmentError, Augmentation};
 
 /// Multiplies by `10^(gain_db / 20)`. The result may go beyond full scale; nothing is clipped.
 ///
@@ -27,22 +28,25 @@ impl Default for Gain {
     }
 }
 
-impl Gain {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`AugmentError::Parameter`].
-    pub fn validate(&self) -> Result<(), AugmentError> {
+impl Augmentation for Gain {
+    fn name(&self) -> &'static str {
+        "gain"
+    }
+
+    fn validate(&self) -> Result<(), AugmentError> {
         self.gain_db.check("gain_db", -60.0, 60.0)
     }
 
-    /// Draws a gain and applies it.
-    #[must_use]
-    pub fn apply(&self, clip: &Clip<'_>, rng: &mut StdRng) -> Augmented {
+    fn apply(
+        &self,
+        clip: &Clip<'_>,
+        _: &Material<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Augmented, AugmentError> {
         let gain_db = self.gain_db.draw(rng);
         let gain = narrow(10f64.powf(gain_db / 20.0));
         let samples = clip.samples().iter().map(|x| gain * x).collect();
-        Augmented::new(samples, Drawn::one("gain_db", gain_db))
+        Ok(Augmented::new(samples, Drawn::one("gain_db", gain_db)))
     }
 }
 
@@ -58,7 +62,13 @@ mod tests {
         let samples = tone(440.0, 0.5, 16_000, 4_000);
         let clip = Clip::new(&samples, 16_000).unwrap();
         for seed in 0..10 {
-            let out = Gain::default().apply(&clip, &mut StdRng::seed_from_u64(seed));
+            let out = Gain::default()
+                .apply(
+                    &clip,
+                    &Material::default(),
+                    &mut StdRng::seed_from_u64(seed),
+                )
+                .unwrap();
             let moved = level_db(&out.samples) - level_db(&samples);
             let drawn = out.drawn.number("gain_db").unwrap();
             assert!((moved - drawn).abs() < 1e-3 && drawn.abs() <= 10.0);

@@ -7,9 +7,9 @@ use vocalics_dsp::{floor_index, narrow};
 use crate::kaiser::sinc;
 
 /// Speed of sound in metres a second, at 20 °C.
-pub const SPEED_OF_SOUND: f64 = 343.0;
+const SPEED_OF_SOUND: f64 = 343.0;
 /// Longest response that is made, in seconds.
-pub const MAX_RESPONSE_SECS: f64 = 2.0;
+const MAX_RESPONSE_SECS: f64 = 2.0;
 /// Samples on either side of an impulse at a fractional time.
 pub(crate) const REACH: usize = 20;
 /// Impulses within this time of the direct sound lie at their exact times, in seconds; later ones at the nearest
@@ -63,7 +63,7 @@ impl BoxRoom {
         squares.sum::<f64>().sqrt()
     }
 
-    /// The response from the direct sound on, with 20 samples before it, to −60 dB or [`MAX_RESPONSE_SECS`].
+    /// The response from the direct sound on, with 20 samples before it, to −60 dB or for 2 s.
     ///
     /// `h(t) = Σ βⁿ / (4πd) · δ(t − d / c)` over the images of the source, at distance `d` after `n` reflections,
     /// `β = √(1 − α)`.
@@ -209,45 +209,10 @@ fn high_pass(response: &mut [f64], rate: f64) {
     }
 }
 
-/// Reverberation time of an impulse response in seconds, T20: three times the time in which the backward-integrated
-/// energy falls from −5 to −25 dB, by regression. `None` if it never falls so far.
-///
-/// Source: M. R. Schroeder, *New method of measuring reverberation time*, JASA 37, 1965; ISO 3382-1.
-#[must_use]
-pub fn reverberation_time_secs(response: &[f32], sample_rate: u32) -> Option<f64> {
-    let mut left = 0.0;
-    let mut decay: Vec<f64> = response
-        .iter()
-        .rev()
-        .map(|h| {
-            left += f64::from(*h).powi(2);
-            left
-        })
-        .collect();
-    decay.reverse();
-    let total = *decay.first().filter(|total| **total > 0.0)?;
-    let level = |energy: &f64| 10.0 * (energy / total).log10();
-    let points: Vec<(f64, f64)> = decay
-        .iter()
-        .map(level)
-        .enumerate()
-        .filter(|(_, db)| (-25.0..=-5.0).contains(db))
-        .map(|(n, db)| (n as f64 / f64::from(sample_rate), db))
-        .collect();
-    decay.iter().map(level).find(|db| *db < -25.0)?;
-    let count = points.len() as f64;
-    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
-    let (t0, db0) = (mean(|p| p.0), mean(|p| p.1));
-    let (cross, square) = points.iter().fold((0.0, 0.0), |(cross, square), (t, db)| {
-        (cross + (t - t0) * (db - db0), square + (t - t0).powi(2))
-    });
-    let slope = cross / square;
-    (slope < 0.0).then(|| -60.0 / slope)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_signal::reverberation_time_secs;
 
     const RATE: u32 = 16_000;
 

@@ -2,26 +2,13 @@
 
 use std::f64::consts::PI;
 
+use vocalics_dsp::window::bessel_i0;
 use vocalics_dsp::{floor_index, narrow};
 
 /// Attenuation of the stop band in decibels.
 pub(crate) const STOP_DB: f64 = 80.0;
 /// `β` of the window for [`STOP_DB`]: `0.1102 · (A − 8.7)`.
 pub(crate) const BETA: f64 = 0.1102 * (STOP_DB - 8.7);
-
-/// Modified Bessel function of order 0, by its series.
-fn bessel_i0(x: f64) -> f64 {
-    let quarter = x * x / 4.0;
-    let (mut sum, mut term) = (1.0, 1.0);
-    for k in 1..40 {
-        term *= quarter / f64::from(k * k);
-        sum += term;
-        if term < 1e-12 * sum {
-            break;
-        }
-    }
-    sum
-}
 
 /// Value of the window at `position` from −1 to 1.
 ///

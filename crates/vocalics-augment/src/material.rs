@@ -1,15 +1,14 @@
 //! Sounds that augmentations draw from: other voices, noises, impulse responses, clips to join.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use vocalics_audio::{DecodeOptions, EXTENSIONS, read_file};
+use vocalics_audio::{DecodeOptions, read_file, recordings};
 use vocalics_dsp::{floor_index, narrow};
 
 use crate::clip::Clip;
+use crate::range::choose;
 use crate::speech_level::speech_level;
 use crate::{AugmentError, ImpulseResponse};
 
@@ -115,6 +114,50 @@ pub(crate) fn looped(samples: &[f32], sample_rate: u32, n: usize, rng: &mut StdR
         .collect()
 }
 
+/// The parts of a [`Material`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MaterialKind {
+    /// [`Material::babble`].
+    Babble,
+    /// [`Material::noise`].
+    Noise,
+    /// [`Material::rooms`].
+    Rooms,
+    /// [`Material::same_class`].
+    SameClass,
+    /// [`Material::neutral`].
+    Neutral,
+}
+
+impl MaterialKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Babble,
+        Self::Noise,
+        Self::Rooms,
+        Self::SameClass,
+        Self::Neutral,
+    ];
+
+    /// What it is called in messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Babble => "babble",
+            Self::Noise => "recorded noise",
+            Self::Rooms => "recorded rooms",
+            Self::SameClass => "clips of the same class",
+            Self::Neutral => "neutral clips",
+        }
+    }
+}
+
+/// What a step may be told to draw from.
+pub(crate) trait Source: Copy {
+    /// The material that it takes, `None` if it is made.
+    fn needs(self) -> Option<MaterialKind>;
+}
+
 /// What a plan may draw from. What is left empty is not drawn.
 ///
 /// The caller sees to it that nothing in here comes from a test speaker, nor the clip itself from its own babble.
@@ -132,14 +175,51 @@ pub struct Material<'a> {
     pub neutral: Vec<&'a Sound>,
 }
 
-/// Reads every recording under a folder, resampled to `sample_rate`, sorted by path. Hidden files are passed over.
+impl Material<'_> {
+    /// Whether there is any of that kind.
+    #[must_use]
+    pub fn has(&self, kind: MaterialKind) -> bool {
+        !match kind {
+            MaterialKind::Babble => self.babble.is_empty(),
+            MaterialKind::Noise => self.noise.is_empty(),
+            MaterialKind::Rooms => self.rooms.is_empty(),
+            MaterialKind::SameClass => self.same_class.is_empty(),
+            MaterialKind::Neutral => self.neutral.is_empty(),
+        }
+    }
+
+    /// One of the sources for which there is material, each with the same probability.
+    ///
+    /// # Errors
+    /// [`AugmentError::NoMaterial`] if there is none.
+    pub(crate) fn choose<S: Source>(
+        &self,
+        sources: &[S],
+        rng: &mut StdRng,
+    ) -> Result<S, AugmentError> {
+        let is_there = |source: &S| source.needs().is_none_or(|kind| self.has(kind));
+        let there: Vec<S> = sources.iter().copied().filter(is_there).collect();
+        let missing = || sources.iter().filter_map(|source| source.needs());
+        choose(&there, rng)
+            .copied()
+            .ok_or_else(|| AugmentError::no_material(missing()))
+    }
+}
+
+/// Reads every recording under a folder, resampled to `sample_rate`, in the order of [`vocalics_audio::recordings`].
 ///
 /// # Errors
-/// [`AugmentError::Io`], [`AugmentError::NoRecordings`], [`AugmentError::Audio`] with the first that cannot be decoded,
+/// [`AugmentError::NoRecordings`], [`AugmentError::Audio`] with the first file or folder that cannot be read,
 /// [`AugmentError::TooMuch`] beyond [`MAX_FOLDER_SECS`].
 pub fn read_sounds(folder: &Path, sample_rate: u32) -> Result<Vec<Sound>, AugmentError> {
+    let paths = recordings(folder)?;
+    if paths.is_empty() {
+        return Err(AugmentError::NoRecordings {
+            path: folder.to_owned(),
+        });
+    }
     let mut total_secs = 0.0;
-    let sounds = recordings(folder)?.into_iter().map(|path| {
+    let sounds = paths.into_iter().map(|path| {
         let options = DecodeOptions {
             sample_rate: Some(sample_rate),
             ..DecodeOptions::default()
@@ -175,54 +255,13 @@ pub fn read_responses(
         .collect()
 }
 
-fn recordings(folder: &Path) -> Result<Vec<PathBuf>, AugmentError> {
-    let mut files = Vec::new();
-    walk(folder, &mut BTreeSet::new(), &mut files)?;
-    if files.is_empty() {
-        return Err(AugmentError::NoRecordings {
-            path: folder.to_owned(),
-        });
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// Links are followed, every folder once.
-fn walk(
-    folder: &Path,
-    visited: &mut BTreeSet<PathBuf>,
-    files: &mut Vec<PathBuf>,
-) -> Result<(), AugmentError> {
-    let failed = |source| AugmentError::Io {
-        path: folder.to_owned(),
-        source,
-    };
-    if !visited.insert(fs::canonicalize(folder).map_err(failed)?) {
-        return Ok(());
-    }
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        let extension = path.extension().and_then(|text| text.to_str());
-        if hidden {
-            continue;
-        } else if path.is_dir() {
-            walk(&path, visited, files)?;
-        } else if extension
-            .is_some_and(|text| EXTENSIONS.contains(&text.to_ascii_lowercase().as_str()))
-        {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
     use rand::SeedableRng;
-    use vocalics_audio::write_wav16;
+    use vocalics_audio::{AudioError, write_wav16};
 
     use super::*;
     use crate::test_signal::{level_db, tone};
@@ -293,7 +332,7 @@ mod tests {
         ));
         assert!(matches!(
             read_sounds(&empty.path().join("none"), 16_000),
-            Err(AugmentError::Io { .. })
+            Err(AugmentError::Audio(AudioError::Io { .. }))
         ));
     }
 }

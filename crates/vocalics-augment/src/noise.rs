@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use vocalics_dsp::level::rms;
 use vocalics_dsp::{floor_index, narrow};
 
-use crate::AugmentError;
 use crate::clip::{Augmented, Clip, Drawn};
 use crate::fft::Transform;
 use crate::gaussian;
-use crate::material::{Material, looped};
+use crate::material::{Material, MaterialKind, Source, looped};
 use crate::range::{Range, choose};
 use crate::speech_level::speech_level;
+use crate::{AugmentError, Augmentation};
 
 /// Frequency below which pink noise has nothing, in hertz: the lowest that is heard.
 const PINK_FROM_HZ: f64 = 20.0;
@@ -48,12 +48,14 @@ impl NoiseSource {
             Self::Recorded => "recorded",
         }
     }
+}
 
-    fn is_there(self, material: &Material<'_>) -> bool {
+impl Source for NoiseSource {
+    fn needs(self) -> Option<MaterialKind> {
         match self {
-            Self::White | Self::Pink => true,
-            Self::Babble => !material.babble.is_empty(),
-            Self::Recorded => !material.noise.is_empty(),
+            Self::White | Self::Pink => None,
+            Self::Babble => Some(MaterialKind::Babble),
+            Self::Recorded => Some(MaterialKind::Noise),
         }
     }
 }
@@ -101,15 +103,17 @@ impl Default for Noise {
     }
 }
 
-impl Noise {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`AugmentError::Parameter`] naming the first that is out of range.
-    pub fn validate(&self) -> Result<(), AugmentError> {
+impl Augmentation for Noise {
+    fn name(&self) -> &'static str {
+        "noise"
+    }
+
+    fn validate(&self) -> Result<(), AugmentError> {
         if self.sources.is_empty() {
-            let expected = "white, pink, babble, recorded, at least one";
-            return Err(AugmentError::parameter("sources", "empty", expected));
+            return Err(AugmentError::empty(
+                "sources",
+                "white, pink, babble, recorded",
+            ));
         }
         self.snr_db.check("snr_db", -40.0, 100.0)?;
         let [fewest, most] = self.voices;
@@ -121,26 +125,17 @@ impl Noise {
         Ok(())
     }
 
-    /// Names of the sources for which there is no material.
-    #[must_use]
-    pub fn absent(&self, material: &Material<'_>) -> Vec<&'static str> {
-        let missing = self.sources.iter().filter(|it| !it.is_there(material));
-        missing.map(|source| source.name()).collect()
+    fn draws_from(&self) -> Vec<Option<MaterialKind>> {
+        self.sources.iter().map(|it| it.needs()).collect()
     }
 
-    /// Adds noise to a clip.
-    ///
-    /// # Errors
-    /// [`AugmentError::NoMaterial`] if no source has material, [`AugmentError::RateMismatch`].
-    pub fn apply(
+    fn apply(
         &self,
         clip: &Clip<'_>,
         material: &Material<'_>,
         rng: &mut StdRng,
     ) -> Result<Augmented, AugmentError> {
-        let sources = self.sources.iter().copied();
-        let there: Vec<NoiseSource> = sources.filter(|it| it.is_there(material)).collect();
-        let source = *choose(&there, "noise", rng)?;
+        let source = material.choose(&self.sources, rng)?;
         let snr_db = self.snr_db.draw(rng);
         let n = clip.samples().len();
         let mut drawn = Drawn::one("source", source.name());
@@ -154,7 +149,8 @@ impl Noise {
                 babble(clip, material, voices, rng)?
             }
             NoiseSource::Recorded => {
-                let sound = choose(&material.noise, "recorded noise", rng)?;
+                let sound = choose(&material.noise, rng)
+                    .ok_or_else(|| AugmentError::no_material(source.needs()))?;
                 sound.check_rate(clip.sample_rate())?;
                 drawn = drawn.and("file", sound.name());
                 sound.excerpt(n, rng)
@@ -391,7 +387,7 @@ mod tests {
             ..Noise::default()
         };
         let none = Material::default();
-        assert_eq!(both.absent(&none), ["babble"]);
+        assert_eq!(both.draws_from(), [Some(MaterialKind::Babble), None]);
         let samples = speech();
         let clip = Clip::new(&samples, RATE).unwrap();
         let mut rng = StdRng::seed_from_u64(1);

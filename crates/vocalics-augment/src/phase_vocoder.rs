@@ -2,16 +2,12 @@
 
 use realfft::num_complex::Complex;
 use vocalics_dsp::floor_index;
-use vocalics_dsp::window::hann;
 
 use crate::fft::Transform;
+use crate::overlap_add::{OVERLAP, OverlapAdd};
 
 /// Least length of a window in seconds; the power of two at or above it is taken.
 const WINDOW_SECS: f64 = 0.04;
-/// Windows over each sample.
-const OVERLAP: usize = 4;
-/// Sum of the squares of Hann windows a quarter of their length apart.
-const OVERLAP_GAIN: f32 = 1.5;
 
 /// Reads `samples` `tempo` times as fast without moving its frequencies, `n_out` samples of it.
 ///
@@ -27,10 +23,8 @@ pub(crate) fn phase_vocoder(
     tempo: f64,
     n_out: usize,
 ) -> Vec<f32> {
-    let least = floor_index(f64::from(sample_rate) * WINDOW_SECS).max(16);
-    let n_fft = least.next_power_of_two();
-    let hop = n_fft / OVERLAP;
-    let window = hann(n_fft);
+    let windows = OverlapAdd::new(WINDOW_SECS, f64::from(sample_rate));
+    let (n_fft, hop) = (windows.n_fft(), windows.hop());
     let mut transform = Transform::new(n_fft);
     // Silence around, so that every window that is looked at is there.
     let before = n_fft + hop;
@@ -41,9 +35,7 @@ pub(crate) fn phase_vocoder(
     let mut frame = vec![0.0; n_fft];
     let mut spectrum_at =
         |start: usize, spectrum: &mut Vec<Complex<f32>>, transform: &mut Transform| {
-            for ((y, x), w) in frame.iter_mut().zip(&padded[start..]).zip(&window) {
-                *y = w * x;
-            }
+            windows.cut(&padded[start..], &mut frame);
             transform.forward(&mut frame, spectrum);
         };
     let [mut now, mut earlier, mut last, mut synthesis] =
@@ -87,10 +79,7 @@ pub(crate) fn phase_vocoder(
         }
         synthesis.copy_from_slice(&last);
         transform.inverse(&mut synthesis, &mut output);
-        let target = &mut out[k * hop..k * hop + n_fft];
-        for ((y, x), w) in target.iter_mut().zip(&output).zip(&window) {
-            *y += w * x / OVERLAP_GAIN;
-        }
+        windows.add(&output, &mut out[k * hop..]);
     }
     out.drain(..n_fft / 2 + hop);
     out.truncate(n_out);

@@ -1,5 +1,6 @@
 //! Plans: lists of steps, written down.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rand::rngs::StdRng;
@@ -7,12 +8,11 @@ use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use vocalics_dsp::check_samples;
 
-use crate::clip::{Augmented, Clip, Drawn};
-use crate::material::Material;
-use crate::{
-    AugmentError, Codec, CopyPaste, Gain, LowPass, Noise, PitchShift, Room, Speed, Telephone,
-    TimeShift, TimeStretch, VocalTract,
-};
+use crate::clip::Clip;
+use crate::material::{Material, MaterialKind};
+use crate::record::{Done, Outcome, Record};
+use crate::step::Step;
+use crate::{AugmentError, Augmentation};
 
 /// The plans that there are by name.
 const BUILT_IN: [(&str, &str); 7] = [
@@ -24,184 +24,6 @@ const BUILT_IN: [(&str, &str); 7] = [
     ("copy-paste", include_str!("../plans/copy-paste.toml")),
     ("everything", include_str!("../plans/everything.toml")),
 ];
-
-/// One thing that is done to a waveform. A new one is one file, one variant here, and one line in each method.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Operation {
-    /// [`Noise`].
-    Noise(Noise),
-    /// [`Room`].
-    Room(Room),
-    /// [`Gain`].
-    Gain(Gain),
-    /// [`TimeShift`].
-    TimeShift(TimeShift),
-    /// [`Speed`].
-    Speed(Speed),
-    /// [`TimeStretch`].
-    TimeStretch(TimeStretch),
-    /// [`PitchShift`].
-    PitchShift(PitchShift),
-    /// [`VocalTract`].
-    VocalTract(VocalTract),
-    /// [`Telephone`].
-    Telephone(Telephone),
-    /// [`Codec`].
-    Codec(Codec),
-    /// [`LowPass`].
-    LowPass(LowPass),
-    /// [`CopyPaste`].
-    CopyPaste(CopyPaste),
-}
-
-impl Operation {
-    /// Its name in plans and records.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Noise(_) => "noise",
-            Self::Room(_) => "room",
-            Self::Gain(_) => "gain",
-            Self::TimeShift(_) => "time-shift",
-            Self::Speed(_) => "speed",
-            Self::TimeStretch(_) => "time-stretch",
-            Self::PitchShift(_) => "pitch-shift",
-            Self::VocalTract(_) => "vocal-tract",
-            Self::Telephone(_) => "telephone",
-            Self::Codec(_) => "codec",
-            Self::LowPass(_) => "low-pass",
-            Self::CopyPaste(_) => "copy-paste",
-        }
-    }
-
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`AugmentError::Parameter`] naming the first that is out of range.
-    pub fn validate(&self) -> Result<(), AugmentError> {
-        match self {
-            Self::Noise(it) => it.validate(),
-            Self::Room(it) => it.validate(),
-            Self::Gain(it) => it.validate(),
-            Self::TimeShift(it) => it.validate(),
-            Self::Speed(it) => it.validate(),
-            Self::TimeStretch(it) => it.validate(),
-            Self::PitchShift(it) => it.validate(),
-            Self::VocalTract(it) => it.validate(),
-            Self::Telephone(it) => it.validate(),
-            Self::Codec(it) => it.validate(),
-            Self::LowPass(it) => it.validate(),
-            Self::CopyPaste(it) => it.validate(),
-        }
-    }
-
-    /// What it would draw from and is not there.
-    #[must_use]
-    pub fn absent(&self, material: &Material<'_>) -> Vec<&'static str> {
-        match self {
-            Self::Noise(it) => it.absent(material),
-            Self::Room(it) => it.absent(material),
-            Self::CopyPaste(it) => it.absent(material),
-            _ => Vec::new(),
-        }
-    }
-
-    /// Draws and does it.
-    ///
-    /// # Errors
-    /// [`AugmentError::NoMaterial`] and [`AugmentError::RateMismatch`] of the material.
-    pub fn apply(
-        &self,
-        clip: &Clip<'_>,
-        material: &Material<'_>,
-        rng: &mut StdRng,
-    ) -> Result<Augmented, AugmentError> {
-        Ok(match self {
-            Self::Noise(it) => it.apply(clip, material, rng)?,
-            Self::Room(it) => it.apply(clip, material, rng)?,
-            Self::Gain(it) => it.apply(clip, rng),
-            Self::TimeShift(it) => it.apply(clip, rng),
-            Self::Speed(it) => it.apply(clip, rng),
-            Self::TimeStretch(it) => it.apply(clip, rng),
-            Self::PitchShift(it) => it.apply(clip, rng),
-            Self::VocalTract(it) => it.apply(clip, rng),
-            Self::Telephone(it) => it.apply(clip, rng)?,
-            Self::Codec(it) => it.apply(clip, rng)?,
-            Self::LowPass(it) => it.apply(clip, rng),
-            Self::CopyPaste(it) => it.apply(clip, material, rng)?,
-        })
-    }
-}
-
-/// An operation and how often it is done.
-///
-/// In TOML one table: `kind`, `probability` (1 if not given) and the fields of the operation.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(into = "toml::Table")]
-pub struct Step {
-    /// Share of the clips that it is done to, 0 to 1.
-    pub probability: f64,
-    /// What is done.
-    pub operation: Operation,
-}
-
-impl Step {
-    /// The step of a table; `number` and `line` are its place, for errors.
-    fn read(
-        number: usize,
-        line: Option<usize>,
-        mut table: toml::Table,
-    ) -> Result<Self, AugmentError> {
-        let kind = table.get("kind").and_then(toml::Value::as_str);
-        let kind = kind.unwrap_or("of no kind").to_owned();
-        // Flattening and refusing unknown fields do not go together in serde.
-        let probability = table.remove("probability");
-        let probability = match &probability {
-            None => Ok(1.0),
-            Some(value) => f64::deserialize(value.clone())
-                .map_err(|_| format!("probability is {value}, expected a number from 0 to 1")),
-        };
-        let operation = Operation::deserialize(toml::Value::Table(table.clone()))
-            .map_err(|error| named(&error, &table));
-        match (probability, operation) {
-            (Ok(probability), Ok(operation)) => Ok(Self {
-                probability,
-                operation,
-            }),
-            (Err(message), _) | (_, Err(message)) => Err(AugmentError::StepSyntax {
-                number,
-                line,
-                kind,
-                message,
-            }),
-        }
-    }
-}
-
-impl From<Step> for toml::Table {
-    fn from(step: Step) -> Self {
-        // An operation is a table of numbers, texts and lists of those.
-        let mut table = Self::try_from(step.operation).unwrap_or_default();
-        table.insert("probability".to_owned(), step.probability.into());
-        table
-    }
-}
-
-/// What is wrong with the fields of an operation, and with which.
-fn named(error: &toml::de::Error, fields: &toml::Table) -> String {
-    let message = error.message();
-    // The error of a value does not say whose it is; without the culprit the rest can be read.
-    let culprit = fields.keys().find(|name| {
-        let mut rest = fields.clone();
-        rest.remove(*name);
-        Operation::deserialize(toml::Value::Table(rest)).is_ok()
-    });
-    match culprit {
-        Some(name) if !message.contains(name.as_str()) => format!("{name}: {message}"),
-        _ => message.to_owned(),
-    }
-}
 
 /// A list of steps, done in order.
 ///
@@ -252,44 +74,6 @@ impl TryFrom<Written<toml::Table>> for Plan {
             steps: steps.collect::<Result<_, _>>()?,
         })
     }
-}
-
-/// A step that was done.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Done {
-    /// Name of the operation.
-    pub step: &'static str,
-    /// What was drawn for it.
-    #[serde(flatten)]
-    pub drawn: Drawn,
-}
-
-/// The steps that were done, in order.
-#[derive(Debug, Clone, PartialEq, Serialize, Default)]
-#[serde(transparent)]
-pub struct Record(pub Vec<Done>);
-
-impl std::fmt::Display for Record {
-    /// `pitch-shift(shift_semitones=1.2); noise(source=pink snr_db=14.1)`, or `nothing`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("nothing");
-        }
-        for (index, done) in self.0.iter().enumerate() {
-            let joint = if index == 0 { "" } else { "; " };
-            write!(f, "{joint}{}({})", done.step, done.drawn)?;
-        }
-        Ok(())
-    }
-}
-
-/// A clip after a plan.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
-    /// The samples, finite; they may be beyond full scale.
-    pub samples: Vec<f32>,
-    /// What was done.
-    pub record: Record,
 }
 
 impl Plan {
@@ -369,18 +153,7 @@ impl Plan {
     /// [`AugmentError::Step`] around what is wrong with the first bad one.
     pub fn validate(&self) -> Result<(), AugmentError> {
         for (index, step) in self.steps.iter().enumerate() {
-            let probability = step.probability;
-            let checked = if (0.0..=1.0).contains(&probability) {
-                step.operation.validate()
-            } else {
-                let expected = "a number from 0 to 1";
-                Err(AugmentError::parameter(
-                    "probability",
-                    probability,
-                    expected,
-                ))
-            };
-            checked.map_err(|source| AugmentError::Step {
+            step.validate().map_err(|source| AugmentError::Step {
                 number: index + 1,
                 step: step.operation.name(),
                 source: Box::new(source),
@@ -389,37 +162,28 @@ impl Plan {
         Ok(())
     }
 
-    /// What the steps would draw from and is not there: they draw from the rest, and fail if there is none.
-    #[must_use]
-    pub fn absent(&self, material: &Material<'_>) -> Vec<&'static str> {
-        let mut absent: Vec<_> = self
-            .steps
-            .iter()
-            .flat_map(|step| step.operation.absent(material))
-            .collect();
-        absent.sort_unstable();
-        absent.dedup();
-        absent
+    /// What the steps would draw from and is not there by `has`: they draw from the rest, and fail if there is none.
+    pub fn absent(&self, has: impl Fn(MaterialKind) -> bool) -> BTreeSet<MaterialKind> {
+        let steps = self.steps.iter();
+        let wanted = steps.flat_map(|step| step.operation.draws_from());
+        wanted.flatten().filter(|kind| !has(*kind)).collect()
     }
 
-    /// Fails where [`apply`](Self::apply) would for want of material, before any work.
+    /// Fails where [`apply`](Self::apply) would for want of material, before any work. `has` says what will be there:
+    /// [`Material::has`], or what is going to be read.
     ///
     /// # Errors
     /// [`AugmentError::Step`] around [`AugmentError::NoMaterial`] of the first step for which there is none at all.
-    pub fn check_material(&self, material: &Material<'_>) -> Result<(), AugmentError> {
+    pub fn check_material(&self, has: impl Fn(MaterialKind) -> bool) -> Result<(), AugmentError> {
         let steps = self.steps.iter().enumerate();
         for (index, step) in steps.filter(|(_, step)| step.probability > 0.0) {
-            let (what, n_sources) = match &step.operation {
-                Operation::Noise(it) => ("noise", it.sources.len()),
-                Operation::Room(it) => ("recorded rooms", it.sources.len()),
-                Operation::CopyPaste(it) => ("clips to join", it.partners.len()),
-                _ => continue,
-            };
-            if step.operation.absent(material).len() == n_sources {
+            let sources = step.operation.draws_from();
+            let there = sources.iter().any(|source| source.is_none_or(&has));
+            if !there && !sources.is_empty() {
                 return Err(AugmentError::Step {
                     number: index + 1,
                     step: step.operation.name(),
-                    source: Box::new(AugmentError::NoMaterial { what }),
+                    source: Box::new(AugmentError::no_material(sources.into_iter().flatten())),
                 });
             }
         }
@@ -432,7 +196,7 @@ impl Plan {
     /// has a generator of its own, seeded from `rng`, so that what one draws does not change the next.
     ///
     /// # Errors
-    /// As [`Operation::apply`]; [`AugmentError::Overflow`] if gains add up beyond what a number can say.
+    /// As [`Augmentation::apply`]; [`AugmentError::Overflow`] if gains add up beyond what a number can say.
     pub fn apply(
         &self,
         clip: &Clip<'_>,

@@ -75,19 +75,10 @@ impl Range {
     }
 }
 
-/// One of a list.
-///
-/// # Errors
-/// [`AugmentError::NoMaterial`] if there is none.
-pub(crate) fn choose<'a, T>(
-    list: &'a [T],
-    what: &'static str,
-    rng: &mut StdRng,
-) -> Result<&'a T, AugmentError> {
-    if list.is_empty() {
-        return Err(AugmentError::NoMaterial { what });
-    }
-    Ok(&list[rng.random_range(0..list.len())])
+/// One of a list, each with the same probability; `None` if it is empty.
+pub(crate) fn choose<'a, T>(list: &'a [T], rng: &mut StdRng) -> Option<&'a T> {
+    let last = list.len().checked_sub(1)?;
+    list.get(rng.random_range(0..=last))
 }
 
 #[cfg(test)]

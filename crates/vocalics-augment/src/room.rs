@@ -3,15 +3,16 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
-use vocalics_dsp::level::{peak, rms};
-use vocalics_dsp::{floor_index, narrow};
+use vocalics_dsp::floor_index;
+use vocalics_dsp::level::peak;
 
-use crate::AugmentError;
 use crate::clip::{Augmented, Clip, Drawn};
 use crate::fft::convolve;
 use crate::image_source::{BoxRoom, REACH};
-use crate::material::Material;
+use crate::material::{Material, MaterialKind, Source};
 use crate::range::{Range, choose};
+use crate::scaled::level_kept;
+use crate::{AugmentError, Augmentation};
 
 /// Least distance of microphone and source from the walls, in metres.
 const FROM_WALL_M: f64 = 0.3;
@@ -89,12 +90,6 @@ impl ImpulseResponse {
         &self.taps
     }
 
-    /// Index of the direct sound in the taps.
-    #[must_use]
-    pub fn direct(&self) -> usize {
-        self.direct
-    }
-
     /// The clip in that room: the direct sound stays where it was, the reverberation after the end is cut off, and
     /// the RMS is that of the clip.
     ///
@@ -111,19 +106,10 @@ impl ImpulseResponse {
                 expected: clip.sample_rate(),
             });
         }
-        // Scaled for the transform, whose sums could overflow otherwise.
-        let loudest = peak(clip.samples());
-        if loudest <= f32::MIN_POSITIVE {
-            return Ok(clip.samples().to_vec());
-        }
-        let scaled: Vec<f32> = clip.samples().iter().map(|x| x / loudest).collect();
-        let mut out = convolve(&scaled, &self.taps, self.direct);
-        let (before, after) = (rms(clip.samples()), rms(&out));
-        if after > 0.0 {
-            let gain = narrow(f64::from(before) / f64::from(after));
-            out.iter_mut().for_each(|x| *x *= gain);
-        }
-        Ok(out)
+        let out = level_kept(clip.samples(), |unit| {
+            convolve(unit, &self.taps, self.direct)
+        });
+        Ok(out.unwrap_or_else(|| clip.samples().to_vec()))
     }
 }
 
@@ -135,6 +121,15 @@ pub enum RoomSource {
     Simulated,
     /// One of [`Material::rooms`].
     Recorded,
+}
+
+impl Source for RoomSource {
+    fn needs(self) -> Option<MaterialKind> {
+        match self {
+            Self::Simulated => None,
+            Self::Recorded => Some(MaterialKind::Rooms),
+        }
+    }
 }
 
 /// Puts the clip into a room: [`ImpulseResponse::reverberate`].
@@ -174,36 +169,6 @@ impl Default for Room {
 }
 
 impl Room {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`AugmentError::Parameter`] naming the first that is out of range.
-    pub fn validate(&self) -> Result<(), AugmentError> {
-        if self.sources.is_empty() {
-            let expected = "simulated, recorded, at least one";
-            return Err(AugmentError::parameter("sources", "empty", expected));
-        }
-        self.length_m.check("length_m", 1.5, 50.0)?;
-        self.width_m.check("width_m", 1.5, 50.0)?;
-        self.height_m.check("height_m", 1.5, 50.0)?;
-        self.rt60_secs.check("rt60_secs", 0.05, 2.0)?;
-        if let Some(absorption) = &self.absorption {
-            absorption.check("absorption", 0.02, 1.0)?;
-        }
-        self.distance_m.check("distance_m", 0.1, 50.0)
-    }
-
-    /// Names of the sources for which there is no material.
-    #[must_use]
-    pub fn absent(&self, material: &Material<'_>) -> Vec<&'static str> {
-        let missing = material.rooms.is_empty() && self.sources.contains(&RoomSource::Recorded);
-        if missing {
-            vec!["recorded rooms"]
-        } else {
-            Vec::new()
-        }
-    }
-
     /// A room with its source and microphone.
     pub fn draw(&self, rng: &mut StdRng) -> BoxRoom {
         let size_m = [&self.length_m, &self.width_m, &self.height_m].map(|range| range.draw(rng));
@@ -237,25 +202,42 @@ impl Room {
             absorption,
         }
     }
+}
 
-    /// Puts a clip into a room.
-    ///
-    /// # Errors
-    /// [`AugmentError::NoMaterial`] if rooms are recorded ones alone and there are none,
-    /// [`AugmentError::RateMismatch`].
-    pub fn apply(
+impl Augmentation for Room {
+    fn name(&self) -> &'static str {
+        "room"
+    }
+
+    fn validate(&self) -> Result<(), AugmentError> {
+        if self.sources.is_empty() {
+            return Err(AugmentError::empty("sources", "simulated, recorded"));
+        }
+        self.length_m.check("length_m", 1.5, 50.0)?;
+        self.width_m.check("width_m", 1.5, 50.0)?;
+        self.height_m.check("height_m", 1.5, 50.0)?;
+        self.rt60_secs.check("rt60_secs", 0.05, 2.0)?;
+        if let Some(absorption) = &self.absorption {
+            absorption.check("absorption", 0.02, 1.0)?;
+        }
+        self.distance_m.check("distance_m", 0.1, 50.0)
+    }
+
+    fn draws_from(&self) -> Vec<Option<MaterialKind>> {
+        self.sources.iter().map(|it| it.needs()).collect()
+    }
+
+    fn apply(
         &self,
         clip: &Clip<'_>,
         material: &Material<'_>,
         rng: &mut StdRng,
     ) -> Result<Augmented, AugmentError> {
-        let sources = self.sources.iter().copied();
-        let there: Vec<RoomSource> = sources
-            .filter(|source| *source == RoomSource::Simulated || !material.rooms.is_empty())
-            .collect();
-        let (samples, drawn) = match choose(&there, "recorded rooms", rng)? {
+        let source = material.choose(&self.sources, rng)?;
+        let (samples, drawn) = match source {
             RoomSource::Recorded => {
-                let response = choose(&material.rooms, "recorded rooms", rng)?;
+                let response = choose(&material.rooms, rng)
+                    .ok_or_else(|| AugmentError::no_material(source.needs()))?;
                 let drawn = Drawn::one("source", "recorded").and("file", response.name());
                 (response.reverberate(clip)?, drawn)
             }
@@ -293,8 +275,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
-    use crate::image_source::reverberation_time_secs;
-    use crate::test_signal::{any_samples, level_db, vowel};
+    use crate::test_signal::{any_samples, level_db, reverberation_time_secs, vowel};
 
     const RATE: u32 = 16_000;
 
@@ -347,7 +328,7 @@ mod tests {
         taps.resize(1_000, 0.0);
         taps.push(-1.0);
         let response = ImpulseResponse::recorded("hall", &taps, RATE).unwrap();
-        assert!((response.taps()[response.direct()] - 0.9).abs() < 1e-6);
+        assert!((response.taps[response.direct] - 0.9).abs() < 1e-6);
         let mut impulse = vec![0.0; 2_000];
         impulse[700] = 0.5;
         let clip = Clip::new(&impulse, RATE).unwrap();
@@ -378,7 +359,7 @@ mod tests {
         };
         let mut rng = StdRng::seed_from_u64(1);
         let none = Material::default();
-        assert_eq!(recorded.absent(&none).len(), 1);
+        assert_eq!(recorded.draws_from(), [Some(MaterialKind::Rooms)]);
         assert!(matches!(
             recorded.apply(&clip, &none, &mut rng),
             Err(AugmentError::NoMaterial { .. })

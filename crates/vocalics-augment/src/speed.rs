@@ -4,10 +4,11 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use vocalics_dsp::floor_index;
 
-use crate::AugmentError;
 use crate::clip::{Augmented, Clip, Drawn};
+use crate::material::Material;
 use crate::range::Range;
 use crate::resample::resample;
+use crate::{AugmentError, Augmentation};
 
 /// Plays the clip faster or slower, tempo and pitch together, through a band-limited resampler (aliases 80 dB down).
 ///
@@ -31,21 +32,24 @@ impl Default for Speed {
     }
 }
 
-impl Speed {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`AugmentError::Parameter`].
-    pub fn validate(&self) -> Result<(), AugmentError> {
+impl Augmentation for Speed {
+    fn name(&self) -> &'static str {
+        "speed"
+    }
+
+    fn validate(&self) -> Result<(), AugmentError> {
         self.speed.check("speed", 0.25, 4.0)
     }
 
-    /// Draws a factor and applies it.
-    #[must_use]
-    pub fn apply(&self, clip: &Clip<'_>, rng: &mut StdRng) -> Augmented {
+    fn apply(
+        &self,
+        clip: &Clip<'_>,
+        _: &Material<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Augmented, AugmentError> {
         let speed = self.speed.draw_factor(rng);
         let samples = resample(clip.samples(), speed, stretched_len(clip, speed));
-        Augmented::new(samples, Drawn::one("speed", speed))
+        Ok(Augmented::new(samples, Drawn::one("speed", speed)))
     }
 }
 
@@ -66,7 +70,13 @@ mod tests {
         let samples = vowel(|_| 150.0, &[600.0, 1_200.0], 1.0, 16_000);
         let clip = Clip::new(&samples, 16_000).unwrap();
         for seed in 0..6 {
-            let out = Speed::default().apply(&clip, &mut StdRng::seed_from_u64(seed));
+            let out = Speed::default()
+                .apply(
+                    &clip,
+                    &Material::default(),
+                    &mut StdRng::seed_from_u64(seed),
+                )
+                .unwrap();
             let speed = out.drawn.number("speed").unwrap();
             assert!((out.samples.len() as f64 * speed - 16_000.0).abs() < 1.0);
             let moved = cents(150.0 * speed, median_f0(&out.samples, 16_000));
@@ -82,7 +92,9 @@ mod tests {
         let twice = Speed {
             speed: Range::of(2.0, 2.0),
         };
-        let out = twice.apply(&clip, &mut StdRng::seed_from_u64(1));
+        let out = twice
+            .apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+            .unwrap();
         assert_eq!(out.samples.len(), 8_000);
         assert!(level_db(&out.samples[200..7_800]) < -80.0);
     }

@@ -2,15 +2,16 @@
 
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
-use vocalics_dsp::level::peak;
 
-use crate::AugmentError;
 use crate::clip::{Augmented, Clip, Drawn};
 use crate::fft::convolve;
 use crate::g711::Law;
 use crate::kaiser::band_pass;
+use crate::material::Material;
 use crate::range::{Range, choose};
 use crate::resample::resample;
+use crate::scaled::scaled;
+use crate::{AugmentError, Augmentation};
 
 /// The band of the telephone in hertz (ITU-T G.712).
 const BAND_HZ: (f64, f64) = (300.0, 3_400.0);
@@ -18,6 +19,10 @@ const BAND_HZ: (f64, f64) = (300.0, 3_400.0);
 const TELEPHONE_RATE: f64 = 8_000.0;
 /// Width of the filters' transition in hertz.
 const TRANSITION_HZ: f64 = 200.0;
+
+/// Names of the lines, and of the laws.
+const LINES: &str = "linear, mu-law, a-law";
+const LAWS: &str = "mu-law, a-law";
 
 /// What a telephone call does to the samples on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,25 +70,25 @@ impl Default for Telephone {
     }
 }
 
-impl Telephone {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`AugmentError::Parameter`] if `lines` is empty.
-    pub fn validate(&self) -> Result<(), AugmentError> {
+impl Augmentation for Telephone {
+    fn name(&self) -> &'static str {
+        "telephone"
+    }
+
+    fn validate(&self) -> Result<(), AugmentError> {
         if self.lines.is_empty() {
-            let expected = "linear, mu-law, a-law, at least one";
-            return Err(AugmentError::parameter("lines", "empty", expected));
+            return Err(AugmentError::empty("lines", LINES));
         }
         Ok(())
     }
 
-    /// Draws a line and sends the clip through it.
-    ///
-    /// # Errors
-    /// [`AugmentError::NoMaterial`] without lines, which [`validate`](Self::validate) refuses.
-    pub fn apply(&self, clip: &Clip<'_>, rng: &mut StdRng) -> Result<Augmented, AugmentError> {
-        let line = *choose(&self.lines, "line", rng)?;
+    fn apply(
+        &self,
+        clip: &Clip<'_>,
+        _: &Material<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Augmented, AugmentError> {
+        let line = choose(&self.lines, rng).ok_or_else(|| AugmentError::empty("lines", LINES))?;
         let drawn = Drawn::one("line", line.law().map_or("linear", Law::name));
         Ok(Augmented::new(telephone(clip, line.law()), drawn))
     }
@@ -116,15 +121,8 @@ fn telephone(clip: &Clip<'_>, law: Option<Law>) -> Vec<f32> {
 
 /// Convolves with a filter of linear phase, its delay taken out.
 fn filter(samples: &[f32], taps: &[f32]) -> Vec<f32> {
-    // Scaled for the transform, whose sums could overflow otherwise.
-    let loudest = peak(samples);
-    if loudest <= f32::MIN_POSITIVE {
-        return samples.to_vec();
-    }
-    let scaled: Vec<f32> = samples.iter().map(|x| x / loudest).collect();
-    let mut out = convolve(&scaled, taps, taps.len() / 2);
-    out.iter_mut().for_each(|x| *x *= loudest);
-    out
+    let out = scaled(samples, |unit| convolve(unit, taps, taps.len() / 2));
+    out.unwrap_or_else(|| samples.to_vec())
 }
 
 /// Sends every sample through a law of G.711 at the clip's own rate: quantisation noise that goes with the signal.
@@ -145,25 +143,25 @@ impl Default for Codec {
     }
 }
 
-impl Codec {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`AugmentError::Parameter`] if `laws` is empty.
-    pub fn validate(&self) -> Result<(), AugmentError> {
+impl Augmentation for Codec {
+    fn name(&self) -> &'static str {
+        "codec"
+    }
+
+    fn validate(&self) -> Result<(), AugmentError> {
         if self.laws.is_empty() {
-            let expected = "mu-law, a-law, at least one";
-            return Err(AugmentError::parameter("laws", "empty", expected));
+            return Err(AugmentError::empty("laws", LAWS));
         }
         Ok(())
     }
 
-    /// Draws a law and sends the clip through it.
-    ///
-    /// # Errors
-    /// [`AugmentError::NoMaterial`] without laws, which [`validate`](Self::validate) refuses.
-    pub fn apply(&self, clip: &Clip<'_>, rng: &mut StdRng) -> Result<Augmented, AugmentError> {
-        let law = *choose(&self.laws, "law", rng)?;
+    fn apply(
+        &self,
+        clip: &Clip<'_>,
+        _: &Material<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Augmented, AugmentError> {
+        let law = choose(&self.laws, rng).ok_or_else(|| AugmentError::empty("laws", LAWS))?;
         let samples = clip.samples().iter();
         let samples = samples.map(|x| law.decode(law.encode(*x))).collect();
         Ok(Augmented::new(samples, Drawn::one("law", law.name())))
@@ -189,25 +187,28 @@ impl Default for LowPass {
     }
 }
 
-impl LowPass {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`AugmentError::Parameter`].
-    pub fn validate(&self) -> Result<(), AugmentError> {
+impl Augmentation for LowPass {
+    fn name(&self) -> &'static str {
+        "low-pass"
+    }
+
+    fn validate(&self) -> Result<(), AugmentError> {
         self.cutoff_hz.check("cutoff_hz", 200.0, 192_000.0)
     }
 
-    /// Draws a cut-off and applies it.
-    #[must_use]
-    pub fn apply(&self, clip: &Clip<'_>, rng: &mut StdRng) -> Augmented {
+    fn apply(
+        &self,
+        clip: &Clip<'_>,
+        _: &Material<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Augmented, AugmentError> {
         let cutoff_hz = self.cutoff_hz.draw_factor(rng);
         let drawn = Drawn::one("cutoff_hz", cutoff_hz);
         if cutoff_hz >= clip.rate() / 2.0 {
-            return Augmented::new(clip.samples().to_vec(), drawn);
+            return Ok(Augmented::new(clip.samples().to_vec(), drawn));
         }
         let taps = band_pass(0.0, cutoff_hz, TRANSITION_HZ, clip.rate());
-        Augmented::new(filter(clip.samples(), &taps), drawn)
+        Ok(Augmented::new(filter(clip.samples(), &taps), drawn))
     }
 }
 
@@ -263,7 +264,9 @@ mod tests {
                 let samples = tone(997.0, amplitude, 16_000, 16_000);
                 let clip = Clip::new(&samples, 16_000).unwrap();
                 let codec = Codec { laws: vec![law] };
-                let out = codec.apply(&clip, &mut StdRng::seed_from_u64(1)).unwrap();
+                let out = codec
+                    .apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+                    .unwrap();
                 let noise: Vec<f32> = out
                     .samples
                     .iter()
@@ -288,7 +291,8 @@ mod tests {
         };
         let through = |clip: &Clip<'_>| {
             low_pass(2_000.0)
-                .apply(clip, &mut StdRng::seed_from_u64(1))
+                .apply(clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+                .unwrap()
                 .samples
         };
         for (hz, gain) in [(1_000.0, 0.0), (1_890.0, 0.0), (2_000.0, -6.02)] {
@@ -297,7 +301,9 @@ mod tests {
         assert!(gain_db(2_110.0, 16_000, through) < -75.0);
         let samples = tone(3_000.0, 0.5, 16_000, 100);
         let clip = Clip::new(&samples, 16_000).unwrap();
-        let out = low_pass(9_000.0).apply(&clip, &mut StdRng::seed_from_u64(1));
+        let out = low_pass(9_000.0)
+            .apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+            .unwrap();
         assert_eq!(out.samples, samples);
     }
 
@@ -310,9 +316,9 @@ mod tests {
                 let clip = Clip::new(&samples, rate).unwrap();
                 let mut rng = StdRng::seed_from_u64(seed);
                 for out in [
-                    Telephone::default().apply(&clip, &mut rng).unwrap(),
-                    Codec::default().apply(&clip, &mut rng).unwrap(),
-                    LowPass { cutoff_hz: Range::of(200.0, 9_000.0) }.apply(&clip, &mut rng),
+                    Telephone::default().apply(&clip, &Material::default(), &mut rng).unwrap(),
+                    Codec::default().apply(&clip, &Material::default(), &mut rng).unwrap(),
+                    LowPass { cutoff_hz: Range::of(200.0, 9_000.0) }.apply(&clip, &Material::default(), &mut rng).unwrap(),
                 ] {
                     proptest::prop_assert_eq!(out.samples.len(), samples.len());
                     proptest::prop_assert!(out.samples.iter().all(|x| x.is_finite()));

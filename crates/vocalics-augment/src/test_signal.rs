@@ -86,3 +86,38 @@ pub(crate) fn median_f0(samples: &[f32], sample_rate: u32) -> f64 {
 pub(crate) fn cents(from_hz: f64, to_hz: f64) -> f64 {
     1_200.0 * (to_hz / from_hz).log2()
 }
+
+/// Reverberation time of an impulse response in seconds, T20: three times the time in which the backward-integrated
+/// energy falls from −5 to −25 dB, by regression. `None` if it never falls so far.
+///
+/// Source: M. R. Schroeder, *New method of measuring reverberation time*, JASA 37, 1965; ISO 3382-1.
+pub(crate) fn reverberation_time_secs(response: &[f32], sample_rate: u32) -> Option<f64> {
+    let mut left = 0.0;
+    let mut decay: Vec<f64> = response
+        .iter()
+        .rev()
+        .map(|h| {
+            left += f64::from(*h).powi(2);
+            left
+        })
+        .collect();
+    decay.reverse();
+    let total = *decay.first().filter(|total| **total > 0.0)?;
+    let level = |energy: &f64| 10.0 * (energy / total).log10();
+    let points: Vec<(f64, f64)> = decay
+        .iter()
+        .map(level)
+        .enumerate()
+        .filter(|(_, db)| (-25.0..=-5.0).contains(db))
+        .map(|(n, db)| (n as f64 / f64::from(sample_rate), db))
+        .collect();
+    decay.iter().map(level).find(|db| *db < -25.0)?;
+    let count = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (t0, db0) = (mean(|p| p.0), mean(|p| p.1));
+    let (cross, square) = points.iter().fold((0.0, 0.0), |(cross, square), (t, db)| {
+        (cross + (t - t0) * (db - db0), square + (t - t0).powi(2))
+    });
+    let slope = cross / square;
+    (slope < 0.0).then(|| -60.0 / slope)
+}

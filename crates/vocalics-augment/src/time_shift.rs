@@ -4,9 +4,10 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use vocalics_dsp::floor_index;
 
-use crate::AugmentError;
 use crate::clip::{Augmented, Clip, Drawn};
+use crate::material::Material;
 use crate::range::Range;
+use crate::{AugmentError, Augmentation};
 
 /// What comes in where the clip moved away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,18 +41,21 @@ impl Default for TimeShift {
     }
 }
 
-impl TimeShift {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`AugmentError::Parameter`].
-    pub fn validate(&self) -> Result<(), AugmentError> {
+impl Augmentation for TimeShift {
+    fn name(&self) -> &'static str {
+        "time-shift"
+    }
+
+    fn validate(&self) -> Result<(), AugmentError> {
         self.shift_secs.check("shift_secs", -60.0, 60.0)
     }
 
-    /// Draws a shift and applies it.
-    #[must_use]
-    pub fn apply(&self, clip: &Clip<'_>, rng: &mut StdRng) -> Augmented {
+    fn apply(
+        &self,
+        clip: &Clip<'_>,
+        _: &Material<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Augmented, AugmentError> {
         let shift_secs = self.shift_secs.draw(rng);
         let samples = clip.samples();
         let n = samples.len();
@@ -70,7 +74,7 @@ impl TimeShift {
                 }
             }
         }
-        Augmented::new(out, Drawn::one("shift_secs", shift_secs))
+        Ok(Augmented::new(out, Drawn::one("shift_secs", shift_secs)))
     }
 }
 
@@ -90,7 +94,10 @@ mod tests {
                 fill,
             };
             shift.validate().unwrap();
-            shift.apply(&clip, &mut StdRng::seed_from_u64(1)).samples
+            shift
+                .apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+                .unwrap()
+                .samples
         };
         let later = shifted(0.001, Fill::Silence);
         assert_eq!(later[..5], [0.0, 0.0, 0.0, 0.0, 1.0]);

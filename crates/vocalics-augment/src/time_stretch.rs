@@ -2,16 +2,16 @@
 
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
-use vocalics_dsp::level::{peak, rms};
-use vocalics_dsp::narrow;
 
-use crate::AugmentError;
 use crate::clip::{Augmented, Clip, Drawn};
+use crate::material::Material;
 use crate::phase_vocoder::phase_vocoder;
 use crate::range::Range;
 use crate::resample::resample;
+use crate::scaled::level_kept;
 use crate::speed::stretched_len;
 use crate::wsola::wsola;
+use crate::{AugmentError, Augmentation};
 
 /// How a clip is stretched. The vocoder is the better one by all that was measured, on a synthetic voice whose stretched
 /// form is known and on RAVDESS: `docs/augmentation.md`.
@@ -29,25 +29,12 @@ pub enum Method {
 impl Method {
     /// `n_out` samples of the clip read `tempo` times as fast.
     fn stretch(self, samples: &[f32], sample_rate: u32, tempo: f64, n_out: usize) -> Vec<f32> {
-        // Scaled for products and transforms, which could overflow otherwise.
-        let loudest = peak(samples);
-        if loudest <= f32::MIN_POSITIVE {
-            return vec![0.0; n_out];
-        }
-        let scaled: Vec<f32> = samples.iter().map(|x| x / loudest).collect();
-        let mut out = match self {
-            Self::Wsola => wsola(&scaled, sample_rate, tempo, n_out),
-            Self::PhaseVocoder => phase_vocoder(&scaled, sample_rate, tempo, n_out),
-        };
         // Where phases part, in noise and at onsets, a vocoder loses some level.
-        let (before, after) = (rms(samples), rms(&out));
-        let gain = if after > 0.0 {
-            narrow(f64::from(before) / f64::from(after))
-        } else {
-            loudest
-        };
-        out.iter_mut().for_each(|x| *x *= gain);
-        out
+        let out = level_kept(samples, |unit| match self {
+            Self::Wsola => wsola(unit, sample_rate, tempo, n_out),
+            Self::PhaseVocoder => phase_vocoder(unit, sample_rate, tempo, n_out),
+        });
+        out.unwrap_or_else(|| vec![0.0; n_out])
     }
 }
 
@@ -75,24 +62,27 @@ impl Default for TimeStretch {
     }
 }
 
-impl TimeStretch {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`AugmentError::Parameter`].
-    pub fn validate(&self) -> Result<(), AugmentError> {
+impl Augmentation for TimeStretch {
+    fn name(&self) -> &'static str {
+        "time-stretch"
+    }
+
+    fn validate(&self) -> Result<(), AugmentError> {
         self.tempo.check("tempo", 0.25, 4.0)
     }
 
-    /// Draws a tempo and applies it.
-    #[must_use]
-    pub fn apply(&self, clip: &Clip<'_>, rng: &mut StdRng) -> Augmented {
+    fn apply(
+        &self,
+        clip: &Clip<'_>,
+        _: &Material<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Augmented, AugmentError> {
         let tempo = self.tempo.draw_factor(rng);
         let n_out = stretched_len(clip, tempo);
         let samples = self
             .method
             .stretch(clip.samples(), clip.sample_rate(), tempo, n_out);
-        Augmented::new(samples, Drawn::one("tempo", tempo))
+        Ok(Augmented::new(samples, Drawn::one("tempo", tempo)))
     }
 }
 
@@ -120,18 +110,21 @@ impl Default for PitchShift {
     }
 }
 
-impl PitchShift {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`AugmentError::Parameter`].
-    pub fn validate(&self) -> Result<(), AugmentError> {
+impl Augmentation for PitchShift {
+    fn name(&self) -> &'static str {
+        "pitch-shift"
+    }
+
+    fn validate(&self) -> Result<(), AugmentError> {
         self.shift_semitones.check("shift_semitones", -24.0, 24.0)
     }
 
-    /// Draws a shift and applies it.
-    #[must_use]
-    pub fn apply(&self, clip: &Clip<'_>, rng: &mut StdRng) -> Augmented {
+    fn apply(
+        &self,
+        clip: &Clip<'_>,
+        _: &Material<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Augmented, AugmentError> {
         let semitones = self.shift_semitones.draw(rng);
         let factor = 2f64.powf(semitones / 12.0);
         let n = clip.samples().len();
@@ -141,7 +134,10 @@ impl PitchShift {
             .method
             .stretch(clip.samples(), clip.sample_rate(), 1.0 / factor, n_long);
         let samples = resample(&long, factor, n);
-        Augmented::new(samples, Drawn::one("shift_semitones", semitones))
+        Ok(Augmented::new(
+            samples,
+            Drawn::one("shift_semitones", semitones),
+        ))
     }
 }
 
@@ -164,7 +160,10 @@ mod tests {
         };
         stretch.validate().unwrap();
         let clip = Clip::new(samples, RATE).unwrap();
-        stretch.apply(&clip, &mut StdRng::seed_from_u64(1)).samples
+        stretch
+            .apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+            .unwrap()
+            .samples
     }
 
     fn shifted(samples: &[f32], semitones: f64, method: Method) -> Vec<f32> {
@@ -174,7 +173,10 @@ mod tests {
         };
         shift.validate().unwrap();
         let clip = Clip::new(samples, RATE).unwrap();
-        shift.apply(&clip, &mut StdRng::seed_from_u64(1)).samples
+        shift
+            .apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+            .unwrap()
+            .samples
     }
 
     #[test]

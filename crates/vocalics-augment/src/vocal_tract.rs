@@ -2,21 +2,19 @@
 
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
-use vocalics_dsp::level::{peak, rms};
-use vocalics_dsp::window::hann;
+use vocalics_dsp::level::peak;
 use vocalics_dsp::{floor_index, narrow};
 
-use crate::AugmentError;
 use crate::clip::{Augmented, Clip, Drawn};
 use crate::fft::Transform;
+use crate::material::Material;
+use crate::overlap_add::OverlapAdd;
 use crate::range::Range;
+use crate::scaled::level_kept;
+use crate::{AugmentError, Augmentation};
 
 /// Least length of a window in seconds; the power of two at or above it is taken.
 const WINDOW_SECS: f64 = 0.03;
-/// Windows over each sample.
-const OVERLAP: usize = 4;
-/// Sum of the squares of Hann windows a quarter of their length apart.
-const OVERLAP_GAIN: f32 = 1.5;
 /// Poles of the envelope: two for each kilohertz of bandwidth, where a formant is, and these for the rest of the spectrum's
 /// shape; at most `MAX_POLES`.
 const MORE_POLES: usize = 2;
@@ -70,12 +68,12 @@ fn source_hz(hz: f64, warp: f64, high_hz: f64, nyquist_hz: f64) -> f64 {
     }
 }
 
-impl VocalTract {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`AugmentError::Parameter`].
-    pub fn validate(&self) -> Result<(), AugmentError> {
+impl Augmentation for VocalTract {
+    fn name(&self) -> &'static str {
+        "vocal-tract"
+    }
+
+    fn validate(&self) -> Result<(), AugmentError> {
         self.warp.check("warp", 0.5, 2.0)?;
         if !(1_000.0..=20_000.0).contains(&self.high_hz) {
             let expected = "a number from 1000 to 20000";
@@ -84,52 +82,46 @@ impl VocalTract {
         Ok(())
     }
 
-    /// Draws a factor and moves the formants of a clip.
-    #[must_use]
-    pub fn apply(&self, clip: &Clip<'_>, rng: &mut StdRng) -> Augmented {
+    fn apply(
+        &self,
+        clip: &Clip<'_>,
+        _: &Material<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Augmented, AugmentError> {
         let warp = self.warp.draw_factor(rng);
-        let samples = warp_envelope(clip, warp, self.high_hz);
-        Augmented::new(samples, Drawn::one("warp", warp))
+        let samples = level_kept(clip.samples(), |unit| {
+            warp_envelope(unit, clip.rate(), warp, self.high_hz)
+        });
+        let samples = samples.unwrap_or_else(|| clip.samples().to_vec());
+        Ok(Augmented::new(samples, Drawn::one("warp", warp)))
     }
 }
 
-fn warp_envelope(clip: &Clip<'_>, warp: f64, high_hz: f64) -> Vec<f32> {
-    let samples = clip.samples();
-    let loudest = peak(samples);
-    if loudest <= f32::MIN_POSITIVE {
-        return samples.to_vec();
-    }
-    let n_fft = floor_index(clip.rate() * WINDOW_SECS)
-        .max(16)
-        .next_power_of_two();
-    let hop = n_fft / OVERLAP;
-    let window = hann(n_fft);
+fn warp_envelope(samples: &[f32], rate: f64, warp: f64, high_hz: f64) -> Vec<f32> {
+    let windows = OverlapAdd::new(WINDOW_SECS, rate);
+    let (n_fft, hop) = (windows.n_fft(), windows.hop());
     let mut transform = Transform::new(n_fft);
     let n_bins = transform.n_bins();
-    let bin_hz = clip.rate() / n_fft as f64;
+    let bin_hz = rate / n_fft as f64;
     let sources: Vec<(usize, f32)> = (0..n_bins)
         .map(|bin| {
-            let hz = source_hz(bin as f64 * bin_hz, warp, high_hz, clip.rate() / 2.0);
+            let hz = source_hz(bin as f64 * bin_hz, warp, high_hz, rate / 2.0);
             let position = (hz / bin_hz).clamp(0.0, (n_bins - 1) as f64);
             let whole = floor_index(position).min(n_bins - 2);
             (whole, narrow(position - whole as f64))
         })
         .collect();
-    let n_poles = floor_index(clip.rate() / 1_000.0) + MORE_POLES;
-    let lags = lag_window(n_poles.min(MAX_POLES).min(n_fft / 2 - 1), clip.rate());
+    let n_poles = floor_index(rate / 1_000.0) + MORE_POLES;
+    let lags = lag_window(n_poles.min(MAX_POLES).min(n_fft / 2 - 1), rate);
 
     let mut padded = vec![0.0; samples.len() + 2 * n_fft];
-    for (y, x) in padded[n_fft..].iter_mut().zip(samples) {
-        *y = x / loudest;
-    }
+    padded[n_fft..n_fft + samples.len()].copy_from_slice(samples);
     let mut out = vec![0.0; padded.len() + n_fft];
     let mut frame = vec![0.0; n_fft];
     let [mut spectrum, mut power] = std::array::from_fn(|_| transform.zero_spectrum());
     let mut envelope = vec![0.0; n_bins];
     for start in (0..=padded.len() - n_fft).step_by(hop) {
-        for ((y, x), w) in frame.iter_mut().zip(&padded[start..]).zip(&window) {
-            *y = w * x;
-        }
+        windows.cut(&padded[start..], &mut frame);
         if peak(&frame) <= f32::MIN_POSITIVE {
             continue;
         }
@@ -158,17 +150,10 @@ fn warp_envelope(clip: &Clip<'_>, warp: f64, high_hz: f64) -> Vec<f32> {
             *x *= (moved - own).clamp(-MAX_LOG_GAIN, MAX_LOG_GAIN).exp();
         }
         transform.inverse(&mut spectrum, &mut frame);
-        for ((y, x), w) in out[start..].iter_mut().zip(&frame).zip(&window) {
-            *y += w * x / OVERLAP_GAIN;
-        }
+        windows.add(&frame, &mut out[start..]);
     }
     out.drain(..n_fft);
     out.truncate(samples.len());
-    let (before, after) = (rms(samples), rms(&out));
-    if after > 0.0 {
-        let gain = narrow(f64::from(before) / f64::from(after));
-        out.iter_mut().for_each(|x| *x *= gain);
-    }
     out
 }
 
@@ -242,7 +227,9 @@ mod tests {
             let clip = Clip::new(&vowel, RATE).unwrap();
             let before = median_formants(&vowel);
             for warp in [0.85, 0.9, 1.1, 1.15] {
-                let out = of(warp).apply(&clip, &mut StdRng::seed_from_u64(1));
+                let out = of(warp)
+                    .apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+                    .unwrap();
                 assert_eq!(out.samples.len(), vowel.len());
                 let off = cents(median_f0(&vowel, RATE), median_f0(&out.samples, RATE));
                 assert!(off.abs() < 3.0, "{f0} {warp}: {off} cents");
@@ -288,7 +275,10 @@ mod tests {
     fn a_factor_of_one_changes_nothing() {
         let vowel = vowel(|_| 130.0, &[650.0, 1_450.0], 0.4, RATE);
         let clip = Clip::new(&vowel, RATE).unwrap();
-        let out = of(1.0).apply(&clip, &mut StdRng::seed_from_u64(1)).samples;
+        let out = of(1.0)
+            .apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+            .unwrap()
+            .samples;
         let error: Vec<f32> = out.iter().zip(&vowel).map(|(y, x)| y - x).collect();
         assert!(level_db(&vowel) - level_db(&error) > 80.0);
     }
@@ -313,7 +303,7 @@ mod tests {
         #[test]
         fn finite_and_as_long(samples in any_samples(1..3000), warp in 0.5_f64..2.0, rate in 4_000_u32..50_000) {
             let clip = Clip::new(&samples, rate).unwrap();
-            let out = of(warp).apply(&clip, &mut StdRng::seed_from_u64(1)).samples;
+            let out = of(warp).apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1)).unwrap().samples;
             proptest::prop_assert_eq!(out.len(), samples.len());
             proptest::prop_assert!(out.iter().all(|x| x.is_finite()));
         }

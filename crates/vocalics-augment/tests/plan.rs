@@ -5,7 +5,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use vocalics_augment::{AugmentError, Clip, ImpulseResponse, Material, Operation, Plan, Sound};
+use vocalics_augment::{
+    AugmentError, Augmentation, Clip, ImpulseResponse, Material, MaterialKind, Operation, Plan,
+    Sound,
+};
 
 const RATE: u32 = 16_000;
 
@@ -220,22 +223,51 @@ fn the_same_seed_gives_the_same_samples_on_any_thread() {
 fn what_is_absent_is_said() {
     let everything = Plan::named("everything").unwrap();
     let (sounds, response) = (sounds(), response());
-    assert_eq!(
-        everything.absent(&Material::default()),
-        ["babble", "recorded", "recorded rooms"]
-    );
-    assert!(everything.absent(&material(&sounds, &response)).is_empty());
+    let (all, none) = (material(&sounds, &response), Material::default());
+    let kinds = [
+        MaterialKind::Babble,
+        MaterialKind::Noise,
+        MaterialKind::Rooms,
+    ];
+    assert!(everything.absent(|kind| none.has(kind)).iter().eq(&kinds));
+    assert!(everything.absent(|kind| all.has(kind)).is_empty());
+    assert!(MaterialKind::ALL.iter().all(|kind| all.has(*kind)));
     let samples = clip(100, 0.05);
     let input = Clip::new(&samples, RATE).unwrap();
     let alone = Plan::named("copy-paste").unwrap();
     let error = alone
-        .apply(&input, &Material::default(), &mut StdRng::seed_from_u64(1))
+        .apply(&input, &none, &mut StdRng::seed_from_u64(1))
         .unwrap_err();
-    assert!(matches!(error, AugmentError::NoMaterial { .. }));
-    let early = alone.check_material(&Material::default()).unwrap_err();
+    let early = alone.check_material(|kind| none.has(kind)).unwrap_err();
     assert!(early.to_string().contains("step 1, copy-paste"), "{early}");
-    everything.check_material(&Material::default()).unwrap();
-    alone.check_material(&material(&sounds, &response)).unwrap();
+    let to_join = [MaterialKind::SameClass, MaterialKind::Neutral];
+    for error in [error, early] {
+        assert!(error.missing().unwrap().iter().eq(&to_join), "{error:?}");
+    }
+    everything.check_material(|kind| none.has(kind)).unwrap();
+    alone.check_material(|kind| all.has(kind)).unwrap();
+}
+
+#[test]
+fn a_source_given_twice_is_absent_once() {
+    let text = "[[step]]\nkind = \"noise\"\nsources = [\"babble\", \"babble\", \"recorded\"]";
+    let plan = Plan::parse("p", text).unwrap();
+    let (sounds, none) = (sounds(), Material::default());
+    let error = plan.check_material(|kind| none.has(kind)).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(
+        source.to_string(),
+        "no babble or recorded noise to draw from"
+    );
+    let noise = Material {
+        noise: sounds.iter().collect(),
+        ..Material::default()
+    };
+    plan.check_material(|kind| noise.has(kind)).unwrap();
+    assert_eq!(
+        plan.absent(|kind| noise.has(kind)),
+        [MaterialKind::Babble].into()
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use vocalics_audio::{DecodeOptions, read_file};
-use vocalics_augment::{Clip, PitchShift, Range, TimeStretch};
+use vocalics_augment::{Augmentation, Clip, Material, PitchShift, Range, TimeStretch};
 use vocalics_dsp::pitch::{PitchConfig, PitchTrack, pitch};
 
 const RATE: u32 = 16_000;
@@ -73,7 +73,10 @@ fn stretching_keeps_the_pitch() {
                 tempo: Range::of(tempo, tempo),
                 ..TimeStretch::default()
             };
-            let out = stretch.apply(&clip, &mut StdRng::seed_from_u64(1)).samples;
+            let out = stretch
+                .apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+                .unwrap()
+                .samples;
             assert!((out.len() as f64 * tempo - samples.len() as f64).abs() <= tempo);
             let off = moved(&track(&samples), &track(&out), tempo);
             assert!(off.abs() < 5.0, "{tempo}: {off} cents");
@@ -90,7 +93,10 @@ fn shifting_moves_the_pitch_by_the_semitones() {
                 shift_semitones: Range::of(semitones, semitones),
                 ..PitchShift::default()
             };
-            let out = shift.apply(&clip, &mut StdRng::seed_from_u64(1)).samples;
+            let out = shift
+                .apply(&clip, &Material::default(), &mut StdRng::seed_from_u64(1))
+                .unwrap()
+                .samples;
             assert_eq!(out.len(), samples.len());
             let off = moved(&track(&samples), &track(&out), 1.0) - 100.0 * semitones;
             assert!(off.abs() < 10.0, "{semitones}: {off} cents");

@@ -10,9 +10,10 @@ use clap::{Args, ValueEnum, value_parser};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde::Serialize;
-use vocalics_audio::{AudioError, DecodeOptions, write_wav16};
+use vocalics_audio::{AudioError, DecodeOptions, FULL_SCALE_16_BIT, write_wav16};
 use vocalics_augment::{
-    AugmentError, Clip, ImpulseResponse, Material, Plan, Record, Sound, read_responses, read_sounds,
+    AugmentError, Clip, ImpulseResponse, Material, MaterialKind, Plan, Record, Sound,
+    read_responses, read_sounds,
 };
 use vocalics_dsp::level::peak;
 
@@ -22,9 +23,6 @@ use crate::input::{self, Input};
 use crate::output::{tell, write_beside};
 use crate::progress::clips;
 use crate::recognition::{Refusal, Refusals, cores, in_order};
-
-/// Largest sample of 16-bit PCM.
-const FULL_SCALE: f32 = 32_767.0 / 32_768.0;
 
 /// Write examples of what an augmentation plan makes of recordings
 ///
@@ -76,6 +74,31 @@ pub(crate) struct Arguments {
     /// End with exit code 0 even if there were bad recordings
     #[arg(long)]
     keep_going: bool,
+}
+
+impl Arguments {
+    /// The folder given for a kind of material.
+    fn folder(&self, kind: MaterialKind) -> Option<&Path> {
+        let folder = match kind {
+            MaterialKind::Babble => &self.babble,
+            MaterialKind::Noise => &self.noise,
+            MaterialKind::Rooms => &self.rooms,
+            MaterialKind::SameClass => &self.same_class,
+            MaterialKind::Neutral => &self.neutral,
+        };
+        folder.as_deref()
+    }
+}
+
+/// The option that gives a kind of material.
+fn option(kind: MaterialKind) -> &'static str {
+    match kind {
+        MaterialKind::Babble => "--babble",
+        MaterialKind::Noise => "--noise",
+        MaterialKind::Rooms => "--rooms",
+        MaterialKind::SameClass => "--same-class",
+        MaterialKind::Neutral => "--neutral",
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -137,20 +160,17 @@ struct Pool {
 
 impl Pool {
     fn read(arguments: &Arguments, sample_rate: u32) -> Result<Self, AugmentError> {
-        let sounds = |folder: &Option<PathBuf>| {
-            let folder = folder.as_deref();
+        let sounds = |kind| {
+            let folder = arguments.folder(kind);
             folder.map_or_else(|| Ok(Vec::new()), |it| read_sounds(it, sample_rate))
         };
-        let rooms = match &arguments.rooms {
-            Some(folder) => read_responses(folder, sample_rate)?,
-            None => Vec::new(),
-        };
+        let rooms = arguments.folder(MaterialKind::Rooms);
         Ok(Self {
-            babble: sounds(&arguments.babble)?,
-            noise: sounds(&arguments.noise)?,
-            rooms,
-            same_class: sounds(&arguments.same_class)?,
-            neutral: sounds(&arguments.neutral)?,
+            babble: sounds(MaterialKind::Babble)?,
+            noise: sounds(MaterialKind::Noise)?,
+            rooms: rooms.map_or_else(|| Ok(Vec::new()), |it| read_responses(it, sample_rate))?,
+            same_class: sounds(MaterialKind::SameClass)?,
+            neutral: sounds(MaterialKind::Neutral)?,
         })
     }
 
@@ -189,15 +209,6 @@ impl Work<'_> {
             return Ok(Arc::clone(pool));
         }
         let pool = Arc::new(Pool::read(self.arguments, sample_rate)?);
-        let material = pool.without(None);
-        self.plan.check_material(&material)?;
-        let absent = self.plan.absent(&material);
-        if pools.is_empty() && !absent.is_empty() {
-            let absent = absent.join(", ");
-            tell(&format!(
-                "note: the plan would also draw from what is not given: {absent}"
-            ));
-        }
         pools.insert(sample_rate, Arc::clone(&pool));
         Ok(pool)
     }
@@ -235,8 +246,8 @@ impl Work<'_> {
                 .apply(&clip, &material, &mut rng)
                 .map_err(|error| refuse(&error))?;
             let loudest = peak(&outcome.samples);
-            let gain = if loudest > FULL_SCALE {
-                FULL_SCALE / loudest
+            let gain = if loudest > FULL_SCALE_16_BIT {
+                FULL_SCALE_16_BIT / loudest
             } else {
                 1.0
             };
@@ -273,6 +284,7 @@ fn seed_of(seed: u64, name: &str, number: u16) -> u64 {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let plan = Plan::open(&arguments.plan)?;
+    check_material(arguments, &plan)?;
     let inputs = once_each(input::expand(&arguments.inputs, false)?);
     let stems = stems(&inputs);
     prepare(arguments, &inputs, &stems)?;
@@ -334,6 +346,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
+/// Refuses a plan with a step that has nothing to draw from, and says what the others do without.
+fn check_material(arguments: &Arguments, plan: &Plan) -> Result<(), Failure> {
+    let given = |kind| arguments.folder(kind).is_some();
+    plan.check_material(given).map_err(|error| {
+        let Some(missing) = error.missing() else {
+            return Failure::from(error);
+        };
+        let options = missing.iter().map(|kind| format!("{} DIR", option(*kind)));
+        let options = options.collect::<Vec<_>>().join(" or ");
+        let hint = format!("give {options}, or a plan without that step");
+        Failure::new(with_causes(&error), hint)
+    })?;
+    let absent = plan.absent(given).into_iter();
+    let absent = absent.map(|kind| format!("{} ({})", kind.name(), option(kind)));
+    let absent = absent.collect::<Vec<_>>().join(", ");
+    if !absent.is_empty() {
+        tell(&format!(
+            "note: the plan would also draw from what is not given: {absent}"
+        ));
+    }
+    Ok(())
+}
+
 /// The beginning of the names of each recording's examples; a number is added where two would be the same.
 fn stems(inputs: &[Input]) -> Vec<String> {
     let mut taken = BTreeSet::new();
@@ -362,14 +397,8 @@ fn prepare(arguments: &Arguments, inputs: &[Input], stems: &[String]) -> Result<
         let message = format!("{} lies in {}", output.display(), source.display());
         Err(Failure::usage(message, hint))
     };
-    let drawn_from = [
-        &arguments.babble,
-        &arguments.noise,
-        &arguments.rooms,
-        &arguments.same_class,
-        &arguments.neutral,
-    ];
-    for source in drawn_from.into_iter().flatten() {
+    let drawn_from = MaterialKind::ALL.into_iter();
+    for source in drawn_from.filter_map(|kind| arguments.folder(kind)) {
         fs::read_dir(source).map_err(|error| Failure::io("read", source, &error))?;
         lies_in(
             source,

@@ -146,10 +146,12 @@ fn features(recognizer: &Recognizer, paths: &[PathBuf]) -> Result<Vec<FeatureMat
         Ok(())
     })?;
     if failed > 0 {
-        return Err(Failure::new(
-            format!("{failed} of {} recordings cannot be used", inputs.len()),
-            "leave them out, or repair them",
+        // Each kind of failure has its own hint above.
+        let total = inputs.len();
+        tell(&format!(
+            "error: {failed} of {total} recordings cannot be used"
         ));
+        return Err(Failure::Reported);
     }
     Ok(clips)
 }

@@ -250,6 +250,7 @@ fn eval_hint(error: &EvalError) -> Option<&'static str> {
 fn corpus_hint(error: &CorpusError) -> Option<&'static str> {
     Some(match error {
         CorpusError::Io { .. } => "check the path and its permissions",
+        CorpusError::Audio(inner) => inner.hint(),
         CorpusError::RootMissing { .. } => {
             "check the path; `vocalics data list` shows what is found under the data root"
         }

@@ -1,15 +1,14 @@
 //! From arguments to recordings.
 
-use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use vocalics_audio::{
-    AudioError, DecodeOptions, EXTENSIONS, Waveform, from_pcm16, read_file, read_stream,
+    AudioError, DecodeOptions, Waveform, from_pcm16, read_file, read_stream, recordings,
 };
 
 use crate::failure::Failure;
@@ -167,58 +166,20 @@ pub(crate) fn expand(arguments: &[PathBuf], raw: bool) -> Result<Vec<Input>, Fai
                 "with --raw-rate, name the files one by one",
             ));
         } else {
-            let mut files = Vec::new();
-            match walk(path, &mut BTreeSet::new(), &mut files) {
+            match recordings(path) {
                 Err(error) => inputs.push(Input::Barren(path.clone(), error)),
-                Ok(()) if files.is_empty() => inputs.push(Input::Empty(path.clone())),
-                Ok(()) => {
-                    files.sort();
-                    inputs.extend(files.into_iter().map(Input::File));
-                }
+                Ok(files) if files.is_empty() => inputs.push(Input::Empty(path.clone())),
+                Ok(files) => inputs.extend(files.into_iter().map(Input::File)),
             }
         }
     }
     Ok(inputs)
 }
 
-/// Collects the recordings under a folder. Links are followed, every folder once; hidden files and
-/// folders are passed over.
-fn walk(
-    folder: &Path,
-    visited: &mut BTreeSet<PathBuf>,
-    files: &mut Vec<PathBuf>,
-) -> Result<(), AudioError> {
-    let failed = |source| AudioError::Io {
-        name: folder.display().to_string(),
-        source,
-    };
-    if !visited.insert(fs::canonicalize(folder).map_err(failed)?) {
-        return Ok(());
-    }
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|n| n.to_string_lossy().starts_with('.'));
-        if hidden {
-            continue;
-        }
-        if path.is_dir() {
-            walk(&path, visited, files)?;
-        } else if is_recording(&path) {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn is_recording(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|text| EXTENSIONS.contains(&text.to_ascii_lowercase().as_str()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

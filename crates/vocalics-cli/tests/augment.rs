@@ -64,7 +64,11 @@ fn examples_keep_rate_and_come_with_a_listing() {
         [&base[..], &["b", "--jobs", "1"]].concat(),
     );
     let out = run(folder.path(), &a);
-    expect(&out, 0, &["would also draw from", "babble"]);
+    expect(
+        &out,
+        0,
+        &["not given: babble (--babble), recorded noise (--noise), recorded rooms (--rooms)\n"],
+    );
     expect(&run(folder.path(), &b), 0, &[]);
     for (stem, rate) in [("even", 16_000), ("loud", 22_050)] {
         for number in 1..=3 {
@@ -166,9 +170,16 @@ fn folders_are_drawn_from_but_not_the_recording_itself() {
         &run(folder.path(), &base),
         1,
         &[
-            "step 1, noise: no noise to draw from",
-            "hint: give a folder",
+            "step 1, noise: no recorded noise to draw from",
+            "hint: give --noise DIR, or a plan without that step",
         ],
+    );
+    assert!(!folder.path().join("bare").exists(), "refused before");
+    let neutral = ["clips", "-p", "copy-paste", "-o", "bare"];
+    expect(
+        &run(folder.path(), &neutral),
+        1,
+        &["step 1, copy-paste", "--same-class DIR or --neutral DIR"],
     );
     let none = [&base[..], &["--noise", "none"]].concat();
     expect(

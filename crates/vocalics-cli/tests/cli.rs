@@ -879,6 +879,23 @@ fn export_checks_and_copies() {
     bench
         .run(&["export", "model.onnx", "--int8", "-o", "other.onnx"])
         .exits(2);
+    // A recording that is not there is hinted at once.
+    let missing = [
+        "export",
+        "model.onnx",
+        "--int8",
+        "-o",
+        "other.onnx",
+        "--calibrate",
+        "none.wav",
+    ];
+    let run = bench.run(&missing).exits(1);
+    assert!(
+        run.err.contains("1 of 1 recordings cannot be used"),
+        "{}",
+        run.err
+    );
+    assert_eq!(run.err.matches("hint: ").count(), 1, "{}", run.err);
 }
 
 /// It was called `.part` too, and was gone afterwards.

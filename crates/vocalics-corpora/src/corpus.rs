@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::walk::{audio_files, stem};
+use vocalics_audio::recordings;
+
 use crate::{CorpusError, Utterance};
 use crate::{crema_d, emodb, folder, manifest, ravdess, savee, tess};
 
@@ -276,7 +277,7 @@ pub(crate) fn scan_folder(
     let mut found: BTreeMap<String, Utterance> = BTreeMap::new();
     let mut problems = Vec::new();
     for folder in narrowed(info, root)? {
-        for path in audio_files(&folder)? {
+        for path in recordings(&folder)? {
             match recognise(&path, &stem(&path)) {
                 Ok(Recognised::NotWanted) => {}
                 Ok(Recognised::Utterance(utterance)) => {
@@ -416,4 +417,11 @@ pub fn locate(data_root: &Path) -> Vec<CorpusSpec> {
     }
     specs.sort();
     specs
+}
+
+/// The file name without its extension.
+fn stem(path: &Path) -> String {
+    path.file_stem()
+        .map(|s| s.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use vocalics_audio::AudioError;
+
 /// What can go wrong between a folder of recordings and a list of folds.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -17,6 +19,9 @@ pub enum CorpusError {
         /// The operating system's reason.
         source: io::Error,
     },
+    /// A folder of recordings could not be read.
+    #[error(transparent)]
+    Audio(#[from] AudioError),
     /// The root of a corpus does not exist.
     #[error("{corpus}: no such file or folder: {path}")]
     RootMissing {

@@ -46,7 +46,6 @@ mod table;
 mod target;
 mod tess;
 mod utterance;
-mod walk;
 
 pub use check::{
     CheckOptions, CheckReport, Clip, Finding, FindingKind, check, check_folds, check_with,

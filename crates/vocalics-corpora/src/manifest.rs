@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use vocalics_audio::{is_recording, recordings};
 
 use crate::corpus::{Download, Problem, Scan};
 use crate::label::canonical;
 use crate::table::{Table, to_csv, write_atomically};
-use crate::walk::{audio_files, is_audio};
 use crate::{CorpusError, CorpusInfo, Sex, Utterance};
 
 pub(crate) const MANIFEST: CorpusInfo = CorpusInfo {
@@ -316,7 +316,7 @@ impl Files {
         let folder = &self.folder;
         let index = self.index.get_or_insert_with(|| {
             let mut index: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-            for path in audio_files(folder).unwrap_or_default() {
+            for path in recordings(folder).unwrap_or_default() {
                 let inside = path.strip_prefix(folder).unwrap_or(&path);
                 let inside = inside.to_string_lossy().replace('\\', "/");
                 // Under every tail of its path: a/b/c, b/c, c.
@@ -348,7 +348,7 @@ impl Files {
 /// padding.
 fn plain(path: &str) -> String {
     let path = path.trim_start_matches("./").to_lowercase();
-    let bare = if is_audio(Path::new(&path)) {
+    let bare = if is_recording(Path::new(&path)) {
         path.rsplit_once('.')
             .map_or(path.as_str(), |(start, _)| start)
     } else {

@@ -2,6 +2,7 @@
 
 use crate::error::DspError;
 use crate::frame::{check_rate, frame_times};
+use crate::window::bessel_i0;
 use crate::{check_samples, floor_index, narrow};
 
 /// Pressure of 0 dB, in pascal, when a sample of 1 counts as 1 Pa.
@@ -99,18 +100,6 @@ pub fn intensity(
         times_secs,
         intensity_db,
     })
-}
-
-/// Modified Bessel function of the first kind, order 0, by its power series.
-fn bessel_i0(x: f64) -> f64 {
-    let quarter = 0.25 * x * x;
-    let (mut term, mut sum, mut k) = (1.0, 1.0, 1.0);
-    while term > 1e-17 * sum {
-        term *= quarter / (k * k);
-        sum += term;
-        k += 1.0;
-    }
-    sum
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ impl<'a> Augmenter<'a> {
                 });
         }
         for material in materials.values() {
-            plan.check_material(material)
+            plan.check_material(|kind| material.has(kind))
                 .map_err(|source| TrainError::Plan {
                     place: fold.name.clone(),
                     source: Box::new(source),

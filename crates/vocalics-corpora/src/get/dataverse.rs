@@ -8,10 +8,10 @@
 use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
+use vocalics_audio::is_recording;
 
 use super::transfer::{Checksum, Expected, fetch, listing};
 use super::{GetError, GetOptions, Progress};
-use crate::walk::is_audio;
 
 pub(super) fn get(
     agent: &ureq::Agent,
@@ -67,7 +67,7 @@ fn entry(file: &Value, url: &str) -> Result<Option<(PathBuf, u64, Expected)>, Ge
         .as_str()
         .or(data["filename"].as_str())
         .ok_or_else(|| bad("a file without a name"))?;
-    if !is_audio(Path::new(name)) {
+    if !is_recording(Path::new(name)) {
         return Ok(None);
     }
     let path = match file["directoryLabel"].as_str() {

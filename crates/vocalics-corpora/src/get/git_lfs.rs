@@ -8,10 +8,10 @@
 use std::path::Path;
 
 use serde_json::Value;
+use vocalics_audio::is_recording;
 
 use super::transfer::{Checksum, Expected, fetch, listing};
 use super::{GetError, GetOptions, Progress};
-use crate::walk::is_audio;
 
 /// Where the files are.
 pub(super) struct Place<'a> {
@@ -39,7 +39,7 @@ pub(super) fn get(
         })?;
     let mut transferred = 0;
     for (name, kind, id) in tree(agent, place, &id, options)? {
-        if kind != "blob" || !is_audio(Path::new(&name)) {
+        if kind != "blob" || !is_recording(Path::new(&name)) {
             continue;
         }
         if name.contains(['/', '\\']) || name.starts_with('.') {
