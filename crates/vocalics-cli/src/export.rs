@@ -58,9 +58,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let clips = features(&recognizer, &arguments.calibrate)?;
     if clips.len() < FEW {
+        let (n, plural) = (clips.len(), if clips.len() == 1 { "" } else { "s" });
         tell(&format!(
-            "note: recordings that the ranges are chosen on: {}; they may not fit others, a hundred are plenty",
-            clips.len()
+            "note: the ranges are chosen on {n} recording{plural}; they may not fit others, a hundred are plenty"
         ));
     }
     let quantised = quantise(&original, &clips)?;
