@@ -52,9 +52,7 @@ pub fn export(
         front_end: config.front_end.clone(),
         front_end_fingerprint: config.front_end.fingerprint(),
         standardiser: Some(model.standardiser.clone()),
-        domain: Some(Domain::fit(
-            notes.clips.iter().map(|&clip| &data.features[clip]),
-        )?),
+        domain: domain(data, &notes.clips)?,
         temperature: model.temperature,
         corpora: corpus_notes(data, &notes.clips),
         speakers: names(data, &notes.clips, |u| u.speaker.clone()),
@@ -68,6 +66,15 @@ pub fn export(
     let bytes = attach_metadata(&graph, &metadata)?;
     Recognizer::from_bytes(bytes.clone())?;
     write(path, &bytes).map_err(TrainError::io("write", path))
+}
+
+/// What the clips sound like; `None` for fewer than two, which say nothing about others.
+fn domain(data: &Data, clips: &[usize]) -> Result<Option<Domain>, TrainError> {
+    if clips.len() < 2 {
+        return Ok(None);
+    }
+    let features = clips.iter().map(|&clip| &data.features[clip]);
+    Ok(Some(Domain::fit(features)?))
 }
 
 fn names(
