@@ -1,17 +1,20 @@
 //! `vocalics export`: a model file checked and written again, perhaps in eight bits.
 
-use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use vocalics_audio::DecodeOptions;
 use vocalics_features::{FeatureMatrix, LogMel};
-use vocalics_runtime::{Recognizer, quantise};
+use vocalics_runtime::{ModelError, Recognizer, quantise, read_model};
 
 use crate::failure::{Failure, feature_hint, with_causes};
 use crate::input::{self, Input};
-use crate::output::tell;
+use crate::output::{target, tell, write_beside};
 use crate::recognition::{Refusal, Refusals, cores, in_order};
+
+/// Recordings below which a note says that ranges are chosen on few.
+const FEW: usize = 20;
 
 /// Write a model file for use elsewhere
 ///
@@ -35,11 +38,17 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let recognizer = Recognizer::from_file(&arguments.model)?;
-    let original = fs::read(&arguments.model)
-        .map_err(|error| Failure::io("read", &arguments.model, &error))?;
+    // Known before the work, not after.
+    let out = target(&arguments.out, [])?;
+    refuse_to_overwrite(&out)?;
+    let original = read_model(&arguments.model)?;
+    let recognizer =
+        Recognizer::from_bytes(original.clone()).map_err(|source| ModelError::File {
+            path: arguments.model.clone(),
+            source: Box::new(source),
+        })?;
     if !arguments.int8 {
-        write(&arguments.out, &original)?;
+        write(&out, &original)?;
         tell(&format!(
             "{}: checked, {} bytes",
             arguments.out.display(),
@@ -47,11 +56,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ));
         return Ok(());
     }
-    // Known before the work, not after.
-    refuse_to_overwrite(&arguments.out)?;
     let clips = features(&recognizer, &arguments.calibrate)?;
+    if clips.len() < FEW {
+        let (n, plural) = (clips.len(), if clips.len() == 1 { "" } else { "s" });
+        tell(&format!(
+            "note: the ranges are chosen on {n} recording{plural}; they may not fit others, a hundred are plenty"
+        ));
+    }
     let quantised = quantise(&original, &clips)?;
-    write(&arguments.out, &quantised.bytes)?;
+    write(&out, &quantised.bytes)?;
     let note = &quantised.note;
     tell(&format!(
         "{}: {} bytes, {:.3} of {}; {} layers in eight bits",
@@ -64,21 +77,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for (rule, error, agreement) in &quantised.tried {
         let chosen = if *rule == note.range { ", chosen" } else { "" };
         tell(&format!(
-            "  {}: mean difference of a score {error:.5}, same label for {:.1} % of {} recordings{chosen}",
-            name(*rule),
+            "  {rule}: mean difference of a score {error:.5}, same label for {:.1} % of {} recordings{chosen}",
             100.0 * agreement,
             note.clips,
         ));
     }
     Ok(())
-}
-
-/// The name of a rule as it stands in the file.
-fn name(rule: vocalics_runtime::RangeRule) -> String {
-    serde_json::to_value(rule)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "files are far below 2^52 bytes")]
@@ -98,17 +102,9 @@ fn refuse_to_overwrite(path: &Path) -> Result<(), Failure> {
 
 /// Writes a new file, whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    // It may have come to be meanwhile.
     refuse_to_overwrite(path)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let failed = |error| Failure::io("write", path, &error);
-    let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, path));
-    written.map_err(|error| {
-        // Nothing can be done if that fails too.
-        drop(fs::remove_file(&part));
-        failed(error)
-    })
+    write_beside(path, |out| out.write_all(bytes))
 }
 
 /// Features of all recordings; one that cannot be used ends it.
@@ -121,13 +117,21 @@ fn features(recognizer: &Recognizer, paths: &[PathBuf]) -> Result<Vec<FeatureMat
     let inputs = input::expand(paths, false)?;
     let work = |input: &Input| {
         let waveform = input.decode(None, &options)?;
-        LogMel::new(config.clone())
+        let features = LogMel::new(config.clone())
             .and_then(|mut front_end| front_end.compute(waveform.samples()))
             .map_err(|error| Refusal {
                 code: "front_end",
                 message: with_causes(&error),
                 hint: feature_hint(&error),
-            })
+            })?;
+        if is_constant(&features) {
+            return Err(Refusal {
+                code: "constant",
+                message: "its features are the same in every frame, as in silence, or it has a single one".to_owned(),
+                hint: "calibrate on recordings of speech",
+            });
+        }
+        Ok(features)
     };
     let (mut clips, mut failed) = (Vec::new(), 0);
     let mut refusals = Refusals::default();
@@ -152,8 +156,18 @@ fn features(recognizer: &Recognizer, paths: &[PathBuf]) -> Result<Vec<FeatureMat
     Ok(clips)
 }
 
+/// Whether every frame is the first again, as in silence.
+fn is_constant(features: &FeatureMatrix) -> bool {
+    let values = features.as_slice();
+    let mut frames = values.chunks_exact(features.n_features());
+    let first = frames.next().unwrap_or_default();
+    frames.all(|frame| frame == first)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -181,7 +181,7 @@ fn folders_are_drawn_from_but_not_the_recording_itself() {
         1,
         &["step 1, copy-paste", "--same-class DIR or --neutral DIR"],
     );
-    let none = [&base[..], &["--noise", "none", "--neutral", "clips"]].concat();
+    let none = [&base[..], &["--neutral", "clips", "--noise", "none"]].concat();
     expect(
         &run(folder.path(), &none),
         1,

@@ -869,6 +869,12 @@ fn export_checks_and_copies() {
         .run(&["export", "broken.onnx", "-o", "other.onnx"])
         .exits(1);
     assert!(!bench.path("other.onnx").exists());
+    // Where it cannot be written, that is told first.
+    let nowhere = bench
+        .run(&["export", "none.onnx", "-o", "none/other.onnx"])
+        .exits(1);
+    let told = nowhere.err.contains("cannot write none/other.onnx");
+    assert!(told, "{}", nowhere.err);
     // Eight bits need recordings, and recordings are for eight bits.
     bench
         .run(&["export", "model.onnx", "--int8", "-o", "other.onnx"])
@@ -890,6 +896,93 @@ fn export_checks_and_copies() {
         run.err
     );
     assert_eq!(run.err.matches("hint: ").count(), 1, "{}", run.err);
+}
+
+/// It was called `.part` too, and was gone afterwards.
+#[test]
+fn export_leaves_a_file_beside_it_alone() {
+    let bench = Bench::new();
+    fs::write(bench.path("copy.onnx.part"), b"mine").unwrap();
+    bench
+        .run(&["export", "model.onnx", "-o", "copy.onnx"])
+        .exits(0);
+    assert_eq!(fs::read(bench.path("copy.onnx.part")).unwrap(), b"mine");
+    // The model, the copy, the neighbour.
+    assert_eq!(fs::read_dir(bench.folder.path()).unwrap().count(), 3);
+}
+
+#[test]
+fn export_refuses_before_recordings_are_read() {
+    let bench = Bench::new();
+    for (out, reason) in [
+        ("model.onnx", "model.onnx exists"),
+        ("none/int8.onnx", "cannot write none/int8.onnx"),
+        (".", "names no file"),
+    ] {
+        let run = bench.run(&[
+            "export",
+            "model.onnx",
+            "-o",
+            out,
+            "--int8",
+            "--calibrate",
+            "no-such.wav",
+        ]);
+        assert_ne!(run.code, Some(0));
+        assert!(run.err.contains(reason), "{}", run.err);
+        assert!(!run.err.contains("no-such.wav"), "{}", run.err);
+    }
+}
+
+#[test]
+fn export_does_not_calibrate_on_silence() {
+    let bench = Bench::new();
+    write_wav16(&bench.path("silence.wav"), &[0.0; 16_000], 16_000).unwrap();
+    let clips = clips();
+    let run = bench
+        .run(&[
+            "export",
+            workspace().join("models/default.onnx").to_str().unwrap(),
+            "-o",
+            "int8.onnx",
+            "--int8",
+            "--calibrate",
+            clips[0].to_str().unwrap(),
+            "silence.wav",
+        ])
+        .exits(1);
+    for part in [
+        "error: silence.wav: its features are the same in every frame",
+        "hint: calibrate on recordings of speech",
+        "1 of 2 recordings cannot be used",
+    ] {
+        assert!(run.err.contains(part), "{part}: {}", run.err);
+    }
+    assert!(!bench.path("int8.onnx").exists());
+}
+
+#[test]
+fn export_says_when_few_recordings_calibrate() {
+    let bench = Bench::new();
+    let model = workspace().join("models/default.onnx");
+    let clip = clips()[0].to_str().unwrap().to_owned();
+    for (count, few) in [(19, true), (20, false)] {
+        let out = format!("{count}.onnx");
+        let mut arguments = vec![
+            "export",
+            model.to_str().unwrap(),
+            "-o",
+            &out,
+            "--int8",
+            "--calibrate",
+        ];
+        arguments.extend(vec![clip.as_str(); count]);
+        let run = bench.run(&arguments).exits(0);
+        let noted = run
+            .err
+            .contains("note: the ranges are chosen on 19 recordings");
+        assert_eq!(noted, few, "{}", run.err);
+    }
 }
 
 #[test]

@@ -27,6 +27,7 @@
 //! ```
 
 mod chroma;
+mod domain;
 mod egemaps;
 mod error;
 mod group_standardise;
@@ -42,6 +43,7 @@ mod standardise;
 mod statistics;
 mod stream;
 
+pub use domain::Domain;
 pub use error::FeatureError;
 pub use group_standardise::GroupStandardiser;
 pub use log_mel::{LogMel, LogMelConfig, NORMALISED_RMS, SILENCE_RMS};

@@ -50,6 +50,9 @@ pub struct Prediction {
     pub duration_secs: f64,
     /// Seconds that the scores come from: what the front end leaves when it cuts outer silence; 0 in silence.
     pub analysed_secs: f64,
+    /// How far the clip is from those the model was trained on, where the model says: above 1 it is unlike all but one in two
+    /// hundred of them, and the scores say little ([`vocalics_features::Domain`]).
+    pub domain_distance: Option<f32>,
     /// How far the recording itself can be trusted.
     pub quality: Quality,
     /// The network's output before temperature and softmax, in label order; empty in silence.
@@ -57,6 +60,12 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// Whether the clip is unlike those the model was trained on; `false` where the model does not say.
+    #[must_use]
+    pub fn is_out_of_domain(&self) -> bool {
+        self.domain_distance.is_some_and(|distance| distance > 1.0)
+    }
+
     /// The same with scores that adapt to a speaker, and the label that they speak for. Silence stays without label.
     #[must_use]
     pub fn adapted(mut self, speaker: &SpeakerProfile) -> Self {

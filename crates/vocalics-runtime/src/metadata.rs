@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use vocalics_features::{LogMel, LogMelConfig, Standardiser};
+use vocalics_features::{Domain, LogMel, LogMelConfig, Standardiser};
 
 use crate::ModelError;
 use crate::onnx::{read_props, replace_props};
@@ -41,6 +41,8 @@ pub struct ModelMetadata {
     pub front_end_fingerprint: String,
     /// Mean and standard deviation per band, when the model standardises; already part of the graph.
     pub standardiser: Option<Standardiser>,
+    /// What the training clips sound like, to tell what is unlike all of them.
+    pub domain: Option<Domain>,
     /// Divides the logits before the softmax; positive, 1 for an uncalibrated model.
     pub temperature: f32,
     /// Corpora it was trained on.
@@ -169,6 +171,11 @@ impl ModelMetadata {
         }
         let vector = &self.test_vector;
         let n_mels = self.front_end.n_mels;
+        if let Some(bands) = self.domain.as_ref().map(Domain::n_bands)
+            && bands != n_mels
+        {
+            return invalid(format!("domain of {bands} bands, expected {n_mels}"));
+        }
         if vector.n_frames == 0
             || vector.n_frames.checked_mul(n_mels) != Some(vector.features.len())
         {
@@ -218,6 +225,7 @@ impl ModelMetadata {
             front_end: values.take("front_end")?,
             front_end_fingerprint: values.take("front_end_fingerprint")?,
             standardiser: values.take_optional("standardiser")?,
+            domain: values.take_optional("domain")?,
             temperature: values.take("temperature")?,
             corpora: values.take("corpora")?,
             speakers: values.take("speakers")?,
@@ -338,6 +346,9 @@ pub fn to_props(metadata: &ModelMetadata) -> Result<Vec<(String, String)>, Model
     )?;
     if let Some(standardiser) = &m.standardiser {
         put("standardiser", serde_json::to_string(standardiser))?;
+    }
+    if let Some(domain) = &m.domain {
+        put("domain", serde_json::to_string(domain))?;
     }
     put("temperature", serde_json::to_string(&m.temperature))?;
     put("corpora", serde_json::to_string(&m.corpora))?;

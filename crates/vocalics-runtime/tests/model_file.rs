@@ -139,7 +139,11 @@ fn every_truncation_is_refused() {
 
 #[test]
 fn every_missing_key_is_named() {
-    let optional = ["vocalics.standardiser", "vocalics.protocol_result"];
+    let optional = [
+        "vocalics.standardiser",
+        "vocalics.domain",
+        "vocalics.protocol_result",
+    ];
     for (missing, _) in to_props(&metadata()).unwrap() {
         let bytes = with_props(|key, value| (key != missing).then_some(value));
         match Recognizer::from_bytes(bytes) {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use vocalics_corpora::CorpusKind;
 use vocalics_eval::softmax_t;
-use vocalics_features::FeatureMatrix;
+use vocalics_features::{Domain, FeatureMatrix};
 use vocalics_models::onnx::Graph;
 use vocalics_runtime::{
     CorpusNote, FORMAT_VERSION, ModelMetadata, ProtocolResult, Recognizer, TestVector,
@@ -52,6 +52,9 @@ pub fn export(
         front_end: config.front_end.clone(),
         front_end_fingerprint: config.front_end.fingerprint(),
         standardiser: Some(model.standardiser.clone()),
+        domain: Some(Domain::fit(
+            notes.clips.iter().map(|&clip| &data.features[clip]),
+        )?),
         temperature: model.temperature,
         corpora: corpus_notes(data, &notes.clips),
         speakers: names(data, &notes.clips, |u| u.speaker.clone()),

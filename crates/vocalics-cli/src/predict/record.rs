@@ -18,6 +18,9 @@ pub(super) enum JsonRow<'a> {
         #[serde(serialize_with = "in_label_order")]
         scores: &'a [(String, f32)],
         quality: &'a Quality,
+        /// How far the recording is from those trained on, where the model says.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        domain_distance: Option<f32>,
         /// Seconds of the speaker that the scores are adapted to, where they are.
         #[serde(skip_serializing_if = "Option::is_none")]
         speaker_audio_secs: Option<f64>,
@@ -54,6 +57,7 @@ impl<'a> JsonRow<'a> {
                 label: prediction.label.as_deref(),
                 scores: &prediction.scores,
                 quality: &prediction.quality,
+                domain_distance: prediction.domain_distance,
                 speaker_audio_secs,
             },
             Err(Refusal { code, message, .. }) => Self::Refused {
@@ -70,13 +74,14 @@ impl<'a> JsonRow<'a> {
 }
 
 /// Columns after the scores.
-const QUALITY_AND_ERROR: [&str; 8] = [
+const QUALITY_AND_ERROR: [&str; 9] = [
     "snr_db",
     "bandwidth_hz",
     "speech_ratio",
     "clipped",
     "clipped_ratio",
     "silent",
+    "domain_distance",
     "error_code",
     "error_message",
 ];
@@ -116,6 +121,7 @@ pub(super) fn csv_row(
                 quality.clipped.to_string(),
                 quality.clipped_ratio.to_string(),
                 quality.silent.to_string(),
+                number(prediction.domain_distance),
                 String::new(),
                 String::new(),
             ]);

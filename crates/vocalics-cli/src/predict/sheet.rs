@@ -54,9 +54,10 @@ impl Sheet {
         }
     }
 
-    /// Whether a best score is too low for an answer.
-    fn abstains(&self, score: f32) -> bool {
-        self.abstain.is_some_and(|least| score < least)
+    /// Whether there is no answer: the best score is too low, or the recording unlike the training.
+    fn abstains(&self, prediction: &Prediction, score: f32) -> bool {
+        self.abstain
+            .is_some_and(|least| score < least || prediction.is_out_of_domain())
     }
 
     /// The line above the rows.
@@ -99,7 +100,7 @@ impl Sheet {
         };
         let bar = bar(best.1, SHORT_BAR_WIDTH);
         let width = usize::from(SHORT_BAR_WIDTH);
-        let uncertain = self.abstains(best.1).then_some(best);
+        let uncertain = self.abstains(prediction, best.1).then_some(best);
         let answer = uncertain.map_or(best.0, |_| UNCERTAIN);
         let mut text = format!("{start}  {answer:<label$}  {:.2} {bar:<width$}", best.1);
         let next: Vec<String> = uncertain
@@ -110,7 +111,7 @@ impl Sheet {
             .map(|(label, score)| format!("{label} {score:.2}"))
             .collect();
         text += &format!("  {}", next.join(", "));
-        let remarks: Vec<&str> = remarks(&prediction.quality)
+        let remarks: Vec<&str> = remarks(prediction)
             .into_iter()
             .map(|(short, _)| short)
             .collect();
@@ -126,7 +127,8 @@ impl Sheet {
             return format!("{start}, silence, nothing to recognise\n");
         };
         let mut text = match self.abstain {
-            Some(least) if self.abstains(best.1) => format!(
+            Some(_) if prediction.is_out_of_domain() => format!("{start}, {UNCERTAIN}\n\n"),
+            Some(least) if self.abstains(prediction, best.1) => format!(
                 "{start}, {UNCERTAIN}: the best score, {} {:.2}, is below {least}\n\n",
                 best.0, best.1
             ),
@@ -151,7 +153,7 @@ impl Sheet {
             100.0 * quality.speech_ratio
         ));
         text += &format!("\n  recording: {}\n", facts.join(", "));
-        for (_, remark) in remarks(quality) {
+        for (_, remark) in remarks(prediction) {
             text += &format!("  warning: {remark}\n");
         }
         text
@@ -175,8 +177,15 @@ fn ranked(prediction: &Prediction) -> Option<(LabelScore<'_>, Vec<LabelScore<'_>
 }
 
 /// What speaks against trusting the scores: in a word, and in a sentence.
-fn remarks(quality: &Quality) -> Vec<(&'static str, String)> {
+fn remarks(prediction: &Prediction) -> Vec<(&'static str, String)> {
+    let quality: &Quality = &prediction.quality;
     let mut found = Vec::new();
+    if prediction.is_out_of_domain() {
+        found.push((
+            "unlike the training",
+            "unlike all recordings that the model was trained on: the scores say little".to_owned(),
+        ));
+    }
     if let Some(hz) = quality.bandwidth_hz.filter(|hz| *hz < NARROW_HZ) {
         let khz = hz / 1000.0;
         found.push((
@@ -220,6 +229,7 @@ mod tests {
                 .collect(),
             duration_secs: 2.54,
             analysed_secs: 2.0,
+            domain_distance: None,
             quality: Quality {
                 snr_db: Some(31.2),
                 bandwidth_hz: Some(bandwidth_hz),
@@ -250,6 +260,32 @@ mod tests {
         );
         assert!(text.contains("signal-to-noise ratio 31 dB"), "{text}");
         assert!(text.contains("warning: narrow-band"), "{text}");
+    }
+
+    #[test]
+    fn a_recording_unlike_the_training_is_remarked_on_and_gets_no_answer_where_one_may_be_withheld()
+    {
+        let scores = [("calm", 0.05), ("angry", 0.95)];
+        let strange = Prediction {
+            domain_distance: Some(2.5),
+            ..prediction(&scores, Some("angry"), 8000.0)
+        };
+        let sheet = |single, abstain| Sheet {
+            single,
+            name_width: 5,
+            label_width: 9,
+            abstain,
+        };
+        let row = sheet(false, None).row("a.wav", &strange);
+        assert!(
+            row.contains("angry") && row.contains("(unlike the training)"),
+            "{row}"
+        );
+        let row = sheet(false, Some(0.6)).row("a.wav", &strange);
+        assert!(row.contains("uncertain  0.95"), "{row}");
+        let block = sheet(true, Some(0.6)).row("a.wav", &strange);
+        assert!(block.starts_with("a.wav: 2.5 s, uncertain\n"), "{block}");
+        assert!(block.contains("warning: unlike all recordings"), "{block}");
     }
 
     #[test]

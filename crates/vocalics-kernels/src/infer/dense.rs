@@ -293,7 +293,7 @@ mod tests {
         for tiled in [false, true] {
             let mut out = [9.0; 6];
             Dense::new(0, 3, tiled, |_, _| 1.0).run(Level::best(), 1, &[], &mut packed, &mut out);
-            assert_eq!(out, [0.0; 6]);
+            assert!(out.iter().all(|y| y.abs() < f32::MIN_POSITIVE), "{out:?}");
         }
     }
 }

@@ -223,7 +223,7 @@ mod tests {
             9.0, 4.0, 5.0, 6.0, 9.0,
             9.0, 9.0, 9.0, 9.0, 9.0,
         ];
-        assert_eq!(out, want);
+        assert_eq!(out[..], want[..]);
         // Three axes, nothing in front of the second.
         let mut out = [0.0; 12];
         pad(
@@ -235,7 +235,7 @@ mod tests {
             &mut out,
         );
         let want = [0.5, 1.0, 0.5, 2.0, 0.5, 0.5, 0.5, 3.0, 0.5, 4.0, 0.5, 0.5];
-        assert_eq!(out, want);
+        assert_eq!(out[..], want[..]);
     }
 
     #[test]
@@ -243,6 +243,6 @@ mod tests {
         let mut out = [0.0; 10];
         place(&[1.0, 2.0, 3.0, 4.0], 2, 0, 5, &mut out);
         place(&[5.0, 6.0, 7.0, 8.0, 9.0, 10.0], 3, 2, 5, &mut out);
-        assert_eq!(out, [1.0, 2.0, 5.0, 6.0, 7.0, 3.0, 4.0, 8.0, 9.0, 10.0]);
+        assert_eq!(out[..], [1.0, 2.0, 5.0, 6.0, 7.0, 3.0, 4.0, 8.0, 9.0, 10.0]);
     }
 }

@@ -12,7 +12,7 @@
 //! - [`recurrent`]: LSTM and GRU.
 //! - [`pointwise`]: chains of element-wise operations with broadcasting, a block at a time.
 //! - [`function`]: the functions of one number, on slices.
-//! - [`reduce`], [`pool`], [`layout`]: sums, softmax, pooling with statistics; windows; copies.
+//! - [`reduce`], [`pool`], [`layout`]: sums, softmax; windows; copies.
 //!
 //! Every kernel takes a [`Level`], the instruction set to use, which is found once at run time. The
 //! code is written once, on the vectors of the `pulp` crate or as plain loops that are compiled once

@@ -1,4 +1,4 @@
-//! Sums and their like along an axis, softmax, and pooling with attention.
+//! Sums and their like along an axis, and softmax.
 //!
 //! A tensor is seen as `[outer, n, inner]`, the axis in the middle.
 
@@ -206,66 +206,6 @@ fn finish(logarithm: bool, x: &[f32], out: &mut [f32], of: impl Fn(usize) -> (f3
     }
 }
 
-/// Mean and deviation along time, weighted by the softmax of scores.
-///
-/// `w = softmax(scores)`, `mean = Σ w · x`, `deviation = sqrt(max(Σ w · x² - mean², 0) + epsilon)`.
-///
-/// # Shapes
-/// `x`, `scores`: `[rows, n]`; `mean`, `deviation`: `[rows]`; `scratch`: `[n]`.
-///
-/// Source: K. Okabe et al., *Attentive Statistics Pooling for Deep Speaker Embedding*, 2018.
-///
-/// # Panics
-/// When a slice does not have the length of its shape.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "two inputs, two outputs, how and where"
-)]
-pub fn attentive_statistics(
-    level: Level,
-    n: usize,
-    epsilon: f32,
-    x: &[f32],
-    scores: &[f32],
-    scratch: &mut [f32],
-    mean: &mut [f32],
-    deviation: &mut [f32],
-) {
-    assert!(
-        n > 0 && x.len() == scores.len() && x.len() == mean.len() * n,
-        "rows of attention"
-    );
-    let scratch = &mut scratch[..n];
-    level.vectorised(
-        #[inline(always)]
-        || {
-            let rows = x.chunks_exact(n).zip(scores.chunks_exact(n));
-            for ((x, scores), (mean, deviation)) in
-                rows.zip(mean.iter_mut().zip(deviation.iter_mut()))
-            {
-                let most = fold(scores, f32::NEG_INFINITY, max, max);
-                for (w, score) in scratch.iter_mut().zip(scores) {
-                    *w = exp(score - most);
-                }
-                let scale = 1.0 / fold(scratch, 0.0, add, add);
-                let mut sums = [[0.0f32; LANES]; 2];
-                for (w, x) in scratch.chunks(LANES).zip(x.chunks(LANES)) {
-                    for (lane, (w, x)) in w.iter().zip(x).enumerate() {
-                        let weighted = w * scale * x;
-                        sums[0][lane] += weighted;
-                        sums[1][lane] += weighted * x;
-                    }
-                }
-                let [first, second] = sums.map(|sums| fold(&sums, 0.0, add, add));
-                let variance = second - first * first;
-                let variance = if variance < 0.0 { 0.0 } else { variance };
-                *mean = first;
-                *deviation = (variance + epsilon).sqrt();
-            }
-        },
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,47 +306,6 @@ mod tests {
                         let what = format!("{level:?} {n} {inner} logarithm {logarithm}");
                         same(&what, got, want, 1e-5);
                     }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn attention_matches_the_definition_at_every_level() {
-        let (rows, epsilon) = (3, 1e-3);
-        for level in Level::here() {
-            for n in LENGTHS {
-                let (x, scores) = (numbers(rows * n, 1), numbers(rows * n, 2));
-                let (mut mean, mut deviation) = ([9.0; 3], [9.0; 3]);
-                let mut scratch = vec![9.0; n];
-                attentive_statistics(
-                    level,
-                    n,
-                    epsilon,
-                    &x,
-                    &scores,
-                    &mut scratch,
-                    &mut mean,
-                    &mut deviation,
-                );
-                for (row, (x, scores)) in x.chunks(n).zip(scores.chunks(n)).enumerate() {
-                    let weights: Vec<f64> = scores.iter().map(|s| f64::from(*s).exp()).collect();
-                    let total: f64 = weights.iter().sum();
-                    let moment = |power: i32| -> f64 {
-                        let terms = weights.iter().zip(x);
-                        terms
-                            .map(|(w, x)| w / total * f64::from(*x).powi(power))
-                            .sum()
-                    };
-                    let variance = (moment(2) - moment(1).powi(2)).max(0.0);
-                    let what = format!("{level:?} {n}");
-                    same(&what, mean[row], moment(1), 1e-6);
-                    same(
-                        &what,
-                        deviation[row],
-                        (variance + f64::from(epsilon)).sqrt(),
-                        1e-5,
-                    );
                 }
             }
         }

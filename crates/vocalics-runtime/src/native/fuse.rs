@@ -24,7 +24,6 @@ pub(crate) fn fuse(builder: &mut Builder, output: ValueId) {
         while join_chains(&mut steps, values, output, index) {}
     }
     for index in 0..steps.len() {
-        attention(&mut steps, values, output, index);
         into_convolution(&mut steps, values, output, index);
     }
     builder.steps = steps.into_iter().flatten().collect();
@@ -239,140 +238,211 @@ fn one_function(
     Some(result)
 }
 
-/// Mean and deviation weighted by a softmax over the last axis, the ten operators of attentive statistics
-/// pooling, become one step at the place of the concatenation `index`.
-fn attention(steps: &mut [Option<Step>], values: &[Value], output: ValueId, index: usize) {
-    let found = find_attention(steps, values, output, index);
-    let Some((parts, [x, scores], epsilon)) = found else {
-        return;
-    };
-    let Some(outputs) = steps[index].as_ref().map(|step| step.outputs.clone()) else {
-        return;
-    };
-    for part in parts {
-        steps[part] = None;
-    }
-    steps[index] = Some(Step {
-        kind: Kind::AttentiveStatistics { epsilon },
-        inputs: vec![x, scores],
-        outputs,
-    });
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
 
-type Attention = (Vec<usize>, [ValueId; 2], f32);
+    use super::*;
+    use crate::native::graph::{Attribute, Constant, Data, Graph, Node};
+    use crate::native::plan::Plan;
 
-fn find_attention(
-    steps: &[Option<Step>],
-    values: &[Value],
-    output: ValueId,
-    index: usize,
-) -> Option<Attention> {
-    use vocalics_kernels::infer::reduce::Reduction::Sum;
-    let join = steps[index].as_ref()?;
-    let (Kind::Concat { axis: 1 }, &[mean, deviation]) = (&join.kind, join.inputs.as_slice())
-    else {
-        return None;
-    };
-    let source = |id: ValueId| {
-        let id = root(values, id);
-        let index = steps
-            .iter()
-            .position(|step| step.as_ref().is_some_and(|step| step.outputs.contains(&id)))?;
-        Some((index, steps[index].as_ref()?))
-    };
-    let used = |id: ValueId| uses(steps, values, output, id);
-    // deviation = sqrt(relu(second - mean · mean) + epsilon)
-    let (root_index, root_step) = source(deviation)?;
-    let (chain, _) = chain_of(Some(root_step))?;
-    let position = |id: ValueId| {
-        root_step
-            .inputs
-            .iter()
-            .position(|&input| root(values, input) == root(values, id))
-    };
-    let m = position(mean)?;
-    let [
-        Link::Combine(Binary::Mul, m1, m2),
-        Link::Combine(Binary::Sub, second, 3),
-        Link::Apply(Function::Relu, 4),
-        Link::Combine(Binary::Add, 5, epsilon),
-        Link::Apply(Function::Sqrt, 6),
-    ] = *chain.steps()
-    else {
-        return None;
-    };
-    if root_step.inputs.len() != 3 || m1 != m || m2 != m || second > 2 || epsilon > 2 {
-        return None;
+    const N_MELS: usize = 4;
+
+    fn node(
+        graph: &mut Graph,
+        operator: &str,
+        inputs: &[&str],
+        output: &str,
+        ints: &[(&str, i64)],
+    ) {
+        let attribute = |int| Attribute {
+            int: Some(int),
+            float: None,
+            text: String::new(),
+            texts: 0,
+            ints: Vec::new(),
+            tensor: None,
+        };
+        graph.nodes.push(Node {
+            operator: operator.to_owned(),
+            inputs: inputs.iter().map(|&name| name.to_owned()).collect(),
+            outputs: vec![output.to_owned()],
+            attributes: HashMap::from_iter(
+                ints.iter()
+                    .map(|&(name, int)| (name.to_owned(), attribute(int))),
+            ),
+        });
     }
-    let Place::Constant(number) = &values[root_step.inputs[epsilon]].place else {
-        return None;
-    };
-    let &[epsilon] = number.as_slice() else {
-        return None;
-    };
-    let second = root_step.inputs[second];
-    // mean = sum(weighted), second = sum(weighted · x), weighted = x · softmax(scores)
-    let summed = |id: ValueId| {
-        let (index, step) = source(id)?;
-        match (&step.kind, step.inputs.as_slice()) {
-            (
-                Kind::Reduce {
-                    reduction: Sum,
-                    axes,
-                },
-                &[of],
-            ) if *axes == (2..3) => Some((index, of)),
-            _ => None,
+
+    fn constant(graph: &mut Graph, name: &str, dims: &[usize], data: Data) {
+        let dims = dims.to_vec();
+        graph
+            .constants
+            .insert(name.to_owned(), Constant { dims, data });
+    }
+
+    fn floats(graph: &mut Graph, name: &str, dims: &[usize]) {
+        let data = Data::F32(vec![0.5; dims.iter().product()]);
+        constant(graph, name, dims, data);
+    }
+
+    /// A graph with `x` as `[batch, n_mels, n_frames]`, its mean over time as input `width` of the last layer.
+    fn graph(middle: impl FnOnce(&mut Graph), pooled: &str, width: usize) -> Graph {
+        let mut graph = Graph::default();
+        let swap = [0, 2, 1];
+        node(&mut graph, "Transpose", &["features"], "x", &[("perm", 0)]);
+        if let Some(perm) = graph.nodes[0].attributes.get_mut("perm") {
+            perm.ints.extend(swap);
         }
-    };
-    let product = |id: ValueId| {
-        let (index, step) = source(id)?;
-        match (chain_of(Some(step))?.0.steps(), step.inputs.as_slice()) {
-            ([Link::Combine(Binary::Mul, 0, 1)], &[a, b]) => Some((index, [a, b])),
-            _ => None,
+        constant(&mut graph, "time", &[1], Data::I64(vec![2]));
+        middle(&mut graph);
+        floats(&mut graph, "head", &[width, 2]);
+        node(&mut graph, "MatMul", &[pooled, "head"], "logits", &[]);
+        graph
+    }
+
+    /// What the steps are, in order.
+    fn kinds(graph: Graph) -> Vec<&'static str> {
+        let plan = Plan::compile(graph, ["features", "logits"], N_MELS, 2).expect("it compiles");
+        let name = |step: &Step| match &step.kind {
+            Kind::Convolve(convolution) => match (convolution.shortcut, &convolution.function) {
+                (false, None) => "convolution",
+                (false, Some(Function::Relu)) => "convolution and relu",
+                (true, Some(Function::Relu)) => "convolution, shortcut and relu",
+                _ => "another convolution",
+            },
+            Kind::Dense(_) => "dense",
+            Kind::Chain(_) => "chain",
+            Kind::Reduce { .. } => "reduce",
+            Kind::Softmax { .. } => "softmax",
+            Kind::Gather(_) => "gather",
+            _ => "another",
+        };
+        plan.steps.iter().map(name).collect()
+    }
+
+    fn residual(graph: &mut Graph, sum: [&str; 2], read_again: bool) {
+        floats(graph, "w", &[N_MELS, N_MELS, 1]);
+        node(graph, "Conv", &["x", "w"], "a", &[]);
+        node(graph, "Relu", &["a"], "b", &[]);
+        node(graph, "Conv", &["b", "w"], "c", &[]);
+        node(graph, "Add", &sum, "d", &[]);
+        node(graph, "Relu", &["d"], "e", &[]);
+        let last = if read_again {
+            node(graph, "Mul", &["e", "c"], "f", &[]);
+            "f"
+        } else {
+            "e"
+        };
+        node(
+            graph,
+            "ReduceSum",
+            &[last, "time"],
+            "pooled",
+            &[("keepdims", 0)],
+        );
+    }
+
+    #[test]
+    fn functions_and_shortcuts_go_into_the_convolution() {
+        for sum in [["c", "x"], ["x", "c"]] {
+            let joined = kinds(graph(|graph| residual(graph, sum, false), "pooled", N_MELS));
+            let want = [
+                "gather",
+                "convolution and relu",
+                "convolution, shortcut and relu",
+                "reduce",
+                "dense",
+            ];
+            assert_eq!(joined, want);
         }
-    };
-    let (mean_index, weighted) = summed(mean)?;
-    let (second_index, square) = summed(second)?;
-    let (square_index, [a, b]) = product(square)?;
-    let x = if a == weighted { b } else { a };
-    let (weighted_index, factors) = product(weighted)?;
-    let weights = if factors[0] == x {
-        factors[1]
-    } else {
-        factors[0]
-    };
-    let (softmax_index, softmax) = source(weights)?;
-    let Kind::Softmax {
-        logarithm: false,
-        axis: 2,
-    } = softmax.kind
-    else {
-        return None;
-    };
-    let scores = softmax.inputs[0];
-    let [batch, rows, _] = values[x].shape.as_slice() else {
-        return None;
-    };
-    let fits = (a == weighted || b == weighted)
-        && factors.contains(&x)
-        && values[scores].shape == values[x].shape
-        && values[weights].shape == values[x].shape
-        && used(weights) == 1
-        && used(weighted) == 2
-        && used(square) == 1
-        && used(second) == 1
-        // Two of the chain's reads are one input.
-        && used(mean) == 2
-        && used(deviation) == 1
-        && [mean, deviation].iter().all(|&id| values[id].shape == [batch.clone(), rows.clone()]);
-    let parts = vec![
-        root_index,
-        mean_index,
-        second_index,
-        square_index,
-        weighted_index,
-        softmax_index,
-    ];
-    fits.then_some((parts, [x, scores], epsilon))
+    }
+
+    /// The sum before the shortcut is read elsewhere, so it must be there.
+    #[test]
+    fn what_is_read_twice_is_not_joined() {
+        let kept = kinds(graph(
+            |graph| residual(graph, ["c", "x"], true),
+            "pooled",
+            N_MELS,
+        ));
+        let want = [
+            "gather",
+            "convolution and relu",
+            "convolution",
+            "chain",
+            "reduce",
+            "dense",
+        ];
+        assert_eq!(kept, want);
+    }
+
+    #[test]
+    fn element_wise_steps_become_one_chain() {
+        let steps = kinds(graph(
+            |graph| {
+                floats(graph, "scale", &[1]);
+                node(graph, "Mul", &["x", "scale"], "a", &[]);
+                node(graph, "Tanh", &["a"], "b", &[]);
+                node(graph, "Add", &["b", "x"], "c", &[]);
+                node(graph, "Exp", &["c"], "d", &[]);
+                node(
+                    graph,
+                    "ReduceSum",
+                    &["d", "time"],
+                    "pooled",
+                    &[("keepdims", 0)],
+                );
+            },
+            "pooled",
+            N_MELS,
+        ));
+        assert_eq!(steps, ["gather", "chain", "reduce", "dense"]);
+    }
+
+    /// The variance that pooling with attention takes: a square is one read of what it squares.
+    #[test]
+    fn a_tensor_times_itself_is_joined_to_what_made_it() {
+        let steps = kinds(graph(
+            |graph| {
+                node(graph, "Softmax", &["x"], "weights", &[("axis", 2)]);
+                node(graph, "ReduceMean", &["x", "time"], "mean", &[]);
+                node(graph, "Sub", &["x", "mean"], "centred", &[]);
+                node(graph, "Mul", &["centred", "centred"], "square", &[]);
+                node(graph, "Mul", &["square", "weights"], "weighted", &[]);
+                let flat = [("keepdims", 0)];
+                node(graph, "ReduceSum", &["weighted", "time"], "pooled", &flat);
+            },
+            "pooled",
+            N_MELS,
+        ));
+        let want = ["gather", "softmax", "reduce", "chain", "reduce", "dense"];
+        assert_eq!(steps, want);
+    }
+
+    /// The dense form of a 1x1 convolution is for images of one value, and is kept for nothing else.
+    #[test]
+    fn weights_of_a_convolution_are_kept_once() {
+        let graph = graph(
+            |graph| {
+                floats(graph, "w", &[N_MELS, N_MELS, 1]);
+                node(graph, "Conv", &["x", "w"], "a", &[]);
+                node(graph, "GlobalAveragePool", &["a"], "b", &[]);
+                node(graph, "Conv", &["b", "w"], "c", &[]);
+                node(graph, "Flatten", &["c"], "pooled", &[]);
+            },
+            "pooled",
+            N_MELS,
+        );
+        let plan = Plan::compile(graph, ["features", "logits"], N_MELS, 2).expect("it compiles");
+        let dense: Vec<bool> = plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.kind {
+                Kind::Convolve(convolution) => Some(convolution.dense.is_some()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(dense, [false, true]);
+    }
 }

@@ -109,7 +109,13 @@ fn combine(builder: &mut Builder, node: &Node, operation: Binary) -> Compiled<()
     }
     for index in 1..node.inputs.len() {
         let other = builder.value(node.input(index)?)?;
-        result = builder.chain(vec![result, other], vec![Step::Combine(operation, 0, 1)])?;
+        // A tensor with itself is one input: who joins steps counts the reads.
+        let (inputs, second) = if other == result {
+            (vec![result], 0)
+        } else {
+            (vec![result, other], 1)
+        };
+        result = builder.chain(inputs, vec![Step::Combine(operation, 0, second)])?;
     }
     builder.name(node.output(0), result)
 }

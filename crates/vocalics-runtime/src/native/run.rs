@@ -2,7 +2,7 @@
 
 use vocalics_kernels::infer::layout::{pad, place};
 use vocalics_kernels::infer::pool::pool;
-use vocalics_kernels::infer::reduce::{attentive_statistics, reduce, softmax};
+use vocalics_kernels::infer::reduce::{reduce, softmax};
 use vocalics_kernels::infer::tile::Finish;
 use vocalics_kernels::infer::{Level, dense, recurrent};
 
@@ -159,20 +159,6 @@ impl Plan {
                     let x = sources.get(step.inputs[0]);
                     let shape = &shapes[step.inputs[0]];
                     sequence(level, parts, layer, shape, x, packed, scratch, [y, h, c]);
-                }
-                Kind::AttentiveStatistics { epsilon } => {
-                    let (x, scores) = (sources.get(step.inputs[0]), sources.get(step.inputs[1]));
-                    if let [_, rows, frames] = *shapes[step.inputs[0]].dims() {
-                        let samples = x
-                            .chunks_exact(rows * frames)
-                            .zip(scores.chunks_exact(rows * frames));
-                        for (y, (x, scores)) in y.chunks_exact_mut(2 * rows).zip(samples) {
-                            let (mean, deviation) = y.split_at_mut(rows);
-                            attentive_statistics(
-                                level, frames, *epsilon, x, scores, scratch, mean, deviation,
-                            );
-                        }
-                    }
                 }
             }
             for (index, taken) in outputs.into_iter().enumerate() {

@@ -82,10 +82,6 @@ pub(crate) enum Kind {
         rows: bool,
     },
     Recurrent(Box<Recurrent>),
-    /// Inputs `x`, scores; output mean and deviation side by side.
-    AttentiveStatistics {
-        epsilon: f32,
-    },
 }
 
 /// A convolution and what is done to its sums.

@@ -164,7 +164,6 @@ impl State {
                 Some(factor.span(rank.checked_sub(2)?..rank) + SLACK)
             }
             (Kind::Softmax { axis, .. }, _) => Some(2 * output.span(axis + 1..output.dims().len())),
-            (Kind::AttentiveStatistics { .. }, _) => input(0)?.dims().last().copied(),
             (Kind::Recurrent(layer), _) => {
                 let shape = input(0)?;
                 let [steps, batch, _] = *shape.dims() else {

@@ -16,6 +16,17 @@ pub enum RangeRule {
     SquaredError,
 }
 
+/// As it stands in a model file.
+impl std::fmt::Display for RangeRule {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Extremes => "extremes",
+            Self::Percentile => "percentile",
+            Self::SquaredError => "squared-error",
+        })
+    }
+}
+
 /// Values of one tensor over all clips.
 #[derive(Debug, Clone)]
 pub(super) struct Distribution {
@@ -183,6 +194,18 @@ mod tests {
             low.abs() < 1e-6 && (high - 35.5).abs() < 1.0,
             "{low} {high}"
         );
+    }
+
+    #[test]
+    fn a_rule_is_shown_as_it_is_written() {
+        for rule in [
+            RangeRule::Extremes,
+            RangeRule::Percentile,
+            RangeRule::SquaredError,
+        ] {
+            let written = serde_json::to_string(&rule).expect("a name");
+            assert_eq!(written, format!("\"{rule}\""));
+        }
     }
 
     #[test]

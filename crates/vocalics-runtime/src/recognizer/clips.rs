@@ -175,7 +175,9 @@ impl Recognizer {
         };
         let scores: Vec<(String, f32)> = labels.iter().cloned().zip(scores).collect();
         let frames = heard.features.as_ref().map_or(0, FeatureMatrix::n_frames);
+        let domain = self.metadata.domain.as_ref().zip(heard.features.as_ref());
         Prediction {
+            domain_distance: domain.and_then(|(domain, clip)| domain.distance(clip).ok()),
             label: logits.as_ref().and_then(|_| best(&scores)),
             scores,
             duration_secs: heard.duration_secs,

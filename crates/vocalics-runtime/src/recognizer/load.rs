@@ -20,6 +20,33 @@ pub const TEST_VECTOR_TOLERANCE: f32 = 1e-4;
 /// other side of a step there, so that processors and engines agree less than in single precision.
 pub const QUANTISED_TOLERANCE: f32 = 2e-2;
 
+/// Reads a model file and checks nothing but its size.
+///
+/// For callers that need the bytes too; else use [`Recognizer::from_file`].
+///
+/// # Errors
+///
+/// [`ModelError::Io`] when it cannot be read, [`ModelError::File`] around [`ModelError::TooLarge`].
+pub fn read_model(path: impl AsRef<Path>) -> Result<Vec<u8>, ModelError> {
+    let path = path.as_ref();
+    let io = |source| ModelError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    // Asked before reading, so that a wrong path to something huge costs nothing.
+    let size = std::fs::metadata(path).map_err(io)?.len();
+    if size > MAX_MODEL_BYTES {
+        return Err(ModelError::File {
+            path: path.to_owned(),
+            source: Box::new(ModelError::TooLarge {
+                bytes: size,
+                limit: MAX_MODEL_BYTES,
+            }),
+        });
+    }
+    std::fs::read(path).map_err(io)
+}
+
 impl Recognizer {
     /// Loads a model file.
     ///
@@ -41,24 +68,11 @@ impl Recognizer {
         options: &RecognizerOptions,
     ) -> Result<Self, ModelError> {
         let path = path.as_ref();
-        let io = |source| ModelError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let refused = |source| ModelError::File {
+        let bytes = read_model(path)?;
+        Self::load(bytes.into(), options).map_err(|source| ModelError::File {
             path: path.to_owned(),
             source: Box::new(source),
-        };
-        // Asked before reading, so that a wrong path to something huge costs nothing.
-        let size = std::fs::metadata(path).map_err(io)?.len();
-        if size > MAX_MODEL_BYTES {
-            return Err(refused(ModelError::TooLarge {
-                bytes: size,
-                limit: MAX_MODEL_BYTES,
-            }));
-        }
-        let bytes = std::fs::read(path).map_err(io)?;
-        Self::load(bytes.into(), options).map_err(refused)
+        })
     }
 
     /// Loads a model file from memory.

@@ -66,6 +66,7 @@ pub(crate) fn metadata() -> ModelMetadata {
         front_end,
         front_end_fingerprint: fingerprint,
         standardiser: None,
+        domain: None,
         temperature,
         corpora: vec![CorpusNote {
             name: "random weights".to_owned(),
