@@ -452,6 +452,7 @@ fn bad_usage_exits_2() {
         &["evaluate", "--protocol", "all"],
         &["evaluate", "--model", "model.onnx", "--config", "c.toml"],
         &["evaluate", "--model", "model.onnx", "--protocol", "all"],
+        &["evaluate", "--model", "model.onnx", "--noise", "noises"],
         &["data", "stats", "--corpus", "ravdes=x"],
         &["train", "--map", "calm"],
         &["nonsense"],

@@ -6,7 +6,7 @@ use vocalics_dsp::narrow;
 use crate::error::FeatureError;
 use crate::matrix::FeatureMatrix;
 use crate::pca::Pca;
-use crate::standardise::Standardiser;
+use crate::standardise::{Standardiser, expect_count};
 use crate::statistics::quantile;
 
 /// Principal components kept at most; what is left over counts as one more, isotropic.
@@ -39,7 +39,7 @@ const PER_BAND: usize = 3;
 /// B 61, 1999; as a detector of novelty, M. Pimentel et al., *A review of novelty detection*, Signal Processing 99, 2014,
 /// section 2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Stored")]
 pub struct Domain {
     standardiser: Standardiser,
     pca: Pca,
@@ -47,6 +47,54 @@ pub struct Domain {
     residual_variance: f32,
     /// Largest distance of clips like those of the training.
     limit: f32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    standardiser: Standardiser,
+    pca: Pca,
+    residual_variance: f32,
+    limit: f32,
+}
+
+impl TryFrom<Stored> for Domain {
+    type Error = FeatureError;
+
+    fn try_from(stored: Stored) -> Result<Self, FeatureError> {
+        let n_statistics = stored.standardiser.n_features();
+        if n_statistics == 0 || !n_statistics.is_multiple_of(PER_BAND) {
+            return Err(FeatureError::Shape {
+                what: "number of statistics",
+                expected: format!("{PER_BAND} for each band"),
+                actual: n_statistics,
+            });
+        }
+        expect_count(
+            "weights of a component",
+            n_statistics,
+            stored.pca.n_features(),
+        )?;
+        for (index, value) in [stored.residual_variance, stored.limit]
+            .into_iter()
+            .enumerate()
+        {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(FeatureError::Value {
+                    what: "residual variance or limit",
+                    index,
+                    value,
+                    expected: "a finite number above 0",
+                });
+            }
+        }
+        Ok(Self {
+            standardiser: stored.standardiser,
+            pca: stored.pca,
+            residual_variance: stored.residual_variance,
+            limit: stored.limit,
+        })
+    }
 }
 
 impl Domain {
@@ -103,7 +151,7 @@ impl Domain {
     /// Bands of the clips.
     #[must_use]
     pub fn n_bands(&self) -> usize {
-        self.standardiser.mean().len() / PER_BAND
+        self.standardiser.n_features() / PER_BAND
     }
 
     fn of_row(&self, row: &[f32]) -> Result<f32, FeatureError> {
@@ -204,6 +252,15 @@ mod tests {
         let again: Domain = serde_json::from_str(&text).unwrap();
         assert_eq!(again, domain);
         assert!(domain.distance(&clip(9, 1.0)).unwrap().is_finite());
+        for (good, bad) in [
+            ("\"limit\":", "\"limit\":-"),
+            ("\"residual_variance\":", "\"residual_variance\":-"),
+            ("\"mean\":[", "\"mean\":[0.5,"),
+        ] {
+            let damaged = text.replacen(good, bad, 1);
+            assert_ne!(damaged, text);
+            assert!(serde_json::from_str::<Domain>(&damaged).is_err(), "{bad}");
+        }
         assert!(Domain::fit(&training[..1]).is_err());
         assert!(Domain::fit([]).is_err());
     }

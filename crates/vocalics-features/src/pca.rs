@@ -181,6 +181,12 @@ impl Pca {
         &self.explained_ratio
     }
 
+    /// Features of a row.
+    #[must_use]
+    pub fn n_features(&self) -> usize {
+        self.mean.len()
+    }
+
     /// Scores `[n_rows, n_components]` of rows `[n_rows, n_features]`.
     ///
     /// # Errors

@@ -3,8 +3,6 @@
 //!
 //! The weights stay. Of the configuration's corpora the clips of speakers that the model names are taken.
 
-use std::path::PathBuf;
-
 use vocalics_corpora::locate;
 use vocalics_features::Domain;
 use vocalics_runtime::{Recognizer, attach_metadata, read_metadata};
@@ -26,12 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .into_iter()
         .filter(|spec| config.corpora.iter().any(|name| name == spec.kind.name()))
         .collect();
-    let load = LoadOptions {
-        cache: PathBuf::from("target/features"),
-        keep_going: false,
-        noise: None,
-        rooms: None,
-    };
+    let load = LoadOptions::new("target/features");
     let data = Data::load(&config, &corpora, &load, &Silent)?;
     let known = |speaker: &String| metadata.speakers.contains(speaker);
     let clips = data.utterances.iter().zip(&data.features);

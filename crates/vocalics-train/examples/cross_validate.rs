@@ -1,7 +1,5 @@
 //! Cross-validates a configuration: `cross_validate CONFIG.toml DATA RUN_DIR [FOLD...]`.
 
-use std::path::PathBuf;
-
 use vocalics_corpora::locate;
 use vocalics_eval::HistoryRow;
 use vocalics_train::{
@@ -41,12 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .into_iter()
         .filter(|spec| config.corpora.iter().any(|name| name == spec.kind.name()))
         .collect();
-    let load = LoadOptions {
-        cache: PathBuf::from("target/features"),
-        keep_going: false,
-        noise: None,
-        rooms: None,
-    };
+    let load = LoadOptions::new("target/features");
     let data = Data::load(&config, &corpora, &load, &Silent)?;
     let environment = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let options = RunOptions {

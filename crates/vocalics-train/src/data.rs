@@ -26,6 +26,19 @@ pub struct LoadOptions {
     pub rooms: Option<PathBuf>,
 }
 
+impl LoadOptions {
+    /// Features kept in `cache`, bad recordings an error, no recorded sounds.
+    #[must_use]
+    pub fn new(cache: impl Into<PathBuf>) -> Self {
+        Self {
+            cache: cache.into(),
+            keep_going: false,
+            noise: None,
+            rooms: None,
+        }
+    }
+}
+
 /// Recordings, their classes and features, in one order.
 #[derive(Debug, Clone)]
 pub struct Data {

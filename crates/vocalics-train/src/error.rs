@@ -168,6 +168,10 @@ impl TrainError {
             Self::BadRecordings { .. } => {
                 "`vocalics data check` lists them; --keep-going trains without them"
             }
+            Self::Plan { source, .. } if source.missing().is_some() => {
+                "give recorded noise with --noise DIR, rooms with --rooms DIR, or a plan without that step; babble and clips to \
+                 join are training clips"
+            }
             Self::Plan { source, .. } => source.hint(),
             Self::Sounds(source) => source.hint(),
             Self::Device { .. } => "train on the CPU with --device cpu",

@@ -256,7 +256,7 @@ mod tests {
                 .to_string()
                 .starts_with("augmentation.waveform, fold-1")
         );
-        assert!(error.hint().is_some());
+        assert!(error.hint().unwrap().contains("--rooms DIR"));
         data.waveforms = None;
         let error = Augmenter::new(&config, &data, &fold).err().unwrap();
         assert!(matches!(error, TrainError::Config { .. }), "{error}");

@@ -47,12 +47,7 @@ fn two_epochs_lower_the_loss_and_the_export_agrees() {
         .filter(|spec| spec.kind == CorpusKind::RavdessSpeech)
         .collect();
     let scratch = tempfile::tempdir().expect("temporary folder");
-    let load = LoadOptions {
-        cache: scratch.path().join("features"),
-        keep_going: false,
-        noise: None,
-        rooms: None,
-    };
+    let load = LoadOptions::new(scratch.path().join("features"));
     let data = Data::load(&config, &specs, &load, &Silent).expect("recordings");
     assert_eq!(data.utterances.len(), 1440);
     let options = RunOptions {

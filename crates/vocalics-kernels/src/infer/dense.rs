@@ -203,12 +203,7 @@ fn dots<S: Simd, const N: usize>(simd: S, w: &[f32], x: &[f32]) -> [f32; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numbers(count: usize, seed: usize) -> Vec<f32> {
-        (0..count)
-            .map(|n| ((n * 37 + seed * 101) as f32 * 0.61).sin())
-            .collect()
-    }
+    use crate::infer::test_numbers::numbers;
 
     /// `[m, k] · [k, n]` in double precision.
     fn naive(a: &[f32], b: &[f32], [m, k, n]: [usize; 3]) -> Vec<f64> {

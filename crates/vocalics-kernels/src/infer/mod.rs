@@ -31,5 +31,7 @@ pub mod reduce;
 pub mod tile;
 
 mod level;
+#[cfg(test)]
+mod test_numbers;
 
 pub use level::Level;

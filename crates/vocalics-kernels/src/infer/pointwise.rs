@@ -311,12 +311,7 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numbers(count: usize, seed: usize) -> Vec<f32> {
-        (0..count)
-            .map(|n| ((n * 37 + seed * 101) as f32 * 0.61).sin())
-            .collect()
-    }
+    use crate::infer::test_numbers::numbers;
 
     /// The value of a broadcast input at a flat index of the output.
     fn at(x: &[f32], shape: &[usize], out: &[usize], flat: usize) -> f32 {

@@ -209,12 +209,7 @@ fn finish(logarithm: bool, x: &[f32], out: &mut [f32], of: impl Fn(usize) -> (f3
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numbers(count: usize, seed: usize) -> Vec<f32> {
-        (0..count)
-            .map(|n| ((n * 37 + seed * 101) as f32 * 0.61).sin())
-            .collect()
-    }
+    use crate::infer::test_numbers::numbers;
 
     const ALL: [Reduction; 6] = [
         Reduction::Sum,
