@@ -17,6 +17,8 @@ use crate::recognition::cores;
 use crate::selection::CorpusOptions;
 use crate::train::{Loading, Overrides, read_config};
 
+pub(crate) use summary::summary;
+
 /// Measure a configuration by cross-validation, or a finished model on a corpus
 ///
 /// With --config, one model is trained per fold of the protocol and tested on the fold's test part;
@@ -166,6 +168,6 @@ fn protocol(arguments: &Arguments, config: &mut TrainConfig) -> Result<Protocol,
 fn show(report: &Report, format: Format) -> Result<(), Failure> {
     match format {
         Format::Json => print(&report.to_json()?),
-        Format::Table => print(&summary::summary(report)),
+        Format::Table => print(&summary(report)),
     }
 }

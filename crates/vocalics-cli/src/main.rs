@@ -29,6 +29,7 @@ mod segment;
 mod selection;
 mod table;
 mod train;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -58,6 +59,7 @@ enum Command {
     Data(data::Arguments),
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
+    Tune(tune::Arguments),
     Report(report::Arguments),
     Export(export::Arguments),
     Completions(manual::CompletionsArguments),
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Data(arguments) => data::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Tune(arguments) => tune::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments),

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, value_parser};
-use vocalics_corpora::{LabelMap, Target};
+use vocalics_corpora::{CorpusSpec, LabelMap, Target};
 use vocalics_eval::Report;
 use vocalics_runtime::ProtocolResult;
-use vocalics_train::{ComputeDevice, Data, LoadOptions, RunOptions, TrainConfig, train_model};
+use vocalics_train::{
+    ComputeDevice, Data, LoadOptions, RunOptions, TrainConfig, TrainError, train_model,
+};
 
 use crate::failure::Failure;
 use crate::output::{print, tell};
@@ -109,14 +111,23 @@ impl Loading {
         corpora: &CorpusOptions,
         progress: &Training,
     ) -> Result<Data, Failure> {
-        let specs = corpora.of_config(config)?;
+        Ok(self.load_from(config, &corpora.of_config(config)?, progress)?)
+    }
+
+    /// The same from corpora whose places are known.
+    pub(crate) fn load_from(
+        &self,
+        config: &TrainConfig,
+        specs: &[CorpusSpec],
+        progress: &Training,
+    ) -> Result<Data, TrainError> {
         let options = LoadOptions {
             cache: self.cache.clone(),
             keep_going: self.keep_going,
             noise: self.noise.clone(),
             rooms: self.rooms.clone(),
         };
-        let data = Data::load(config, &specs, &options, progress)?;
+        let data = Data::load(config, specs, &options, progress)?;
         let mut speakers: Vec<&str> = data.utterances.iter().map(|u| u.speaker.as_str()).collect();
         speakers.sort_unstable();
         speakers.dedup();

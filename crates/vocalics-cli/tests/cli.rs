@@ -696,6 +696,90 @@ fn a_tiny_cross_validation_runs_and_resumes() {
 }
 
 #[test]
+fn a_search_gives_a_configuration_that_evaluate_takes() {
+    let bench = Bench::new();
+    let root = bench.corpus(4);
+    let corpus = format!("ravdess-speech={}", root.display());
+    let config = "name = \"tiny\"\n[network]\nkind = \"residual-cnn\"\nchannels = [4, 4]\nattention = 4\n\
+                  [training]\nepochs = 1\nbatch_size = 2\ncrop_frames = 32\n\
+                  [evaluation]\nprotocol = \"loso\"\nvalidation_speakers = 0\n";
+    fs::write(bench.path("tiny.toml"), config).unwrap();
+    let space = "[search]\ntrials = 3\nvalidation_speakers = 1\nstrategy = \"random\"\n\
+                 [[parameter]]\nname = \"training.learning_rate\"\nrange = [1e-4, 1e-2]\nscale = \"log\"\n";
+    fs::write(bench.path("space.toml"), space).unwrap();
+    let arguments = [
+        "tune",
+        "space.toml",
+        "--config",
+        "tiny.toml",
+        "--corpus",
+        &corpus,
+    ];
+    let one = ["--fold", "ravdess-02"];
+    let run = bench.run(&[&arguments[..], &one].concat()).exits(0);
+    assert!(
+        run.out.contains("winner: runs/tiny-tune/best.toml"),
+        "{}",
+        run.out
+    );
+    let run = run.says(&["no test clip was looked at", "trials.csv"]);
+    assert!(!run.out.contains("WAR"), "{}", run.out);
+    for file in [
+        "search.toml",
+        "trials.csv",
+        "search.svg",
+        "search.png",
+        "best.toml",
+    ] {
+        assert!(bench.path("runs/tiny-tune").join(file).is_file(), "{file}");
+    }
+    let nested = [
+        "--nested", "--format", "json", "--run", "nested", "--jobs", "2",
+    ];
+    let run = bench.run(&[&arguments[..], &nested].concat()).exits(0);
+    let all: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(all["searches"].as_array().unwrap().len(), 4);
+    assert_eq!(all["test"]["provenance"]["folds"], 4);
+    assert_eq!(all["test"]["metrics"]["n"], 16);
+    let again = bench.run(&[&arguments[..], &nested].concat()).exits(0);
+    assert_eq!(again.out, run.out);
+    assert!(bench.path("nested/test/report.html").is_file());
+    let best = [
+        "evaluate",
+        "--config",
+        "runs/tiny-tune/best.toml",
+        "--corpus",
+        &corpus,
+    ];
+    bench.run(&best).exits(0);
+
+    // What cannot be searched is told before anything is read.
+    for (text, part) in [
+        (
+            "name = \"training.epoch\"\nrange = [1, 2]",
+            "unknown field `epoch`",
+        ),
+        ("name = \"seed\"\nrange = [1, 2]", "parameter seed"),
+        ("name = \"training.epochs\"", "neither values nor a range"),
+    ] {
+        fs::write(bench.path("bad.toml"), format!("[[parameter]]\n{text}\n")).unwrap();
+        bench
+            .run(&["tune", "bad.toml"])
+            .exits(1)
+            .says(&["error: bad.toml: ", part, "hint: "]);
+    }
+    fs::write(bench.path("bad.toml"), "[search]\ntrials = 3\n").unwrap();
+    bench
+        .run(&["tune", "bad.toml"])
+        .exits(1)
+        .says(&["bad.toml", "parameter", "hint: "]);
+    bench
+        .run(&["tune", "none.toml"])
+        .exits(1)
+        .says(&["none.toml", "hint: "]);
+}
+
+#[test]
 fn a_bad_configuration_is_named_with_a_hint() {
     let bench = Bench::new();
     let evaluate = |text: &str| {
@@ -1055,6 +1139,7 @@ fn help_is_as_committed() {
         "data get",
         "train",
         "evaluate",
+        "tune",
         "report",
         "export",
         "completions",

@@ -40,6 +40,24 @@ pub enum TrainError {
         /// Which field, and why.
         source: vocalics_models::ModelError,
     },
+    /// A parameter that a search cannot vary.
+    #[error("parameter {name}: {actual}, expected {expected}")]
+    Space {
+        /// The parameter.
+        name: String,
+        /// What is given for it.
+        actual: String,
+        /// What may be given.
+        expected: &'static str,
+    },
+    /// A search with values that the configuration does not take.
+    #[error("{values}: {reason}")]
+    SpaceValue {
+        /// Parameters and values.
+        values: String,
+        /// What the configuration says.
+        reason: String,
+    },
     /// A plan for the waveforms of training clips cannot be carried out.
     #[error("augmentation.waveform, {place}: {source}")]
     Plan {
@@ -157,6 +175,9 @@ impl TrainError {
             | Self::EnsembleNetwork { .. }
             | Self::Model(_) => {
                 "correct the configuration; `vocalics train --print-config` shows every field"
+            }
+            Self::Space { .. } | Self::SpaceValue { .. } => {
+                "correct the [[parameter]]; docs/tuning.md describes searches, `vocalics train --print-config` shows every field"
             }
             Self::Io { action: "read", .. } => "check that the file exists and may be read",
             Self::Io { .. } => "check free space and permissions; the run resumes from where it is",

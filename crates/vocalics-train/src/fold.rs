@@ -91,10 +91,10 @@ struct Tally {
 
 /// Clips and hits of each class.
 #[derive(Default)]
-struct Recalls(Vec<[u32; 2]>);
+pub(crate) struct Recalls(Vec<[u32; 2]>);
 
 impl Recalls {
-    fn add(&mut self, class: usize, logits: &[f32]) {
+    pub(crate) fn add(&mut self, class: usize, logits: &[f32]) {
         if self.0.len() < logits.len() {
             self.0.resize(logits.len(), [0, 0]);
         }
@@ -104,7 +104,7 @@ impl Recalls {
     }
 
     /// Mean recall over the classes that occurred.
-    fn uar(&self) -> f64 {
+    pub(crate) fn uar(&self) -> f64 {
         let seen: Vec<f64> = self
             .0
             .iter()

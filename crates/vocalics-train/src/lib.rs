@@ -28,6 +28,7 @@ mod parameters;
 mod progress;
 mod run;
 mod speaker;
+pub mod tune;
 mod waveforms;
 
 pub use augment::AugmentConfig;

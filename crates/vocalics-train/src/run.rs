@@ -74,28 +74,36 @@ impl CrossValidation {
     }
 }
 
-/// The directory, locked against other processes for as long as this lives.
-struct RunDirectory {
-    path: PathBuf,
-    _lock: File,
+/// Keeps other processes out of a run directory for as long as it lives.
+pub(crate) struct RunLock {
+    _file: File,
 }
 
-impl RunDirectory {
-    fn open(path: &Path, config: &TrainConfig) -> Result<Self, TrainError> {
+impl RunLock {
+    /// Creates the directory if it is absent, and takes its lock.
+    pub(crate) fn take(path: &Path) -> Result<Self, TrainError> {
         std::fs::create_dir_all(path).map_err(TrainError::io("create", path))?;
         let lock_path = path.join(".lock");
         let lock = File::create(&lock_path).map_err(TrainError::io("create", &lock_path))?;
         match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(TrainError::Busy {
-                    path: path.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(TrainError::io("lock", &lock_path)(error));
-            }
+            Ok(()) => Ok(Self { _file: lock }),
+            Err(TryLockError::WouldBlock) => Err(TrainError::Busy {
+                path: path.to_owned(),
+            }),
+            Err(TryLockError::Error(error)) => Err(TrainError::io("lock", &lock_path)(error)),
         }
+    }
+}
+
+/// The directory of one configuration, locked.
+struct RunDirectory {
+    path: PathBuf,
+    _lock: RunLock,
+}
+
+impl RunDirectory {
+    fn open(path: &Path, config: &TrainConfig) -> Result<Self, TrainError> {
+        let lock = RunLock::take(path)?;
         let config_path = path.join("config.toml");
         if config_path.exists() && TrainConfig::read(&config_path)? != *config {
             return Err(TrainError::OtherRun {
@@ -142,7 +150,12 @@ fn manifest(data: &Data, folds: &[Fold]) -> String {
 }
 
 /// Everything that must be equal for a checkpoint to be of this run.
-fn key(config: &TrainConfig, data: &Data, protocol: &str, device: ComputeDevice) -> String {
+pub(crate) fn key(
+    config: &TrainConfig,
+    data: &Data,
+    protocol: &str,
+    device: ComputeDevice,
+) -> String {
     let (config, data) = (config.to_toml(), data.hash());
     blake3::hash(format!("{config}\n{data}\n{protocol}\n{device}").as_bytes())
         .to_hex()
@@ -219,13 +232,6 @@ pub fn cross_validate(
         labels,
         seed: config.seed,
     };
-    let resamples = config.evaluation.resamples;
-    let report = Report::new(&predictions, provenance, resamples)?;
-    let report = with_speaker_calibrated(report, &predictions, resamples)?;
-    predictions.write_csv(&directory.path.join("predictions.csv"))?;
-    write_history(&directory.path.join("history.csv"), &history)?;
-    report.write_json(&directory.path.join("metrics.json"))?;
-    plot::write_all(&directory.path, &report, &history)?;
     let page = Page {
         title: config.name.clone(),
         facts: [
@@ -240,21 +246,83 @@ pub fn cross_validate(
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec(),
     };
-    html::write(
-        &directory.path.join("report.html"),
-        &report,
-        &history,
-        &page,
-    )?;
-    Ok(CrossValidation {
-        report,
+    let measured = Measured {
         predictions,
+        provenance,
         history,
         parameters,
-    })
+    };
+    measured.write(&directory.path, config.evaluation.resamples, &page)
 }
 
-fn chosen(folds: Vec<Fold>, names: &[String]) -> Result<Vec<Fold>, TrainError> {
+/// What the folds of a run gave.
+struct Measured {
+    predictions: Predictions,
+    provenance: Provenance,
+    history: Vec<HistoryRow>,
+    parameters: usize,
+}
+
+impl Measured {
+    /// Takes the numbers and writes them: `predictions.csv`, `history.csv`, `metrics.json`, figures, `report.html`.
+    fn write(
+        self,
+        directory: &Path,
+        resamples: usize,
+        page: &Page,
+    ) -> Result<CrossValidation, TrainError> {
+        let Self {
+            predictions,
+            provenance,
+            history,
+            parameters,
+        } = self;
+        let report = Report::new(&predictions, provenance, resamples)?;
+        let report = with_speaker_calibrated(report, &predictions, resamples)?;
+        predictions.write_csv(&directory.join("predictions.csv"))?;
+        write_history(&directory.join("history.csv"), &history)?;
+        report.write_json(&directory.join("metrics.json"))?;
+        plot::write_all(directory, &report, &history)?;
+        html::write(&directory.join("report.html"), &report, &history, page)?;
+        Ok(CrossValidation {
+            report,
+            predictions,
+            history,
+            parameters,
+        })
+    }
+}
+
+/// One measurement from runs of one fold each, whose configurations may differ, written into `directory`.
+///
+/// # Errors
+/// When there are no runs, or the files cannot be written.
+pub(crate) fn measured_together(
+    runs: Vec<CrossValidation>,
+    directory: &Path,
+    resamples: usize,
+    page: &Page,
+) -> Result<CrossValidation, TrainError> {
+    let mut runs = runs.into_iter();
+    let Some(first) = runs.next() else {
+        return Err(vocalics_eval::EvalError::Empty { what: "runs" }.into());
+    };
+    let mut all = Measured {
+        predictions: first.predictions,
+        provenance: first.report.provenance,
+        history: first.history,
+        parameters: first.parameters,
+    };
+    for run in runs {
+        all.predictions.rows.extend(run.predictions.rows);
+        all.provenance.folds += run.report.provenance.folds;
+        all.history.extend(run.history);
+        all.parameters = all.parameters.max(run.parameters);
+    }
+    all.write(directory, resamples, page)
+}
+
+pub(crate) fn chosen(folds: Vec<Fold>, names: &[String]) -> Result<Vec<Fold>, TrainError> {
     if let Some(unknown) = names
         .iter()
         .find(|name| !folds.iter().any(|f| f.name == **name))
@@ -290,7 +358,7 @@ pub(crate) fn check_kept(config: &TrainConfig, labels: &LabelSet) -> Result<(), 
 
 /// Leaves out training clips of the classes that the configuration keeps only a share of; at least one of each
 /// class stays. Which ones go follows from the run's seed, the fold and the clip alone.
-fn thin(fold: &mut Fold, config: &TrainConfig, data: &Data) -> Result<(), TrainError> {
+pub(crate) fn thin(fold: &mut Fold, config: &TrainConfig, data: &Data) -> Result<(), TrainError> {
     check_kept(config, &data.labels)?;
     for (class, &share) in &config.training.keep {
         let Some(index) = data.labels.index_of(class) else {
@@ -320,7 +388,7 @@ fn thin(fold: &mut Fold, config: &TrainConfig, data: &Data) -> Result<(), TrainE
     Ok(())
 }
 
-fn refuse_leaks(folds: &[Fold], utterances: &[Utterance]) -> Result<(), TrainError> {
+pub(crate) fn refuse_leaks(folds: &[Fold], utterances: &[Utterance]) -> Result<(), TrainError> {
     for fold in folds {
         if !speaker_overlap(fold, utterances).is_empty() {
             return Err(TrainError::Config {

@@ -6,7 +6,7 @@ use crate::table::Table;
 
 /// The headline with its provenance, then tables by fold, class and speaker group; each names its
 /// provenance, and where speakers are shared every row says so.
-pub(super) fn summary(report: &Report) -> String {
+pub(crate) fn summary(report: &Report) -> String {
     let metrics = &report.metrics;
     let note = if report.provenance.speakers_shared {
         SPEAKERS_SHARED

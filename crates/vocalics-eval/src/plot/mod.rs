@@ -15,6 +15,7 @@ mod palette;
 mod raster;
 mod recall;
 mod reliability;
+mod search;
 mod speaker;
 mod speech;
 
@@ -26,6 +27,7 @@ pub(crate) use figure::escape;
 pub use learning::learning_curves;
 pub use recall::recall_bars;
 pub use reliability::reliability;
+pub use search::{Searched, search};
 pub use speaker::speaker_curve;
 pub use speech::{Spectrogram, Speech, speech};
 

@@ -1,0 +1,548 @@
+//! Running the trials of a search.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+use vocalics_corpora::{Fold, Protocol};
+use vocalics_eval::html::Page;
+use vocalics_eval::{HistoryRow, NLL_FLOOR, softmax_t};
+
+use super::outcome::{Found, Trial, TuneOutcome, importances, trials_csv, write_all};
+use super::space::{Point, Space};
+use super::{SearchConfig, Strategy, TuneConfig, tpe};
+use crate::cache::write;
+use crate::fold::{Recalls, TrainedModel, infer_all};
+use crate::jobs::Task;
+use crate::run::{self, RunLock, chosen, measured_together, refuse_leaks, thin};
+use crate::{
+    CrossValidation, Data, GIT_REVISION, Progress, RunOptions, TrainConfig, TrainError,
+    cross_validate,
+};
+
+/// What a trained trial keeps.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Score {
+    uar: f64,
+    nll: f64,
+    seconds: f64,
+}
+
+/// A trial still to be trained on one fold.
+struct Job<'a> {
+    study: usize,
+    /// Place in the round.
+    entry: usize,
+    number: usize,
+    config: &'a TrainConfig,
+    fold: &'a Fold,
+}
+
+/// One search with what it knows so far.
+struct Study {
+    name: String,
+    folds: Vec<Fold>,
+    trials: Vec<Trial>,
+}
+
+/// A trial that is to be run.
+struct Entry {
+    number: usize,
+    point: Point,
+    epochs: usize,
+    round: usize,
+}
+
+impl Study {
+    /// The trials to run next; none at the end.
+    fn next(&self, search: &TuneConfig, space: &Space<'_>) -> Result<Vec<Entry>, TrainError> {
+        let course = &search.search;
+        let epochs = search.base().training.epochs;
+        match course.strategy {
+            Strategy::Random if self.trials.is_empty() => {
+                random(space, course, 0..course.trials, epochs)
+            }
+            Strategy::Random => Ok(Vec::new()),
+            Strategy::Halving => {
+                let Some(last) = self.trials.last() else {
+                    let first = course.first_epochs.min(epochs);
+                    return random(space, course, 0..course.trials, first);
+                };
+                if last.epochs >= epochs {
+                    return Ok(Vec::new());
+                }
+                let round = self.trials.iter().filter(|trial| trial.round == last.round);
+                let mut kept: Vec<&Trial> = round.collect();
+                // Stable: the earlier of equals stays.
+                kept.sort_by(|a, b| {
+                    let score = |trial: &Trial| trial.score(course.objective);
+                    score(b).total_cmp(&score(a))
+                });
+                kept.truncate(kept.len().div_ceil(course.eta));
+                // A trial alone has nothing left to win but its last epochs.
+                let more = match kept.len() {
+                    1 => epochs,
+                    _ => (last.epochs * course.eta).min(epochs),
+                };
+                let entry = |trial: &Trial| Entry {
+                    number: trial.number,
+                    point: trial.point.clone(),
+                    epochs: more,
+                    round: last.round + 1,
+                };
+                Ok(kept.into_iter().map(entry).collect())
+            }
+            Strategy::Tpe => {
+                let done = self.trials.len();
+                if done == 0 {
+                    let first = course.startup.min(course.trials);
+                    return random(space, course, 0..first, epochs);
+                }
+                let known: Vec<(Point, f64)> = self
+                    .trials
+                    .iter()
+                    .map(|trial| (trial.point.clone(), trial.score(course.objective)))
+                    .collect();
+                (done..course.trials.min(done + course.batch))
+                    .map(|index| {
+                        let mut rng = generator(course, index);
+                        Ok(Entry {
+                            number: index + 1,
+                            point: tpe::suggest(space, &known, &mut rng)?,
+                            epochs,
+                            round: 0,
+                        })
+                    })
+                    .collect()
+            }
+        }
+    }
+}
+
+fn generator(course: &SearchConfig, index: usize) -> StdRng {
+    StdRng::from_seed(*blake3::hash(format!("{}/trial/{index}", course.seed).as_bytes()).as_bytes())
+}
+
+fn random(
+    space: &Space<'_>,
+    course: &SearchConfig,
+    indices: std::ops::Range<usize>,
+    epochs: usize,
+) -> Result<Vec<Entry>, TrainError> {
+    indices
+        .map(|index| {
+            Ok(Entry {
+                number: index + 1,
+                point: space.draw(&mut generator(course, index))?,
+                epochs,
+                round: 0,
+            })
+        })
+        .collect()
+}
+
+/// Runs a search and writes it into the run directory: `search.toml`, `trials.csv` (after every round), `search.svg`, and
+/// `best.toml`, or `best-FOLD.toml` for each fold of a nested one, whose test goes into `test/` as a run of its own.
+///
+/// `load` gives the recordings of a configuration; it is called once for each front end in the search.
+///
+/// # Errors
+/// When the search is refused by [`TuneConfig::validate`], the protocol is not defined on the data, a trial cannot be trained, or the
+/// directory cannot be written. What was done by then stays, and the same call goes on from there.
+pub fn tune(
+    search: &TuneConfig,
+    protocol: &Protocol,
+    nested: bool,
+    options: &RunOptions,
+    load: &dyn Fn(&TrainConfig) -> Result<Data, TrainError>,
+    progress: &dyn Progress,
+) -> Result<TuneOutcome, TrainError> {
+    search.validate()?;
+    options.device.check()?;
+    let base = search.base();
+    let space = Space::new(&base, &search.parameters)?;
+    let directory = RunLock::take(&options.directory)?;
+    let text = toml::to_string_pretty(search).unwrap_or_default();
+    let path = options.directory.join("search.toml");
+    write(&path, text.as_bytes()).map_err(TrainError::io("write", path))?;
+    let mut shelf = Shelf::new(load);
+    let data = shelf.of(&base)?;
+    let folds = protocol.folds(&data.utterances, &data.classes, &base.split_options())?;
+    let folds = chosen(folds, &options.folds)?;
+    if !protocol.speakers_shared() {
+        refuse_leaks(&folds, &data.utterances)?;
+    }
+    if let Some(fold) = folds.iter().find(|fold| fold.validation.is_empty()) {
+        return Err(TrainError::Config {
+            field: "search.validation_speakers",
+            actual: format!("without effect: {} has no validation clips", fold.name),
+            expected: "a protocol whose training parts have more speakers",
+        });
+    }
+    let study = |name: &str, folds: Vec<Fold>| Study {
+        name: name.to_owned(),
+        folds,
+        trials: Vec::new(),
+    };
+    let mut studies: Vec<Study> = if nested {
+        let alone = folds.iter();
+        alone
+            .map(|fold| study(&fold.name, vec![fold.clone()]))
+            .collect()
+    } else {
+        vec![study("all", folds)]
+    };
+    loop {
+        let mut rounds: Vec<Vec<(Entry, TrainConfig)>> = Vec::new();
+        for study in &studies {
+            let entries = study.next(search, &space)?.into_iter();
+            let with_config = entries.map(|entry| {
+                let mut config = space.config(&entry.point)?;
+                if !search
+                    .parameters
+                    .iter()
+                    .any(|p| p.name == "training.epochs")
+                {
+                    config.training.epochs = entry.epochs;
+                }
+                Ok((entry, config))
+            });
+            rounds.push(with_config.collect::<Result<_, TrainError>>()?);
+        }
+        if rounds.iter().all(Vec::is_empty) {
+            break;
+        }
+        for (_, config) in rounds.iter().flatten() {
+            shelf.of(config)?;
+        }
+        run_round(&mut studies, &rounds, &space, &shelf, options, progress)?;
+        let so_far: Vec<Found> = found(search, &space, &studies)?;
+        let path = options.directory.join("trials.csv");
+        let text = trials_csv(search, &so_far);
+        write(&path, text.as_bytes()).map_err(TrainError::io("write", path))?;
+    }
+    let found = found(search, &space, &studies)?;
+    let importance = importances(search, &found);
+    write_all(&options.directory, search, &found, &importance)?;
+    let test = if nested {
+        Some(test(&found, protocol, &mut shelf, options, progress)?)
+    } else {
+        None
+    };
+    drop(directory);
+    Ok(TuneOutcome {
+        found,
+        importance,
+        test,
+    })
+}
+
+/// Recordings by what their features depend on.
+struct Shelf<'a> {
+    load: &'a dyn Fn(&TrainConfig) -> Result<Data, TrainError>,
+    kept: BTreeMap<String, Data>,
+}
+
+impl<'a> Shelf<'a> {
+    fn new(load: &'a dyn Fn(&TrainConfig) -> Result<Data, TrainError>) -> Self {
+        Self {
+            load,
+            kept: BTreeMap::new(),
+        }
+    }
+
+    fn key(config: &TrainConfig) -> String {
+        let waveforms = !config.augmentation.waveform.steps.is_empty();
+        format!("{}/{waveforms}", config.front_end.fingerprint())
+    }
+
+    fn of(&mut self, config: &TrainConfig) -> Result<&Data, TrainError> {
+        let key = Self::key(config);
+        if !self.kept.contains_key(&key) {
+            self.kept.insert(key.clone(), (self.load)(config)?);
+        }
+        Ok(&self.kept[&key])
+    }
+
+    fn get(&self, config: &TrainConfig) -> &Data {
+        &self.kept[&Self::key(config)]
+    }
+}
+
+/// Trains the round's trials side by side and adds them to their studies.
+fn run_round(
+    studies: &mut [Study],
+    rounds: &[Vec<(Entry, TrainConfig)>],
+    space: &Space<'_>,
+    shelf: &Shelf<'_>,
+    options: &RunOptions,
+    progress: &dyn Progress,
+) -> Result<(), TrainError> {
+    let mut jobs: Vec<Job<'_>> = Vec::new();
+    for (study, round) in rounds.iter().enumerate() {
+        for (entry, (Entry { number, .. }, config)) in round.iter().enumerate() {
+            for fold in &studies[study].folds {
+                jobs.push(Job {
+                    study,
+                    entry,
+                    number: *number,
+                    config,
+                    fold,
+                });
+            }
+        }
+    }
+    let scores: Vec<Mutex<Option<Result<Score, TrainError>>>> =
+        jobs.iter().map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
+    let data: Vec<&Data> = jobs.iter().map(|job| shelf.get(job.config)).collect();
+    let worker = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(at) else { return };
+            let score = score(job, data[at], options, progress);
+            if score.is_err() {
+                // No new training starts after an error.
+                next.store(jobs.len(), Ordering::Relaxed);
+            }
+            if let Ok(mut slot) = scores[at].lock() {
+                *slot = Some(score);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..options.jobs.clamp(1, jobs.len().max(1)) {
+            scope.spawn(worker);
+        }
+    });
+    let mut sums: BTreeMap<(usize, usize), Vec<Score>> = BTreeMap::new();
+    for (job, score) in jobs.iter().zip(scores) {
+        if let Some(score) = score.into_inner().ok().flatten() {
+            sums.entry((job.study, job.entry)).or_default().push(score?);
+        }
+    }
+    for ((study, entry), scores) in sums {
+        let (entry, config) = &rounds[study][entry];
+        #[expect(clippy::cast_precision_loss, reason = "a handful of folds")]
+        let mean = |of: fn(&Score) -> f64| scores.iter().map(of).sum::<f64>() / scores.len() as f64;
+        studies[study].trials.push(Trial {
+            number: entry.number,
+            epochs: config.training.epochs,
+            values: space.values(&entry.point)?,
+            uar: mean(|score| score.uar),
+            nll: mean(|score| score.nll),
+            seconds: scores.iter().map(|score| score.seconds).sum(),
+            round: entry.round,
+            point: entry.point.clone(),
+        });
+    }
+    Ok(())
+}
+
+/// Trains a trial on one fold, or reads what an earlier run of it gave.
+fn score(
+    job: &Job<'_>,
+    data: &Data,
+    options: &RunOptions,
+    progress: &dyn Progress,
+) -> Result<Score, TrainError> {
+    let mut fold = Fold {
+        // A trial has no test part to look at.
+        test: Vec::new(),
+        ..job.fold.clone()
+    };
+    thin(&mut fold, job.config, data)?;
+    let parts = format!("{}/{:?}/{:?}", fold.name, fold.train, fold.validation);
+    let key = run::key(job.config, data, &parts, options.device);
+    let folder = options
+        .directory
+        .join("trials")
+        .join(&fold.name)
+        .join(&key[..16]);
+    let result = folder.join("score.toml");
+    if let Some(score) = std::fs::read_to_string(&result)
+        .ok()
+        .and_then(|text| toml::from_str(&text).ok())
+    {
+        return Ok(score);
+    }
+    let named = Named {
+        inner: progress,
+        trial: job.number,
+    };
+    let task = Task {
+        config: job.config,
+        data,
+        key: &key,
+        device: options.device,
+        progress: &named,
+    };
+    let alone = RunOptions {
+        jobs: 1,
+        ..options.clone()
+    };
+    let folds = std::slice::from_ref(&fold);
+    let finish = |fold: &Fold, model: TrainedModel| validation(&model, data, fold);
+    let scores = task.run(folds, &alone, |_| folder.clone(), finish)?;
+    let score = scores[0];
+    let text = toml::to_string(&score).unwrap_or_default();
+    write(&result, text.as_bytes()).map_err(TrainError::io("write", &result))?;
+    forget_checkpoints(&folder);
+    Ok(score)
+}
+
+/// The trainings are done: what they would resume from takes room for nothing. That it stays where it cannot be removed does no harm.
+fn forget_checkpoints(folder: &Path) {
+    let networks: Vec<PathBuf> = std::fs::read_dir(folder)
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default();
+    for path in std::iter::once(folder.to_owned()).chain(networks) {
+        std::fs::remove_file(path.join("checkpoint")).ok();
+    }
+}
+
+/// UAR and negative log-likelihood of a model on the validation clips, before its temperature.
+fn validation(model: &TrainedModel, data: &Data, fold: &Fold) -> Result<Score, TrainError> {
+    let logits = infer_all(&model.ensemble, &data.features, &fold.validation);
+    let (mut recalls, mut nll) = (Recalls::default(), 0.0);
+    for (&clip, logits) in fold.validation.iter().zip(&logits) {
+        let class = data.classes[clip];
+        recalls.add(class, logits);
+        let scores = softmax_t(logits, 1.0)?;
+        nll -= f64::from(scores[class]).max(NLL_FLOOR).ln();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "clip counts are small")]
+    let clips = logits.len().max(1) as f64;
+    Ok(Score {
+        uar: recalls.uar(),
+        nll: nll / clips,
+        seconds: model.history.iter().map(|row| row.seconds).sum(),
+    })
+}
+
+fn found(
+    search: &TuneConfig,
+    space: &Space<'_>,
+    studies: &[Study],
+) -> Result<Vec<Found>, TrainError> {
+    studies
+        .iter()
+        .map(|study| {
+            let mut found = Found {
+                name: study.name.clone(),
+                folds: study.folds.iter().map(|fold| fold.name.clone()).collect(),
+                trials: study.trials.clone(),
+                config: search.config.clone(),
+            };
+            if let Some(best) = found.best(search.search.objective) {
+                let mut config = space.config(&best.point)?;
+                config.evaluation = search.config.evaluation.clone();
+                if !search
+                    .parameters
+                    .iter()
+                    .any(|p| p.name == "training.epochs")
+                {
+                    config.training.epochs = search.config.training.epochs;
+                }
+                found.config = config;
+            }
+            Ok(found)
+        })
+        .collect()
+}
+
+/// Every fold by its own winner, trained anew with the configuration's own epochs and validation speakers, and tested once.
+fn test(
+    found: &[Found],
+    protocol: &Protocol,
+    shelf: &mut Shelf<'_>,
+    options: &RunOptions,
+    progress: &dyn Progress,
+) -> Result<CrossValidation, TrainError> {
+    for found in found {
+        shelf.of(&found.config)?;
+    }
+    let data: Vec<&Data> = found.iter().map(|found| shelf.get(&found.config)).collect();
+    let results: Vec<Mutex<Option<Result<CrossValidation, TrainError>>>> =
+        found.iter().map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(found) = found.get(at) else { return };
+            let one = RunOptions {
+                directory: options.directory.join("test").join(&found.name),
+                folds: vec![found.name.clone()],
+                jobs: 1,
+                ..options.clone()
+            };
+            let result = cross_validate(&found.config, data[at], protocol, &one, progress);
+            if let Ok(mut slot) = results[at].lock() {
+                *slot = Some(result);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..options.jobs.clamp(1, found.len().max(1)) {
+            scope.spawn(worker);
+        }
+    });
+    let runs = results
+        .into_iter()
+        .filter_map(|result| result.into_inner().ok().flatten())
+        .collect::<Result<Vec<_>, _>>()?;
+    let config = &found[0].config;
+    let mut facts = vec![("git revision".to_owned(), GIT_REVISION.to_owned())];
+    for found in found {
+        let fact = format!("{}/best-{}.toml", options.directory.display(), found.name);
+        facts.push((format!("configuration of {}", found.name), fact));
+    }
+    let page = Page {
+        title: format!("{}, searched for in every fold", config.name),
+        facts,
+    };
+    let directory = options.directory.join("test");
+    measured_together(runs, &directory, config.evaluation.resamples, &page)
+}
+
+/// News of a training with the trial's number before its name.
+struct Named<'a> {
+    inner: &'a dyn Progress,
+    trial: usize,
+}
+
+impl Named<'_> {
+    fn name(&self, training: &str) -> String {
+        format!("trial {} {training}", self.trial)
+    }
+}
+
+impl Progress for Named<'_> {
+    fn training_started(&self, training: &str, epochs_done: usize, epochs: usize) {
+        self.inner
+            .training_started(&self.name(training), epochs_done, epochs);
+    }
+
+    fn step(&self, training: &str, step: usize, steps: usize) {
+        self.inner.step(&self.name(training), step, steps);
+    }
+
+    fn epoch(&self, row: &HistoryRow) {
+        self.inner.epoch(&HistoryRow {
+            fold: self.name(&row.fold),
+            ..row.clone()
+        });
+    }
+
+    fn training_finished(&self, training: &str) {
+        self.inner.training_finished(&self.name(training));
+    }
+
+    fn warning(&self, message: &str) {
+        self.inner.warning(message);
+    }
+}
