@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::Real;
 use crate::norm::sums;
+use crate::zeros::zeros;
 
 /// Rows handed to a worker at a time.
 const ROWS: usize = 64;
@@ -40,7 +41,7 @@ pub fn mean<T: Real>(positions: usize, x: &[T]) -> Vec<T> {
 #[must_use]
 pub fn mean_backward<T: Real>(positions: usize, dy: &[T]) -> Vec<T> {
     let count = count::<T>(positions);
-    let mut dx = vec![T::ZERO; positions * dy.len()];
+    let mut dx = zeros(positions * dy.len());
     dx.par_chunks_mut(positions)
         .with_min_len(ROWS)
         .zip(dy)
@@ -59,7 +60,7 @@ pub fn mean_backward<T: Real>(positions: usize, dy: &[T]) -> Vec<T> {
 pub fn scale_add_relu<T: Real>(positions: usize, x: &[T], s: &[T], shortcut: &[T]) -> Vec<T> {
     assert_eq!(x.len(), s.len() * positions, "one factor a row");
     assert_eq!(x.len(), shortcut.len(), "shortcut");
-    let mut y = vec![T::ZERO; x.len()];
+    let mut y = zeros(x.len());
     y.par_chunks_mut(positions)
         .with_min_len(ROWS)
         .zip(
@@ -103,11 +104,7 @@ pub fn scale_add_relu_backward<T: Real>(
 ) -> Gradients<T> {
     assert_eq!(x.len(), s.len() * positions, "one factor a row");
     assert!(x.len() == y.len() && x.len() == dy.len(), "outputs");
-    let (mut dx, mut dr, mut ds) = (
-        vec![T::ZERO; x.len()],
-        vec![T::ZERO; x.len()],
-        vec![T::ZERO; s.len()],
-    );
+    let (mut dx, mut dr, mut ds) = (zeros(x.len()), zeros(x.len()), vec![T::ZERO; s.len()]);
     dx.par_chunks_mut(positions)
         .with_min_len(ROWS)
         .zip(dr.par_chunks_mut(positions))

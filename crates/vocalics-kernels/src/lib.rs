@@ -39,6 +39,7 @@ pub mod recurrent;
 mod real;
 mod simd;
 mod window;
+mod zeros;
 
 #[cfg(feature = "burn")]
 pub mod extension;

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::Real;
 use crate::simd::{Kernel, vectorised};
+use crate::zeros::zeros;
 
 /// Sizes of a normalised batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -313,7 +314,7 @@ pub fn backward<T: Real>(
         })
         .unzip();
     let count = shape.count::<T>();
-    let mut dx = vec![T::ZERO; x.len()];
+    let mut dx = zeros(x.len());
     let sample = shape.channels * shape.positions;
     dx.par_chunks_mut(sample)
         .zip(x.par_chunks(sample).zip(dy.par_chunks(sample)))

@@ -305,8 +305,18 @@ impl Dense {
     /// `[batch, in, n_frames]` to `[batch, out, n_frames]`: the same map at every frame.
     #[must_use]
     pub fn forward_frames(&self, x: Tensor<3>) -> Tensor<3> {
-        let weight = self.weight.val().transpose().unsqueeze_dim::<3>(0); // [1, out, in]
-        weight.matmul(x) + self.bias.val().unsqueeze_dims::<3>(&[0, 2])
+        // A convolution of one tap: its weight gradient is summed over the batch as it is computed, that of a matrix product
+        // broadcast over the batch afterwards, from one matrix a clip.
+        let weight = self.weight.val().transpose().unsqueeze_dims::<4>(&[2, 3]); // [out, in, 1, 1]
+        let options = Conv2dOptions {
+            stride: [1, 1],
+            padding: [0, 0],
+            dilation: [1, 1],
+            groups: 1,
+        };
+        let x = x.unsqueeze_dim::<4>(2); // [batch, in, 1, n_frames]
+        let y = extension::conv2d(x, weight, &options).squeeze_dim::<3>(2); // [batch, out, n_frames]
+        y + self.bias.val().unsqueeze_dims::<3>(&[0, 2])
     }
 }
 

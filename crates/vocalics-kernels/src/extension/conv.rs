@@ -9,6 +9,7 @@ use burn::tensor::ops::ConvOptions;
 
 use super::{Cpu, Place, Strategy, Tracked, contiguous, cpu, place, plain, tracked};
 use crate::conv::{self, Conv2dShape};
+use crate::zeros::zeros;
 
 /// Geometry of a convolution but for what its operands say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ fn conv_output(shape: &Conv2dShape) -> [usize; 4] {
 }
 
 fn conv_forward(shape: &Conv2dShape, x: &Cpu, w: &Cpu) -> Cpu {
-    let mut y = vec![0.0; shape.output_len()];
+    let mut y = zeros(shape.output_len());
     conv::forward(shape, x.storage::<f32>(), w.storage::<f32>(), &mut y);
     cpu(y, conv_output(shape))
 }
@@ -66,7 +67,7 @@ impl Backward<Flex, 2> for Conv2d {
         let dy = contiguous(&grads.consume::<Flex>(&ops.node));
         let [x_node, w_node] = ops.parents;
         if let Some(node) = x_node {
-            let mut dx = vec![0.0; shape.input_len()];
+            let mut dx = zeros(shape.input_len());
             conv::backward_input(&shape, w.storage::<f32>(), dy.storage::<f32>(), &mut dx);
             let [rows, columns] = shape.input;
             let dx = cpu(dx, [shape.batch, shape.in_channels, rows, columns]);

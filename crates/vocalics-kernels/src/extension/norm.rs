@@ -8,6 +8,7 @@ use burn::tensor::Tensor;
 
 use super::{Cpu, Place, Strategy, Tracked, contiguous, cpu, place, plain, tracked};
 use crate::norm::{self, Moments, NormShape};
+use crate::zeros::zeros;
 
 /// What batch normalisation in training gives.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ struct BatchNormState {
 
 impl BatchNormState {
     fn output(&self) -> Cpu {
-        let mut y = vec![0.0; self.dims.iter().product()];
+        let mut y = zeros(self.dims.iter().product());
         norm::forward(
             &self.shape,
             self.x.storage::<f32>(),
