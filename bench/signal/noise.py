@@ -1,7 +1,7 @@
 """Voice activity and noise reduction on RAVDESS clips mixed with noise at known places.
 
     cargo build --release -p vocalics-cli
-    python bench/signal/noise.py DATA [--actors 1-24] [--binary PATH]
+    python bench/signal/noise.py DATA [--rnnoise] [--actors 1-24] [--binary PATH]
 
 DATA holds `ravdess-speech`. Of every speaker two clips are taken (the 1st and the 31st by name: neutral and angry),
 cut to the part within 30 dB of their loudest 25 ms frame, brought to 16 kHz and to an RMS of
@@ -63,11 +63,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=pathlib.Path)
     parser.add_argument("--actors", default="1-24")
+    parser.add_argument("--rnnoise", action="store_true", help="measure the network of RNNoise instead")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser.add_argument("--binary", type=pathlib.Path, default=target / "release" / "vocalics")
     args = parser.parse_args()
     if not args.binary.is_file():
         sys.exit(f"error: no {args.binary}\nhint: cargo build --release -p vocalics-cli")
+    segment, denoise = (["--method", "rnnoise"],) * 2 if args.rnnoise else ([], [])
     low, high = map(int, args.actors.split("-"))
     folders = sorted((args.data / "ravdess-speech").glob("Actor_*"))
     clips = {}
@@ -93,12 +95,12 @@ def main():
                 clipped = np.clip(mixed, -1, 1)
                 soundfile.write(work / "in.wav", clipped, RATE, subtype="PCM_16")
                 found = np.zeros(len(speech), bool)
-                for part in json.loads(run(args.binary, "segment", work / "in.wav"))["segments"]:
+                for part in json.loads(run(args.binary, "segment", *segment, work / "in.wav"))["segments"]:
                     found[int(part["start_secs"] * RATE) : int(part["end_secs"] * RATE)] = True
                 t, f = truth[::160], found[::160]
                 hits = (t & f).sum()
                 row = table.setdefault((kind, snr), [])
-                run(args.binary, "denoise", work / "in.wav", "-o", work / "out.wav")
+                run(args.binary, "denoise", *denoise, work / "in.wav", "-o", work / "out.wav")
                 out, _ = soundfile.read(work / "out.wav")
                 ratio = lambda y: 10 * np.log10((speech[truth] ** 2).sum() / ((y - speech)[truth] ** 2).sum())
                 row.append((hits, t.sum(), f.sum(), ratio(out) - ratio(clipped)))

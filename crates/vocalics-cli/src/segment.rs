@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use vocalics_audio::DecodeOptions;
+use vocalics_audio::resample::resample;
 use vocalics_dsp::pause::Segment;
+use vocalics_dsp::rnnoise::{RNNOISE_SAMPLE_RATE, rnnoise, rnnoise_segments};
 use vocalics_dsp::voice_activity::{VoiceActivityConfig, voice_activity};
 
 use crate::failure::Failure;
@@ -15,8 +17,9 @@ use crate::output::{data, print_json};
 
 /// Find the stretches of a recording in which somebody speaks
 ///
-/// By energy and spectrum, against the recording's own noise. Speech is anything that stands out like
-/// speech does: music and other sounds are not told apart from it.
+/// By energy and spectrum, against the recording's own noise: speech is anything that stands out like
+/// speech does, music and other sounds are not told apart from it. Or by the network of RNNoise, trained
+/// on speech and noise. What was measured: `docs/signal.md`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Recording, or - for standard input
@@ -25,6 +28,9 @@ pub(crate) struct Arguments {
     /// Form of the output
     #[arg(short, long, value_enum, default_value_t = Format::Json)]
     format: Format,
+    /// How
+    #[arg(short, long, value_enum, default_value_t = Method::Energy)]
+    method: Method,
     /// Gaps in speech shorter than this are closed, in seconds
     #[arg(long, value_name = "SECS", default_value_t = VoiceActivityConfig::default().min_gap_secs,
         value_parser = |text: &str| number_in(text, 0.0..=60.0))]
@@ -37,6 +43,14 @@ enum Format {
     Json,
     /// Rich Transcription Time Marked, one line per segment
     Rttm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Method {
+    /// Energy and spectrum against the recording's own noise
+    Energy,
+    /// The network of RNNoise
+    Rnnoise,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,7 +66,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         min_gap_secs: arguments.min_gap,
         ..VoiceActivityConfig::default()
     };
-    let mut segments = voice_activity(waveform.samples(), waveform.sample_rate(), &config)?;
+    let (samples, rate) = (waveform.samples(), waveform.sample_rate());
+    let mut segments = match arguments.method {
+        Method::Energy => voice_activity(samples, rate, &config)?,
+        Method::Rnnoise => {
+            let heard = rnnoise(&resample(samples, rate, RNNOISE_SAMPLE_RATE)?)?;
+            rnnoise_segments(&heard.speech, waveform.duration_secs(), &config)?
+        }
+    };
     for segment in &mut segments {
         // Frames are 10 ms long: milliseconds say all there is.
         segment.start_secs = (segment.start_secs * 1e3).round() / 1e3;

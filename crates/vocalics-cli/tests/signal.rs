@@ -425,6 +425,10 @@ fn speech_is_segmented_as_json_and_rttm() {
         assert!(segment["start_secs"].as_f64() < segment["end_secs"].as_f64());
         assert!(segment["end_secs"].as_f64() <= found["duration_secs"].as_f64());
     }
+    let network = ["segment", "clips/even.wav", "--method", "rnnoise"];
+    let heard: Value =
+        serde_json::from_str(&expect(&run(folder.path(), &network), 0, &[])).unwrap();
+    assert_eq!(heard["duration_secs"], found["duration_secs"]);
     let out = expect(
         &run(
             folder.path(),
@@ -458,6 +462,12 @@ fn a_denoised_recording_is_as_long_and_a_plot_is_drawn() {
     );
     let size = |name: &str| fs::metadata(folder.path().join(name)).unwrap().len();
     assert_eq!(size("out.wav"), size("clips/even.wav"));
+    let network = ["--method", "rnnoise", "-o", "network.wav"];
+    let arguments = [&["denoise", "clips/even.wav"], &network[..]].concat();
+    expect(&run(folder.path(), &arguments), 0, &[]);
+    assert_eq!(size("network.wav"), size("clips/even.wav"));
+    let both = [&arguments[..], &["--max-reduction", "9"]].concat();
+    expect(&run(folder.path(), &both), 2, &["not of RNNoise", "hint: "]);
     expect(
         &run(folder.path(), &["plot", "clips/even.wav", "-o", "out.svg"]),
         0,

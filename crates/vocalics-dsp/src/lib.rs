@@ -24,6 +24,7 @@
 //! | [`syllable`], [`pause`], [`npvi`] | nuclei and rates, pauses, variability of durations |
 //! | [`voice_activity`] | where somebody speaks |
 //! | [`noise_estimate`], [`noise_reduction`] | minimum statistics, Wiener filter |
+//! | `rnnoise` (with the feature of that name) | noise reduction and voice activity by a small trained network |
 //! | [`decibel`] | powers and decibels |
 //! | [`logarithm`] | a natural logarithm with the same bits on every platform |
 //! | [`delta`] | regression deltas, whole matrix and streaming |
@@ -92,6 +93,8 @@ mod prominence;
 pub mod pyin;
 mod rate;
 mod real_power;
+#[cfg(feature = "rnnoise")]
+pub mod rnnoise;
 pub mod spectral;
 pub mod stft;
 pub mod subharmonic;
