@@ -41,6 +41,7 @@
 //! ```
 
 mod clip;
+mod encoder;
 mod engine;
 mod error;
 mod foreign;
@@ -56,11 +57,15 @@ mod temperature;
 mod wire;
 
 pub use clip::{Clip, Prediction};
+pub use encoder::{
+    Embedding, Encoder, EncoderDescription, EncoderInput, EncoderNote, EncoderOutput, FramePooling,
+    Layout, LogBase, LogMelInput, LogScale, Normalisation, Standardise, WaveformInput,
+};
 pub use engine::Engine;
 pub use error::{ModelError, RuntimeError};
 pub use metadata::{
-    CorpusNote, FORMAT_VERSION, ModelMetadata, ProtocolResult, TestVector, attach_metadata,
-    read_metadata, to_props,
+    CorpusNote, ENCODER_FORMAT_VERSION, FORMAT_VERSION, ModelMetadata, ProtocolResult, TestVector,
+    attach_metadata, read_metadata, to_props,
 };
 pub use onnx::{INPUT_NAME, MAX_MODEL_BYTES, OPERATORS, OUTPUT_NAME};
 pub use quality::Quality;

@@ -230,7 +230,7 @@ pub fn cross_validate(
         title: config.name.clone(),
         facts: [
             ("git revision", GIT_REVISION.to_owned()),
-            ("front end", config.front_end.fingerprint()),
+            ("front end", config.features_fingerprint()),
             ("recordings", data.hash()),
             ("parameters", parameters.to_string()),
             ("networks", networks(config)),
@@ -368,7 +368,7 @@ fn measure(
             speaker: utterance.speaker.clone(),
             sex: utterance.sex.map(|sex| sex.to_string()),
             intensity: utterance.intensity.clone(),
-            seconds: Some(config.front_end.seconds(data.features[i].n_frames())),
+            seconds: Some(data.seconds(config, i)),
             fold: fold.name.clone(),
             truth: data.classes[i],
             scores: softmax_t(&logits, model.temperature)?,

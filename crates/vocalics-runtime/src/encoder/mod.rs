@@ -1,0 +1,448 @@
+//! A frozen encoder from elsewhere: a clip to one vector.
+//!
+//! ```text
+//! samples ──▶ prepare ──▶ graph (rten) ──▶ pool ──▶ embedding, [dim]
+//! ```
+//!
+//! [`description`] says what the graph takes and gives. The same code makes the vectors that a head is trained on
+//! and those that it is given in recognition, and [`probe`] notices when a build makes others.
+
+mod description;
+mod graph;
+mod pool;
+mod prepare;
+mod probe;
+
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use rten::Model;
+use serde::{Deserialize, Serialize};
+use vocalics_features::LogMel;
+
+pub use description::{
+    EncoderDescription, EncoderInput, EncoderOutput, FramePooling, Layout, LogBase, LogMelInput,
+    LogScale, Normalisation, Standardise, WaveformInput,
+};
+
+use crate::idle::Idle;
+use crate::onnx::{Structure, inspect_with_files_beside};
+use crate::recognizer::read_model;
+use crate::{ModelError, RuntimeError};
+pub(crate) use graph::load as load_graph;
+
+use graph::Graph;
+use prepare::Window;
+
+/// What a model file says of the encoder whose embeddings it takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderNote {
+    /// What it takes and gives.
+    pub description: EncoderDescription,
+    /// [`Encoder::hash`] of its file.
+    pub hash: String,
+    /// Numbers of an embedding.
+    pub dim: usize,
+    /// Whether the encoder is part of the model file; else its own file has to be given.
+    pub within: bool,
+    /// Its embedding of a known sound, `[dim]`, recomputed when it is loaded.
+    pub probe: Vec<f32>,
+}
+
+impl EncoderNote {
+    /// [`Encoder::fingerprint`] of the encoder.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.description, &self.hash)
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ModelError> {
+        self.description.validate()?;
+        let invalid = |reason: String| Err(ModelError::InvalidMetadata { reason });
+        if self.dim == 0 || self.probe.len() != self.dim {
+            return invalid(format!(
+                "the encoder's probe has {} values, expected {}",
+                self.probe.len(),
+                self.dim
+            ));
+        }
+        if !self.probe.iter().all(|x| x.is_finite()) {
+            return invalid("the encoder's probe has a value that is not finite".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The embedding of a clip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedding {
+    /// `[dim]`.
+    pub values: Vec<f32>,
+    /// Seconds it comes from: what is left when outer silence is cut, if it is.
+    pub seconds: f64,
+}
+
+/// An encoder ready to run.
+///
+/// It can be shared between threads; every call takes `&self`, and calls side by side do not wait for each other.
+#[derive(Debug)]
+pub struct Encoder {
+    description: EncoderDescription,
+    hash: String,
+    graph: Graph,
+    probe: Vec<f32>,
+    /// Front ends not in use, for encoders of spectrograms.
+    front_ends: Idle<LogMel>,
+}
+
+impl Encoder {
+    /// Loads an ONNX file, with the files beside it that hold its weights if it has such, and runs it once on a known
+    /// sound, which tells the size of its embeddings. Each run uses `threads` threads.
+    ///
+    /// # Errors
+    /// [`ModelError::Io`] when a file cannot be read, else [`ModelError::EncoderFile`] around the reason: the
+    /// description, the structure, an operator that is not supported, or an output of another shape than described.
+    pub fn from_file(
+        path: impl AsRef<Path>,
+        description: EncoderDescription,
+        threads: usize,
+    ) -> Result<Self, ModelError> {
+        let path = path.as_ref();
+        let bytes = read_model(path)?;
+        Self::of_bytes(bytes, description, threads, |name| {
+            let file = beside(path, name)?;
+            std::fs::read(&file).map_err(|source| ModelError::Io { path: file, source })
+        })
+        .map_err(|source| refused(path, source))
+    }
+
+    /// As [`from_file`](Self::from_file), from memory; all weights lie in the bytes.
+    ///
+    /// # Errors
+    /// As [`from_file`](Self::from_file), without the path.
+    pub fn from_bytes(
+        bytes: Vec<u8>,
+        description: EncoderDescription,
+        threads: usize,
+    ) -> Result<Self, ModelError> {
+        let nothing = |name: &str| Err(ModelError::WeightsBeside { name: name.into() });
+        Self::of_bytes(bytes, description, threads, nothing)
+    }
+
+    /// The encoder that a model file names; what it says of it is checked.
+    ///
+    /// # Errors
+    /// As [`from_file`](Self::from_file); [`ModelError::EncoderHash`] when it is another one,
+    /// [`ModelError::EncoderProbe`] when its embedding of the known sound is another one here.
+    pub fn noted(
+        path: impl AsRef<Path>,
+        note: &EncoderNote,
+        threads: usize,
+    ) -> Result<Self, ModelError> {
+        let path = path.as_ref();
+        let encoder = Self::from_file(path, note.description.clone(), threads)?;
+        encoder
+            .check(note)
+            .map_err(|source| refused(path, source))?;
+        Ok(encoder)
+    }
+
+    /// That this is the encoder of a model file.
+    ///
+    /// # Errors
+    /// [`ModelError::EncoderHash`], [`ModelError::EncoderProbe`].
+    pub(crate) fn check(&self, note: &EncoderNote) -> Result<(), ModelError> {
+        if self.hash != note.hash || self.description != note.description {
+            return Err(ModelError::EncoderHash {
+                name: note.description.name.clone(),
+                expected: note.fingerprint(),
+                actual: self.fingerprint(),
+            });
+        }
+        probe::compare(&note.probe, &self.probe)
+    }
+
+    fn of_bytes(
+        bytes: Vec<u8>,
+        description: EncoderDescription,
+        threads: usize,
+        read: impl Fn(&str) -> Result<Vec<u8>, ModelError>,
+    ) -> Result<Self, ModelError> {
+        description.validate()?;
+        let (structure, names) = inspect_with_files_beside(&bytes)?;
+        check_ports(&structure, &description)?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&bytes);
+        let mut files = Vec::new();
+        for name in names {
+            let data = read(&name)?;
+            hasher.update(&data);
+            files.push((name, data));
+        }
+        let hash = hasher.finalize().to_hex().to_string();
+        let model = load_graph(bytes, files)?;
+        Self::of_model(model, description, hash, threads)
+    }
+
+    /// Runs the known sound through a loaded graph.
+    pub(crate) fn of_model(
+        model: Arc<Model>,
+        description: EncoderDescription,
+        hash: String,
+        threads: usize,
+    ) -> Result<Self, ModelError> {
+        let (input, output) = (description.input.name(), description.output.name());
+        let graph = Graph::new(model, input, output, threads)?;
+        let mut encoder = Self {
+            graph,
+            description,
+            hash,
+            probe: Vec::new(),
+            front_ends: Idle::new(),
+        };
+        let rate = encoder.sample_rate();
+        let probe = encoder.embed(&probe::sound(rate), rate);
+        encoder.probe = probe
+            .map_err(|source| ModelError::EncoderRun {
+                source: Box::new(source),
+            })?
+            .values;
+        Ok(encoder)
+    }
+
+    /// What it takes and gives.
+    #[must_use]
+    pub fn description(&self) -> &EncoderDescription {
+        &self.description
+    }
+
+    /// BLAKE3 of its file and of those beside it that hold its weights, in the order of their names, 64 hexadecimal
+    /// digits.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Name of its embeddings: `encoder-v1-` and 16 hexadecimal digits.
+    ///
+    /// Two encoders give the same embeddings when their fingerprints are equal. The digits begin the BLAKE3 hash of
+    /// file hash, input and output. The version rises whenever the code would give other numbers for the same.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.description, &self.hash)
+    }
+
+    /// Numbers of an embedding.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.probe.len()
+    }
+
+    /// Number of weights.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        self.graph.parameters()
+    }
+
+    /// The rate in hertz at which samples are taken.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.description.input.sample_rate()
+    }
+
+    /// What a model file says of it.
+    #[must_use]
+    pub fn note(&self, within: bool) -> EncoderNote {
+        EncoderNote {
+            description: self.description.clone(),
+            hash: self.hash.clone(),
+            dim: self.dim(),
+            within,
+            probe: self.probe.clone(),
+        }
+    }
+
+    /// The embedding of a clip of mono samples, full scale ±1.
+    ///
+    /// A clip that is longer than the encoder takes, or than [`MAX_WINDOW_SECS`](crate::MAX_WINDOW_SECS), is cut into
+    /// equal windows whose embeddings are averaged, weighted by their samples.
+    ///
+    /// # Errors
+    /// [`RuntimeError::SampleRate`], [`RuntimeError::Empty`], [`RuntimeError::FrontEnd`], whatever the engine
+    /// reports, [`RuntimeError::EncoderOutput`] when the output is not as described,
+    /// [`RuntimeError::NonFiniteOutput`].
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "sample counts are far below 2^52; a mean of f32 values lies in the range of f32"
+    )]
+    pub fn embed(&self, samples: &[f32], sample_rate: u32) -> Result<Embedding, RuntimeError> {
+        let expected = self.sample_rate();
+        if sample_rate != expected {
+            return Err(RuntimeError::SampleRate {
+                expected,
+                actual: sample_rate,
+            });
+        }
+        let clip = prepare::trimmed(&self.description.input, samples)?;
+        let mut mean: Vec<f64> = Vec::new();
+        for window in self.windows(clip)? {
+            let values = self.run(&window)?;
+            let weight = window.samples as f64 / clip.len() as f64;
+            mean.resize(values.len(), 0.0);
+            for (mean, value) in mean.iter_mut().zip(values) {
+                *mean += weight * f64::from(value);
+            }
+        }
+        let values: Vec<f32> = mean.into_iter().map(|x| x as f32).collect();
+        if !values.iter().all(|x| x.is_finite()) {
+            return Err(RuntimeError::NonFiniteOutput);
+        }
+        Ok(Embedding {
+            values,
+            seconds: clip.len() as f64 / f64::from(expected),
+        })
+    }
+
+    fn windows(&self, clip: &[f32]) -> Result<Vec<Window>, RuntimeError> {
+        match &self.description.input {
+            EncoderInput::Waveform(input) => Ok(prepare::waveform(input, clip)),
+            EncoderInput::LogMel(input) => {
+                let mut front_end = match self.front_ends.take() {
+                    Some(front_end) => front_end,
+                    None => LogMel::new(input.front_end())?,
+                };
+                let windows = prepare::log_mel(input, &mut front_end, clip);
+                self.front_ends.put(front_end);
+                windows
+            }
+        }
+    }
+
+    fn run(&self, window: &Window) -> Result<Vec<f32>, RuntimeError> {
+        let (shape, values) = self.graph.run(&window.shape, &window.data)?;
+        match (&self.description.output, shape.as_slice()) {
+            (EncoderOutput::Vector { .. }, &[1, dim]) if dim > 0 => Ok(values),
+            (EncoderOutput::Frames { pooling, .. }, &[1, n_frames, dim])
+                if n_frames > 0 && dim > 0 =>
+            {
+                let heard = heard_frames(n_frames, window.covered);
+                Ok(pool::pool(*pooling, &values[..heard * dim], dim))
+            }
+            (output, _) => Err(RuntimeError::EncoderOutput {
+                expected: match output {
+                    EncoderOutput::Vector { .. } => "[1, dim]",
+                    EncoderOutput::Frames { .. } => "[1, time, dim]",
+                },
+                actual: shape,
+            }),
+        }
+    }
+}
+
+/// Frames that see the clip and not only the zeros behind it: their share of all, rounded up.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "frame counts are far below 2^52"
+)]
+fn heard_frames(n_frames: usize, covered: f64) -> usize {
+    ((n_frames as f64 * covered).ceil() as usize).clamp(1, n_frames)
+}
+
+fn fingerprint(description: &EncoderDescription, hash: &str) -> String {
+    let EncoderDescription { input, output, .. } = description;
+    // Plain data that always can be written.
+    let text = serde_json::to_string(&(input, output)).unwrap_or_default();
+    let digits = blake3::hash(format!("{hash}\n{text}").as_bytes()).to_hex();
+    format!("encoder-v1-{}", &digits[..16])
+}
+
+fn refused(path: &Path, source: ModelError) -> ModelError {
+    match source {
+        io @ ModelError::Io { .. } => io,
+        source => ModelError::EncoderFile {
+            path: path.to_owned(),
+            source: Box::new(source),
+        },
+    }
+}
+
+/// A file named in a graph, which has to lie in the graph's folder.
+fn beside(path: &Path, name: &str) -> Result<std::path::PathBuf, ModelError> {
+    let mut parts = Path::new(name).components();
+    match (parts.next(), parts.next()) {
+        (Some(Component::Normal(file)), None) => Ok(path.with_file_name(file)),
+        _ => Err(ModelError::WeightsBeside { name: name.into() }),
+    }
+}
+
+fn check_ports(structure: &Structure, description: &EncoderDescription) -> Result<(), ModelError> {
+    let graph = |reason: String| Err(ModelError::EncoderPorts { reason });
+    let names = |ports: &[crate::onnx::Port]| {
+        let names: Vec<&str> = ports.iter().map(|port| port.name.as_str()).collect();
+        names.join(", ")
+    };
+    let (name, rank) = match &description.input {
+        EncoderInput::Waveform(input) => (&input.name, 2),
+        EncoderInput::LogMel(input) => (&input.name, input.layout.shape(1, 1).len()),
+    };
+    let [input] = structure.inputs.as_slice() else {
+        return graph(format!(
+            "it has the inputs [{}], expected {name} alone",
+            names(&structure.inputs)
+        ));
+    };
+    if input.name != *name {
+        return graph(format!(
+            "its input is {}, the description says {name}",
+            input.name
+        ));
+    }
+    if input.element_type != 1 || input.shape.len() != rank {
+        return graph(format!(
+            "its input has {} dimensions, expected {rank} of single-precision numbers",
+            input.shape.len()
+        ));
+    }
+    if let Some(fixed) = input.shape[0].filter(|batch| *batch != 1) {
+        return graph(format!(
+            "its input has a fixed batch of {fixed}, expected 1 or any"
+        ));
+    }
+    let output = description.output.name();
+    if !structure.outputs.iter().any(|port| port.name == output) {
+        return graph(format!(
+            "it has the outputs [{}], the description says {output}",
+            names(&structure.outputs)
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_behind_the_clip_are_not_heard() {
+        assert_eq!(heard_frames(1500, 0.1), 150);
+        assert_eq!(heard_frames(1500, 0.1001), 151);
+        assert_eq!(heard_frames(7, 1.0), 7);
+        assert_eq!(heard_frames(7, 1e-9), 1);
+    }
+
+    #[test]
+    fn weights_outside_the_folder_are_refused() {
+        let path = Path::new("models/e.onnx");
+        assert_eq!(
+            beside(path, "e.onnx.data").unwrap(),
+            Path::new("models/e.onnx.data")
+        );
+        for name in ["../secret", "/etc/passwd", "a/b", "..", "."] {
+            assert!(beside(path, name).is_err(), "{name}");
+        }
+    }
+}
