@@ -59,7 +59,8 @@ mod wire;
 pub use clip::{Clip, Prediction};
 pub use encoder::{
     Embedding, Encoder, EncoderDescription, EncoderInput, EncoderNote, EncoderOutput, FramePooling,
-    Layout, LogBase, LogMelInput, LogScale, Normalisation, Standardise, WaveformInput,
+    HEARD_NAME, Layout, LogBase, LogMelInput, LogScale, Normalisation, Standardise, WaveformInput,
+    merge_encoder,
 };
 pub use engine::Engine;
 pub use error::{ModelError, RuntimeError};

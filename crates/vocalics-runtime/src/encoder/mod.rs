@@ -9,11 +9,12 @@
 
 mod description;
 mod graph;
+mod merge;
 mod pool;
 mod prepare;
 mod probe;
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rten::Model;
@@ -29,6 +30,8 @@ use crate::idle::Idle;
 use crate::onnx::{Structure, inspect_with_files_beside};
 use crate::recognizer::read_model;
 use crate::{ModelError, RuntimeError};
+pub use merge::{HEARD_NAME, merge_encoder};
+
 pub(crate) use graph::load as load_graph;
 
 use graph::Graph;
@@ -90,6 +93,7 @@ pub struct Embedding {
 pub struct Encoder {
     description: EncoderDescription,
     hash: String,
+    file: Option<PathBuf>,
     graph: Graph,
     probe: Vec<f32>,
     /// Front ends not in use, for encoders of spectrograms.
@@ -110,11 +114,13 @@ impl Encoder {
     ) -> Result<Self, ModelError> {
         let path = path.as_ref();
         let bytes = read_model(path)?;
-        Self::of_bytes(bytes, description, threads, |name| {
+        let mut encoder = Self::of_bytes(bytes, description, threads, |name| {
             let file = beside(path, name)?;
             std::fs::read(&file).map_err(|source| ModelError::Io { path: file, source })
         })
-        .map_err(|source| refused(path, source))
+        .map_err(|source| refused(path, source))?;
+        encoder.file = Some(path.to_owned());
+        Ok(encoder)
     }
 
     /// As [`from_file`](Self::from_file), from memory; all weights lie in the bytes.
@@ -198,6 +204,7 @@ impl Encoder {
             graph,
             description,
             hash,
+            file: None,
             probe: Vec::new(),
             front_ends: Idle::new(),
         };
@@ -209,6 +216,12 @@ impl Encoder {
             })?
             .values;
         Ok(encoder)
+    }
+
+    /// Where it was loaded from.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// What it takes and gives.
@@ -371,7 +384,7 @@ fn refused(path: &Path, source: ModelError) -> ModelError {
 }
 
 /// A file named in a graph, which has to lie in the graph's folder.
-fn beside(path: &Path, name: &str) -> Result<std::path::PathBuf, ModelError> {
+fn beside(path: &Path, name: &str) -> Result<PathBuf, ModelError> {
     let mut parts = Path::new(name).components();
     match (parts.next(), parts.next()) {
         (Some(Component::Normal(file)), None) => Ok(path.with_file_name(file)),
