@@ -4,9 +4,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use vocalics_runtime::{Encoder, EncoderDescription};
+use vocalics_runtime::{
+    Encoder, EncoderDescription, ModelError, Recognizer, merge_encoder, read_model,
+};
 
-use crate::TrainError;
+use crate::cache::write;
+use crate::{Data, Progress, TrainError};
 
 /// The encoder of a configuration: in its file the table `[encoder]`, written by the command that was given the
 /// encoder. Where the encoder lies is not part of it.
@@ -74,6 +77,35 @@ pub fn open_encoder(path: &Path, description: Option<&Path>) -> Result<Encoder, 
     })?;
     // Clips are embedded side by side.
     Ok(Encoder::from_file(path, description, 1)?)
+}
+
+/// Puts the encoder into a model file that was written for it, where its licence allows it and its form lets it; says
+/// so where not, since such a model needs the encoder beside it.
+pub(crate) fn merge_into(
+    model: &Path,
+    data: &Data,
+    progress: &dyn Progress,
+) -> Result<(), TrainError> {
+    let Some(encoder) = data.embedded.as_ref().map(|embedded| &embedded.encoder) else {
+        return Ok(());
+    };
+    let Some(file) = encoder.file() else {
+        return Ok(());
+    };
+    let head = read_model(model)?;
+    match merge_encoder(&read_model(file)?, &head) {
+        Ok(whole) => {
+            Recognizer::from_bytes(whole.clone())?;
+            write(model, &whole).map_err(TrainError::io("write", model))
+        }
+        Err(error @ ModelError::EncoderMerge { .. }) => {
+            progress.warning(&format!(
+                "the model file holds the head alone and needs --encoder: {error}"
+            ));
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn read_description(text: &str) -> Result<EncoderDescription, toml::de::Error> {

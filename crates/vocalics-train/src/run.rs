@@ -12,6 +12,7 @@ use vocalics_eval::{
 use vocalics_runtime::ProtocolResult;
 
 use crate::cache::write;
+use crate::encoder::merge_into;
 use crate::export::{ExportNotes, export};
 use crate::fold::{TrainedModel, infer_all};
 use crate::jobs::Task;
@@ -441,6 +442,7 @@ pub fn train_model(
     let path = directory.path.join("model.onnx");
     let finish = |_: &Fold, model: TrainedModel| {
         export(&model, config, data, &notes, &path)?;
+        merge_into(&path, data, progress)?;
         Ok(model)
     };
     let folds = std::slice::from_ref(&fold);
