@@ -344,7 +344,6 @@ fn configurations_are_written_and_read_and_bad_ones_named() {
             "network.dilations is [300]",
         ),
         (
-            "kind = 'head'\nhidden = 12",
             "kind = 'lstm'\nn_mfcc = 65",
             "network.n_mfcc is 65 of 64 mel bands",
         ),
