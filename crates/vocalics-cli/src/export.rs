@@ -71,6 +71,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ));
         return Ok(());
     }
+    if recognizer.metadata().encoder.is_some() {
+        // Said before the recordings are read.
+        let reason = "it takes the embeddings of an encoder".to_owned();
+        return Err(ModelError::NotQuantisable { reason }.into());
+    }
     let clips = features(&recognizer, &arguments.calibrate)?;
     if clips.len() < FEW {
         let (n, plural) = (clips.len(), if clips.len() == 1 { "" } else { "s" });

@@ -12,6 +12,9 @@
 //! samples ──▶ quality ──▶ log-mel ──▶ graph ──▶ softmax(logits / T) ──▶ Prediction
 //! ```
 //!
+//! A model over the embeddings of an encoder from elsewhere ([`Encoder`], `docs/encoders.md`) has that encoder in the place of
+//! log-mel.
+//!
 //! Three rules shape it.
 //!
 //! - **Nothing is guessed.** A file whose front end computes something else than ours, whose key is

@@ -17,7 +17,8 @@ use rten_onnx::onnx::{
 };
 
 use super::description::{EncoderInput, EncoderOutput, FramePooling};
-use super::{EncoderNote, check_ports};
+use super::file::check_ports;
+use super::note::{EncoderNote, fingerprint};
 use crate::ModelError;
 use crate::metadata::{attach_metadata, read_metadata};
 use crate::onnx::{self, INPUT_NAME, OUTPUT_NAME, inspect_with_files_beside};
@@ -63,7 +64,7 @@ pub fn merge_encoder(encoder: &[u8], head: &[u8]) -> Result<Vec<u8>, ModelError>
         return Err(ModelError::EncoderHash {
             name: said.name.clone(),
             expected: note.fingerprint(),
-            actual: super::fingerprint(said, &hash),
+            actual: fingerprint(said, &hash),
         });
     }
     let (opset, graph) = onnx::graph(encoder)?;

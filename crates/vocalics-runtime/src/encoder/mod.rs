@@ -8,17 +8,19 @@
 //! and those that it is given in recognition, and [`probe`] notices when a build makes others.
 
 mod description;
+mod file;
 mod graph;
 mod merge;
+mod note;
 mod pool;
 mod prepare;
 mod probe;
+mod validate;
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rten::Model;
-use serde::{Deserialize, Serialize};
 use vocalics_features::LogMel;
 
 pub use description::{
@@ -27,55 +29,18 @@ pub use description::{
 };
 
 use crate::idle::Idle;
-use crate::onnx::{Structure, inspect_with_files_beside};
+use crate::onnx::inspect_with_files_beside;
 use crate::recognizer::read_model;
 use crate::{ModelError, RuntimeError};
 pub use merge::{HEARD_NAME, merge_encoder};
+pub use note::EncoderNote;
 
 pub(crate) use graph::load as load_graph;
 
+use file::{beside, check_ports, refused};
 use graph::Graph;
+use note::fingerprint;
 use prepare::Window;
-
-/// What a model file says of the encoder whose embeddings it takes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EncoderNote {
-    /// What it takes and gives.
-    pub description: EncoderDescription,
-    /// [`Encoder::hash`] of its file.
-    pub hash: String,
-    /// Numbers of an embedding.
-    pub dim: usize,
-    /// Whether the encoder is part of the model file; else its own file has to be given.
-    pub within: bool,
-    /// Its embedding of a known sound, `[dim]`, recomputed when it is loaded.
-    pub probe: Vec<f32>,
-}
-
-impl EncoderNote {
-    /// [`Encoder::fingerprint`] of the encoder.
-    #[must_use]
-    pub fn fingerprint(&self) -> String {
-        fingerprint(&self.description, &self.hash)
-    }
-
-    pub(crate) fn validate(&self) -> Result<(), ModelError> {
-        self.description.validate()?;
-        let invalid = |reason: String| Err(ModelError::InvalidMetadata { reason });
-        if self.dim == 0 || self.probe.len() != self.dim {
-            return invalid(format!(
-                "the encoder's probe has {} values, expected {}",
-                self.probe.len(),
-                self.dim
-            ));
-        }
-        if !self.probe.iter().all(|x| x.is_finite()) {
-            return invalid("the encoder's probe has a value that is not finite".to_owned());
-        }
-        Ok(())
-    }
-}
 
 /// The embedding of a clip.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,7 +124,7 @@ impl Encoder {
     /// # Errors
     /// [`ModelError::EncoderHash`], [`ModelError::EncoderProbe`].
     pub(crate) fn check(&self, note: &EncoderNote) -> Result<(), ModelError> {
-        if self.hash != note.hash || self.description != note.description {
+        if self.hash != note.hash || self.fingerprint() != note.fingerprint() {
             return Err(ModelError::EncoderHash {
                 name: note.description.name.clone(),
                 expected: note.fingerprint(),
@@ -365,76 +330,6 @@ fn heard_frames(n_frames: usize, covered: f64) -> usize {
     ((n_frames as f64 * covered).ceil() as usize).clamp(1, n_frames)
 }
 
-fn fingerprint(description: &EncoderDescription, hash: &str) -> String {
-    let EncoderDescription { input, output, .. } = description;
-    // Plain data that always can be written.
-    let text = serde_json::to_string(&(input, output)).unwrap_or_default();
-    let digits = blake3::hash(format!("{hash}\n{text}").as_bytes()).to_hex();
-    format!("encoder-v1-{}", &digits[..16])
-}
-
-fn refused(path: &Path, source: ModelError) -> ModelError {
-    match source {
-        io @ ModelError::Io { .. } => io,
-        source => ModelError::EncoderFile {
-            path: path.to_owned(),
-            source: Box::new(source),
-        },
-    }
-}
-
-/// A file named in a graph, which has to lie in the graph's folder.
-fn beside(path: &Path, name: &str) -> Result<PathBuf, ModelError> {
-    let mut parts = Path::new(name).components();
-    match (parts.next(), parts.next()) {
-        (Some(Component::Normal(file)), None) => Ok(path.with_file_name(file)),
-        _ => Err(ModelError::WeightsBeside { name: name.into() }),
-    }
-}
-
-fn check_ports(structure: &Structure, description: &EncoderDescription) -> Result<(), ModelError> {
-    let graph = |reason: String| Err(ModelError::EncoderPorts { reason });
-    let names = |ports: &[crate::onnx::Port]| {
-        let names: Vec<&str> = ports.iter().map(|port| port.name.as_str()).collect();
-        names.join(", ")
-    };
-    let (name, rank) = match &description.input {
-        EncoderInput::Waveform(input) => (&input.name, 2),
-        EncoderInput::LogMel(input) => (&input.name, input.layout.shape(1, 1).len()),
-    };
-    let [input] = structure.inputs.as_slice() else {
-        return graph(format!(
-            "it has the inputs [{}], expected {name} alone",
-            names(&structure.inputs)
-        ));
-    };
-    if input.name != *name {
-        return graph(format!(
-            "its input is {}, the description says {name}",
-            input.name
-        ));
-    }
-    if input.element_type != 1 || input.shape.len() != rank {
-        return graph(format!(
-            "its input has {} dimensions, expected {rank} of single-precision numbers",
-            input.shape.len()
-        ));
-    }
-    if let Some(fixed) = input.shape[0].filter(|batch| *batch != 1) {
-        return graph(format!(
-            "its input has a fixed batch of {fixed}, expected 1 or any"
-        ));
-    }
-    let output = description.output.name();
-    if !structure.outputs.iter().any(|port| port.name == output) {
-        return graph(format!(
-            "it has the outputs [{}], the description says {output}",
-            names(&structure.outputs)
-        ));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -445,17 +340,5 @@ mod tests {
         assert_eq!(heard_frames(1500, 0.1001), 151);
         assert_eq!(heard_frames(7, 1.0), 7);
         assert_eq!(heard_frames(7, 1e-9), 1);
-    }
-
-    #[test]
-    fn weights_outside_the_folder_are_refused() {
-        let path = Path::new("models/e.onnx");
-        assert_eq!(
-            beside(path, "e.onnx.data").unwrap(),
-            Path::new("models/e.onnx.data")
-        );
-        for name in ["../secret", "/etc/passwd", "a/b", "..", "."] {
-            assert!(beside(path, name).is_err(), "{name}");
-        }
     }
 }
