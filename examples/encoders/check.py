@@ -80,12 +80,12 @@ def run(*command):
 def main():
     files = sys.argv[1:] or sorted((ROOT / "examples/audio").glob("*.wav"))
     embed = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/examples/embed"
+    torch.manual_seed(1)
     worst = 0.0
     print(f"transformers {transformers.__version__}, torch {torch.__version__}, {len(files)} recordings")
     for name, network, extractor, options in networks():
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
-            torch.manual_seed(1)
             network.eval().save_pretrained(folder / "model")
             extractor.save_pretrained(folder / "model")
             export = [sys.executable, HERE / "export.py", folder / "model", *options]

@@ -61,12 +61,12 @@ fn naive(samples: &[f32]) -> Vec<Vec<f32>> {
             (0..WIDTH)
                 .map(|k| {
                     let window = &samples[t * STRIDE..t * STRIDE + KERNEL];
-                    let tone: f64 = window
+                    let tone: f32 = window
                         .iter()
                         .zip(&kernels[k * KERNEL..])
-                        .map(|(x, w)| f64::from(x * w))
+                        .map(|(x, w)| x * w)
                         .sum();
-                    tone.abs() as f32
+                    tone.abs()
                 })
                 .collect()
         })
@@ -112,7 +112,7 @@ fn zeros_behind_a_short_clip_are_not_pooled() {
     let mut padded = samples.clone();
     padded.resize(40_000, 0.0);
     let frames = naive(&padded);
-    let heard = (frames.len() as f64 * 0.25).ceil() as usize;
+    let heard = frames.len().div_ceil(4);
     let mean: Vec<f32> = (0..WIDTH)
         .map(|k| frames[..heard].iter().map(|f| f[k]).sum::<f32>() / heard as f32)
         .collect();
@@ -436,12 +436,15 @@ fn metadata_that_contradicts_itself_is_not_written() {
 fn run_whole(file: &[u8], samples: &[f32], heard: Option<i32>) -> Vec<f32> {
     let model = rten::Model::load(file.to_vec()).expect("rten loads the file");
     let input = NdTensor::from_data([1, samples.len()], samples.to_vec());
-    let mut inputs = vec![(model.node_id("audio").unwrap(), input.into())];
+    let mut inputs = vec![(model.node_id("audio").expect("an input"), input.into())];
     if let Some(heard) = heard {
         let heard = NdTensor::from_data([1], vec![heard]);
-        inputs.push((model.node_id(HEARD_NAME).unwrap(), heard.into()));
+        inputs.push((
+            model.node_id(HEARD_NAME).expect("a second input"),
+            heard.into(),
+        ));
     }
-    let logits = model.node_id("logits").unwrap();
+    let logits = model.node_id("logits").expect("an output");
     let mut outputs = model.run(inputs, &[logits], None).expect("it runs");
     let logits: NdTensor<f32, 2> = outputs.remove(0).try_into().expect("logits");
     logits.to_vec()
@@ -481,7 +484,8 @@ fn one_file_of_both_answers_as_two() {
                 padded.resize(fixed.unwrap_or(samples.len()), 0.0);
                 let n_frames = (padded.len() - KERNEL) / STRIDE + 1;
                 let heard = fixed.map(|length| {
-                    (n_frames as f64 * samples.len() as f64 / length as f64).ceil() as i32
+                    let heard = (n_frames * samples.len()).div_ceil(length);
+                    i32::try_from(heard).expect("few frames")
                 });
                 close(&run_whole(&merged, &padded, heard), &expected.logits, 1e-5);
             }

@@ -305,7 +305,7 @@ impl Encoder {
             (EncoderOutput::Frames { pooling, .. }, &[1, n_frames, dim])
                 if n_frames > 0 && dim > 0 =>
             {
-                let heard = heard_frames(n_frames, window.covered);
+                let heard = heard_frames(n_frames, window);
                 Ok(pool::pool(*pooling, &values[..heard * dim], dim))
             }
             (output, _) => Err(RuntimeError::EncoderOutput {
@@ -320,14 +320,9 @@ impl Encoder {
 }
 
 /// Frames that see the clip and not only the zeros behind it: their share of all, rounded up.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "frame counts are far below 2^52"
-)]
-fn heard_frames(n_frames: usize, covered: f64) -> usize {
-    ((n_frames as f64 * covered).ceil() as usize).clamp(1, n_frames)
+fn heard_frames(n_frames: usize, window: &Window) -> usize {
+    let heard = (n_frames * window.samples).div_ceil(window.length.max(1));
+    heard.clamp(1, n_frames)
 }
 
 #[cfg(test)]
@@ -336,9 +331,18 @@ mod tests {
 
     #[test]
     fn frames_behind_the_clip_are_not_heard() {
-        assert_eq!(heard_frames(1500, 0.1), 150);
-        assert_eq!(heard_frames(1500, 0.1001), 151);
-        assert_eq!(heard_frames(7, 1.0), 7);
-        assert_eq!(heard_frames(7, 1e-9), 1);
+        let heard = |n_frames, samples, length| {
+            let window = Window {
+                shape: Vec::new(),
+                data: Vec::new(),
+                samples,
+                length,
+            };
+            heard_frames(n_frames, &window)
+        };
+        assert_eq!(heard(1500, 48_000, 480_000), 150);
+        assert_eq!(heard(1500, 48_001, 480_000), 151);
+        assert_eq!(heard(7, 10, 10), 7);
+        assert_eq!(heard(7, 1, 480_000), 1);
     }
 }

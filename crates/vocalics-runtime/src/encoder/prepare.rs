@@ -22,8 +22,8 @@ pub(super) struct Window {
     pub(super) data: Vec<f32>,
     /// Samples of the clip in it.
     pub(super) samples: usize,
-    /// Share of it that is the clip and not zeros added behind, above 0, at most 1.
-    pub(super) covered: f64,
+    /// Samples in all, with the zeros added behind.
+    pub(super) length: usize,
 }
 
 /// The part of a clip between its outer silence, if that is cut.
@@ -51,14 +51,6 @@ fn longest(sample_rate: u32) -> usize {
     (MAX_WINDOW_SECS * f64::from(sample_rate)) as usize
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "sample counts are far below 2^52"
-)]
-fn share(part: usize, whole: usize) -> f64 {
-    part as f64 / whole.max(1) as f64
-}
-
 /// The runs over a clip of samples.
 pub(super) fn waveform(input: &WaveformInput, clip: &[f32]) -> Vec<Window> {
     let normalised;
@@ -80,7 +72,7 @@ pub(super) fn waveform(input: &WaveformInput, clip: &[f32]) -> Vec<Window> {
                 shape: vec![1, length],
                 data,
                 samples,
-                covered: share(samples, length),
+                length,
             }
         })
         .collect()
@@ -132,7 +124,7 @@ pub(super) fn log_mel(
                 data,
                 shape,
                 samples: end - start,
-                covered: share(end - start, length),
+                length,
             })
         })
         .collect()
@@ -213,7 +205,7 @@ mod tests {
         let runs = waveform(&input(Some(4)), &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         let data: Vec<&[f32]> = runs.iter().map(|run| run.data.as_slice()).collect();
         assert_eq!(data, [[1.0, 2.0, 3.0, 0.0], [4.0, 5.0, 6.0, 0.0]]);
-        assert!((runs[0].covered - 0.75).abs() < 1e-12);
+        assert_eq!((runs[0].samples, runs[0].length), (3, 4));
         let runs = waveform(&input(None), &[1.0; 5]);
         assert_eq!(
             (runs[0].shape.as_slice(), runs[0].samples),
