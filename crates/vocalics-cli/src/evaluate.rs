@@ -15,13 +15,13 @@ use crate::output::{print, tell};
 use crate::progress::Training;
 use crate::recognition::cores;
 use crate::selection::CorpusOptions;
-use crate::train::{Loading, Overrides, read_config};
+use crate::train::{Loading, Overrides};
 
 pub(crate) use summary::summary;
 
 /// Measure a configuration by cross-validation, or a finished model on a corpus
 ///
-/// With --config, one model is trained per fold of the protocol and tested on the fold's test part;
+/// With --config, or with --encoder alone, one model is trained per fold of the protocol and tested on the fold's test part;
 /// the same command goes on with an evaluation that was stopped. With --model, that model is tested
 /// as it is: on the test parts of the protocol, or with `--protocol all` on every clip. A model that was
 /// trained on a speaker of the test is refused, unless --allow-seen-speakers; the numbers then say so.
@@ -29,13 +29,13 @@ pub(crate) use summary::summary;
 /// A label map given with --model applies to the corpus and to the model's answers alike: scores of
 /// labels that become one are added, those of dropped labels are left out and the rest scaled to sum to 1.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("tested").required(true).args(["config", "model"])))]
+#[command(group(ArgGroup::new("tested").required(true).multiple(true).args(["config", "model", "encoder"])))]
 pub(crate) struct Arguments {
     /// Configuration to train and test with
-    #[arg(long, value_name = "CONFIG.toml")]
+    #[arg(long, value_name = "CONFIG.toml", conflicts_with = "model")]
     config: Option<PathBuf>,
     /// Model file to test as it is
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["epochs", "target", "threads", "device", "cache", "noise", "rooms"])]
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["epochs", "target", "threads", "device", "cache", "noise", "rooms", "encoder_config"])]
     model: Option<PathBuf>,
     /// Protocol: emobox-6fold, luna-5fold, loso, random-80-20, seed-mix, a .csv or .tsv file of
     /// folds, or `all` with --model; that of the configuration, or `all`, if not given
@@ -92,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
-    let mut config = read_config(arguments.config.as_deref())?;
+    let (mut config, encoder) = arguments.loading.configure(arguments.config.as_deref())?;
     arguments.overrides.apply(&mut config);
     arguments.corpora.override_names(&mut config);
     let protocol = protocol(arguments, &mut config)?;
@@ -100,7 +100,7 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
     let progress = Training::default();
     let data = arguments
         .loading
-        .load(&config, &arguments.corpora, &progress)?;
+        .load(&config, encoder, &arguments.corpora, &progress)?;
     let directory = arguments
         .run
         .clone()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use vocalics_audio::DecodeOptions;
 use vocalics_features::{FeatureMatrix, LogMel};
-use vocalics_runtime::{ModelError, Recognizer, quantise, read_model};
+use vocalics_runtime::{ModelError, Recognizer, merge_encoder, quantise, read_model};
 
 use crate::failure::{Failure, feature_hint, with_causes};
 use crate::input::{self, Input};
@@ -21,7 +21,8 @@ const FEW: usize = 20;
 /// The model is loaded with every check there is, its test vector included, before anything is
 /// written. Without further options the file is written as it is, so that a copy that exists is a copy that works.
 /// With --int8 the weights take one byte each: ranges are chosen on recordings like those the model is
-/// for, a hundred are plenty, and the file runs here and in onnxruntime.
+/// for, a hundred are plenty, and the file runs here and in onnxruntime. With --encoder a head on the embeddings of an
+/// encoder and that encoder become one file, where the encoder's licence allows it.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Model file
@@ -32,6 +33,9 @@ pub(crate) struct Arguments {
     /// Quantise to eight bits
     #[arg(long, requires = "calibrate")]
     int8: bool,
+    /// Encoder of the model, to put into the same file
+    #[arg(long, value_name = "ENCODER.onnx", conflicts_with = "int8")]
+    encoder: Option<PathBuf>,
     /// Recordings to choose the ranges on, or folders to walk
     #[arg(long, value_name = "FILE|DIR", num_args = 1.., requires = "int8")]
     calibrate: Vec<PathBuf>,
@@ -47,6 +51,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             path: arguments.model.clone(),
             source: Box::new(source),
         })?;
+    if let Some(encoder) = &arguments.encoder {
+        let whole = merge_encoder(&read_model(encoder)?, &original)?;
+        Recognizer::from_bytes(whole.clone())?;
+        write(&out, &whole)?;
+        let bytes = whole.len();
+        tell(&format!(
+            "{}: checked, {bytes} bytes, encoder and head",
+            arguments.out.display()
+        ));
+        return Ok(());
+    }
     if !arguments.int8 {
         write(&out, &original)?;
         tell(&format!(
@@ -55,6 +70,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             original.len()
         ));
         return Ok(());
+    }
+    if recognizer.metadata().encoder.is_some() {
+        // Said before the recordings are read.
+        let reason = "it takes the embeddings of an encoder".to_owned();
+        return Err(ModelError::NotQuantisable { reason }.into());
     }
     let clips = features(&recognizer, &arguments.calibrate)?;
     if clips.len() < FEW {

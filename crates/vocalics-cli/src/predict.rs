@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// Model file; the one that the program carries if not given
     #[arg(short, long, value_name = "MODEL")]
     model: Option<PathBuf>,
+    /// Encoder of the model, where it is a file of its own
+    #[arg(long, value_name = "ENCODER.onnx", requires = "model")]
+    encoder: Option<PathBuf>,
     /// Form of the output
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -158,7 +161,7 @@ fn hear(speaker: &mut SpeakerProfile, prediction: &Prediction) {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let recognizer = open(arguments.model.as_deref())?;
+    let recognizer = open(arguments.model.as_deref(), arguments.encoder.as_deref())?;
     let raw = arguments.raw_rate.map(|rate| RawFormat {
         rate,
         channels: arguments.raw_channels,

@@ -8,16 +8,34 @@ use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use vocalics_audio::{AudioError, Waveform};
-use vocalics_runtime::{Clip, Prediction, Recognizer, RuntimeError};
+use vocalics_runtime::{Clip, Encoder, ModelError, Prediction, Recognizer, RuntimeError};
 
 use crate::failure::{Failure, with_causes};
 use crate::output::tell;
 
-/// Opens a model file, or the model that the program carries.
-pub(crate) fn open(model: Option<&Path>) -> Result<Recognizer, Failure> {
-    match model {
-        Some(path) => Ok(Recognizer::from_file(path)?),
-        None => Ok(Recognizer::embedded()?),
+/// Opens a model file, or the model that the program carries, and the model's encoder where that is a file of its own.
+pub(crate) fn open(model: Option<&Path>, encoder: Option<&Path>) -> Result<Recognizer, Failure> {
+    let recognizer = match model {
+        Some(path) => Recognizer::from_file(path)?,
+        None => Recognizer::embedded()?,
+    };
+    match (recognizer.missing_encoder(), encoder) {
+        (None, None) => Ok(recognizer),
+        (None, Some(_)) => Err(ModelError::EncoderUnused.into()),
+        (Some(note), None) => Err(Failure::new(
+            format!(
+                "the model is a head on the embeddings of {}, whose file is not given",
+                note.description.name
+            ),
+            format!(
+                "give it with --encoder; it comes from {}, its BLAKE3 hash is {}",
+                note.description.source, note.hash
+            ),
+        )),
+        (Some(note), Some(path)) => {
+            let encoder = Encoder::noted(path, note, 1)?;
+            Ok(recognizer.with_encoder(encoder)?)
+        }
     }
 }
 

@@ -47,7 +47,7 @@ fn page(run: &Path) -> Result<Page, Failure> {
     let config = run.join("config.toml");
     let title = if config.is_file() {
         let config = TrainConfig::read(&config)?;
-        facts.push(("front end".to_owned(), config.front_end.fingerprint()));
+        facts.push(("front end".to_owned(), config.features_fingerprint()));
         config.name
     } else {
         run.canonicalize()

@@ -1,13 +1,15 @@
 //! `vocalics train`: one model from corpora.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, value_parser};
 use vocalics_corpora::{CorpusSpec, LabelMap, Target};
 use vocalics_eval::Report;
-use vocalics_runtime::ProtocolResult;
+use vocalics_runtime::{Encoder, ProtocolResult};
 use vocalics_train::{
-    ComputeDevice, Data, LoadOptions, RunOptions, TrainConfig, TrainError, train_model,
+    ComputeDevice, Data, EncoderConfig, LoadOptions, RunOptions, TrainConfig, TrainError,
+    open_encoder, train_model,
 };
 
 use crate::failure::Failure;
@@ -101,27 +103,63 @@ pub(crate) struct Loading {
     /// Recorded impulse responses for the same: a folder
     #[arg(long, value_name = "DIR")]
     rooms: Option<PathBuf>,
+    /// Frozen encoder on whose embeddings a head is trained, described in a TOML file beside it: docs/encoders.md
+    #[arg(long, value_name = "ENCODER.onnx")]
+    pub(crate) encoder: Option<PathBuf>,
+    /// The encoder's description, where it does not lie beside it
+    #[arg(long, value_name = "ENCODER.toml", requires = "encoder")]
+    encoder_config: Option<PathBuf>,
 }
 
 impl Loading {
+    /// Reads a configuration, or takes the default, and opens the encoder if there is one, which has defaults of its own.
+    pub(crate) fn configure(&self, path: Option<&Path>) -> Result<Configured, Failure> {
+        let Some(encoder) = &self.encoder else {
+            let config = path.map_or_else(|| Ok(TrainConfig::default()), TrainConfig::read)?;
+            return Ok((config, None));
+        };
+        let encoder = open_encoder(encoder, self.encoder_config.as_deref())?;
+        let config = match path {
+            Some(path) => TrainConfig::read_for_encoder(path, &encoder)?,
+            None => TrainConfig::for_encoder(EncoderConfig::of(&encoder)),
+        };
+        Ok((config, Some(Arc::new(encoder))))
+    }
+
     /// Loads the recordings of a configuration, and tells what they are.
     pub(crate) fn load(
         &self,
         config: &TrainConfig,
+        encoder: Option<Arc<Encoder>>,
         corpora: &CorpusOptions,
         progress: &Training,
     ) -> Result<Data, Failure> {
-        Ok(self.load_from(config, &corpora.of_config(config)?, progress)?)
+        let specs = corpora.of_config(config)?;
+        Ok(self.load_from(config, encoder, &specs, progress)?)
     }
 
     /// The same from corpora whose places are known.
     pub(crate) fn load_from(
         &self,
         config: &TrainConfig,
+        encoder: Option<Arc<Encoder>>,
         specs: &[CorpusSpec],
         progress: &Training,
     ) -> Result<Data, TrainError> {
+        if let Some(encoder) = &encoder {
+            let said = encoder.description();
+            tell(&format!(
+                "encoder: {} {} ({}), {} parameters, embeddings of {} numbers, {}",
+                said.name,
+                said.version,
+                said.licence,
+                encoder.parameters(),
+                encoder.dim(),
+                encoder.fingerprint()
+            ));
+        }
         let options = LoadOptions {
+            encoder,
             cache: self.cache.clone(),
             keep_going: self.keep_going,
             noise: self.noise.clone(),
@@ -146,13 +184,11 @@ impl Loading {
     }
 }
 
-/// Reads a configuration, or takes the default.
-pub(crate) fn read_config(path: Option<&Path>) -> Result<TrainConfig, Failure> {
-    Ok(path.map_or_else(|| Ok(TrainConfig::default()), TrainConfig::read)?)
-}
+/// A configuration, and its encoder if it has one.
+type Configured = (TrainConfig, Option<Arc<Encoder>>);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let mut config = read_config(arguments.config.as_deref())?;
+    let (mut config, encoder) = arguments.loading.configure(arguments.config.as_deref())?;
     arguments.overrides.apply(&mut config);
     arguments.corpora.override_names(&mut config);
     config.validate()?;
@@ -167,7 +203,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let progress = Training::default();
     let data = arguments
         .loading
-        .load(&config, &arguments.corpora, &progress)?;
+        .load(&config, encoder, &arguments.corpora, &progress)?;
     if let (Some(path), Some(report)) = (&arguments.result, &result)
         && report.provenance.labels != data.labels.as_slice()
     {

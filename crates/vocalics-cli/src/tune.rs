@@ -78,8 +78,20 @@ enum Format {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = arguments.config.as_deref().map(TrainConfig::read);
-    let mut search = TuneConfig::read(&arguments.search, config.transpose()?)?;
+    let (config, encoder) = match (&arguments.config, &arguments.loading.encoder) {
+        (Some(path), _) => {
+            let (config, encoder) = arguments.loading.configure(Some(path))?;
+            (Some(config), encoder)
+        }
+        (None, None) => (None, None),
+        (None, Some(_)) => {
+            return Err(Failure::usage(
+                "--encoder without a configuration for the head",
+                "give one with --config; `vocalics train --encoder E.onnx --print-config` writes it",
+            ));
+        }
+    };
+    let mut search = TuneConfig::read(&arguments.search, config)?;
     arguments.overrides.apply(&mut search.config);
     if let Some(trials) = arguments.trials {
         search.search.trials = trials;
@@ -109,7 +121,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let progress = Training::default();
     let specs = arguments.corpora.of_config(&search.config)?;
     let load = |config: &TrainConfig| -> Result<_, TrainError> {
-        arguments.loading.load_from(config, &specs, &progress)
+        arguments
+            .loading
+            .load_from(config, encoder.clone(), &specs, &progress)
     };
     let outcome = tune(
         &search,

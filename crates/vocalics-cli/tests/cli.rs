@@ -3,6 +3,8 @@
 
 #[path = "../../vocalics-runtime/tests/common/mod.rs"]
 mod common;
+#[path = "../../vocalics-runtime/tests/common/encoder.rs"]
+mod tiny;
 
 use std::fs;
 use std::io::Write;
@@ -1165,4 +1167,216 @@ fn help_is_as_committed() {
             file.display()
         );
     }
+}
+
+/// A bench with a small encoder and its description.
+fn with_encoder() -> Bench {
+    let bench = Bench::new();
+    fs::write(bench.path("tiny.onnx"), tiny::Tiny::default().bytes()).unwrap();
+    fs::write(bench.path("tiny.toml"), tiny::DESCRIPTION).unwrap();
+    bench
+}
+
+#[test]
+fn a_head_is_trained_on_an_encoder_and_recognises_with_it() {
+    let bench = with_encoder();
+    let corpus = format!("ravdess-speech={}", bench.corpus(8).display());
+    let shared = [
+        "--corpus",
+        &corpus,
+        "--epochs",
+        "3",
+        "--encoder",
+        "tiny.onnx",
+    ];
+    let run = bench.run(
+        &[
+            &["evaluate", "--protocol", "loso", "--run", "runs/e"],
+            &shared[..],
+        ]
+        .concat(),
+    );
+    let run = run.exits(0);
+    assert!(
+        run.err.contains(
+            "encoder: tiny 1 (MIT), 961 parameters, embeddings of 12 numbers, encoder-v1-"
+        ),
+        "{}",
+        run.err
+    );
+    assert!(run.out.starts_with("UAR (pooled)"), "{}", run.out);
+    let recorded = fs::read_to_string(bench.path("runs/e/config.toml")).unwrap();
+    assert!(
+        recorded.contains("[encoder.description.input]"),
+        "{recorded}"
+    );
+
+    // The recorded configuration runs again, with that encoder alone.
+    let again = [
+        "evaluate",
+        "--config",
+        "runs/e/config.toml",
+        "--corpus",
+        &corpus,
+        "--run",
+        "runs/f",
+    ];
+    let run = bench.run(&again).exits(1);
+    assert!(
+        run.err
+            .contains("embeddings of the encoder tiny, which was not given"),
+        "{}",
+        run.err
+    );
+    assert!(
+        run.err.contains("hint: give its file with --encoder"),
+        "{}",
+        run.err
+    );
+    let louder = tiny::Tiny {
+        gain: 2.0,
+        ..tiny::Tiny::default()
+    };
+    fs::write(bench.path("louder.onnx"), louder.bytes()).unwrap();
+    let with = |encoder| {
+        [
+            &again[..],
+            &["--encoder", encoder, "--encoder-config", "tiny.toml"],
+        ]
+        .concat()
+    };
+    let run = bench.run(&with("louder.onnx")).exits(1);
+    assert!(
+        run.err
+            .contains("this is not the encoder of the configuration: tiny is encoder-v1-"),
+        "{}",
+        run.err
+    );
+    bench.run(&with("tiny.onnx")).exits(0);
+
+    // One file.
+    bench
+        .run(&[&["train", "--run", "runs/whole"], &shared[..]].concat())
+        .exits(0);
+    let clip = clips()[0].display().to_string();
+    let predict = |arguments: &[&str]| {
+        bench.run(&[&["predict", "--format", "csv", &clip], arguments].concat())
+    };
+    let whole = predict(&["--model", "runs/whole/model.onnx"]).exits(0);
+    let run = predict(&["--model", "runs/whole/model.onnx", "--encoder", "tiny.onnx"]).exits(1);
+    assert!(
+        run.err.contains("takes no encoder from outside"),
+        "{}",
+        run.err
+    );
+
+    // Two files.
+    let description =
+        tiny::DESCRIPTION.replace("redistributable = true", "redistributable = false");
+    fs::write(bench.path("tiny.toml"), description).unwrap();
+    let run = bench
+        .run(&[&["train", "--run", "runs/head"], &shared[..]].concat())
+        .exits(0);
+    assert!(
+        run.err
+            .contains("warning: the model file holds the head alone and needs --encoder"),
+        "{}",
+        run.err
+    );
+    let run = predict(&["--model", "runs/head/model.onnx"]).exits(1);
+    assert!(
+        run.err
+            .contains("head on the embeddings of tiny, whose file is not given"),
+        "{}",
+        run.err
+    );
+    let run = predict(&[
+        "--model",
+        "runs/head/model.onnx",
+        "--encoder",
+        "louder.onnx",
+    ])
+    .exits(1);
+    assert!(
+        run.err.contains("this is not the encoder of the model"),
+        "{}",
+        run.err
+    );
+    let apart = predict(&["--model", "runs/head/model.onnx", "--encoder", "tiny.onnx"]).exits(0);
+    assert_eq!(apart.out, whole.out);
+    let run = bench
+        .run(&[
+            "export",
+            "runs/head/model.onnx",
+            "--encoder",
+            "tiny.onnx",
+            "-o",
+            "one.onnx",
+        ])
+        .exits(1);
+    assert!(
+        run.err.contains("does not let it be passed on"),
+        "{}",
+        run.err
+    );
+    let test = [
+        "evaluate",
+        "--model",
+        "runs/head/model.onnx",
+        "--encoder",
+        "tiny.onnx",
+        "--allow-seen-speakers",
+    ];
+    bench
+        .run(&[&test[..], &["--corpus", &corpus]].concat())
+        .exits(0);
+}
+
+#[test]
+fn what_is_wrong_with_an_encoder_is_said_before_anything_is_read() {
+    let bench = with_encoder();
+    let run = |encoder: &str| bench.run(&["train", "--encoder", encoder]).exits(1).err;
+    let sorting = tiny::Tiny {
+        operator: "Unique",
+        ..tiny::Tiny::default()
+    };
+    fs::write(bench.path("sorting.onnx"), sorting.bytes()).unwrap();
+    let said = run("sorting.onnx");
+    assert!(
+        said.contains("error: the encoder sorting.onnx is not described: there is no sorting.toml"),
+        "{said}"
+    );
+    fs::write(bench.path("sorting.toml"), tiny::DESCRIPTION).unwrap();
+    let said = run("sorting.onnx");
+    assert!(
+        said.contains("error: encoder sorting.onnx was refused: operator Unique is not supported"),
+        "{said}"
+    );
+    assert!(
+        said.contains("hint: export the encoder without that operator"),
+        "{said}"
+    );
+    fs::write(
+        bench.path("sorting.toml"),
+        format!("{}\ndepth = 3\n", tiny::DESCRIPTION),
+    )
+    .unwrap();
+    let said = run("sorting.onnx");
+    assert!(
+        said.contains("sorting.toml") && said.contains("unknown field `depth`"),
+        "{said}"
+    );
+    let text = tiny::DESCRIPTION.replace("kind = \"frames\"", "kind = \"vector\"");
+    fs::write(
+        bench.path("tiny.toml"),
+        text.replace("pooling = \"mean+std\"", ""),
+    )
+    .unwrap();
+    let said = run("tiny.onnx");
+    assert!(
+        said.contains("output has shape [1, 199, 6], expected [1, dim]"),
+        "{said}"
+    );
+    let said = run("nothing.onnx");
+    assert!(said.contains("nothing.onnx"), "{said}");
 }

@@ -89,6 +89,15 @@ impl Door {
         (features - mean).swap_dims(1, 2).unsqueeze_dim::<4>(2)
     }
 
+    /// `[batch, n_frames, n_mels]` to the standardised mean of the frames, `[batch, n_mels]`. No gradient passes.
+    #[must_use]
+    pub fn vector(&self, features: Tensor<3>) -> Tensor<2> {
+        let device = features.device();
+        let row = |values: &[f32]| row(values, &device);
+        let mean = features.mean_dim(1); // [batch, 1, n_mels]
+        ((mean - row(&self.mean)) * row(&self.inv_std)).squeeze_dim::<2>(1)
+    }
+
     /// `[batch, n_frames, n_mels]` to `[batch, 3, n_mels, n_frames]`. No gradient passes.
     #[must_use]
     pub fn forward(&self, features: Tensor<3>) -> Tensor<4> {

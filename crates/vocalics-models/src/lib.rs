@@ -18,6 +18,7 @@ pub mod cnn_recurrent;
 pub mod depthwise;
 pub mod dilated_recurrent;
 pub mod ensemble;
+pub mod head;
 pub mod input;
 pub mod layers;
 pub mod light_cnn;

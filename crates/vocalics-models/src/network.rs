@@ -124,6 +124,7 @@ networks! {
     "cnn-recurrent" => CnnRecurrent, cnn_recurrent, CnnRecurrentConfig, CnnRecurrent;
     "dilated-recurrent" => DilatedRecurrent, dilated_recurrent, DilatedRecurrentConfig, DilatedRecurrent;
     "lstm" => Lstm, lstm, LstmConfig, Lstm;
+    "head" => Head, head, HeadConfig, Head;
 }
 
 impl Default for NetworkConfig {

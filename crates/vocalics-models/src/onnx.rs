@@ -195,6 +195,31 @@ impl Graph {
         self.transpose(&x, &[0, 2, 1])
     }
 
+    /// The door of networks over one vector: the standardised mean of the frames of `features`, `[batch, n_mels]`.
+    ///
+    /// Of operators that mean the same in every version of the standard from 13 on, so that the graph can stand
+    /// behind one of another version.
+    pub fn vector(&mut self, door: &Door) -> String {
+        let (mean, inv_std) = door.standardisation();
+        let n_mels = mean.len();
+        let x = self.transpose(INPUT, &[0, 2, 1]);
+        let x = self.node("GlobalAveragePool", &[&x]); // [batch, n_mels, 1]
+        let x = self.flatten(&x);
+        let mean = self.constant("door.mean", mean.to_vec(), &[1, n_mels]);
+        let inv_std = self.constant("door.inv_std", inv_std.to_vec(), &[1, n_mels]);
+        let x = self.node("Sub", &[&x, &mean]);
+        self.node("Mul", &[&x, &inv_std])
+    }
+
+    /// A dense layer over `[batch, in]`.
+    pub fn dense(&mut self, x: &str, layer: &Dense) -> String {
+        let weight = layer.weight.val();
+        let [inputs, outputs] = weight.dims();
+        let weight = self.constant("dense.weight", values(weight), &[inputs, outputs]);
+        let bias = self.constant("dense.bias", values(layer.bias.val()), &[outputs]);
+        self.node("Gemm", &[x, &weight, &bias])
+    }
+
     /// A fixed linear map at every frame of `[batch, in, n_frames]`, row-major `[out, in]`, with the
     /// batch norm behind it folded in.
     pub fn linear_norm(&mut self, x: &str, map: &[f32], norm: &Norm) -> String {

@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let recognizer = Recognizer::from_file_with(path, &options)?;
     let (batch, frames): (usize, usize) = (batch.parse()?, frames.parse()?);
     let mut state = 1_u32;
-    let features: Vec<f32> = (0..batch * frames * recognizer.metadata().front_end.n_mels)
+    let features: Vec<f32> = (0..batch * frames * recognizer.metadata().n_features())
         .map(|_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             f32::from(u16::try_from(state >> 16).unwrap_or(0)) / 8192.0 - 12.0

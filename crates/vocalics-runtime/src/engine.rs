@@ -1,6 +1,9 @@
 //! The network: one of two engines behind the few calls we need.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+
+use rten::Model;
 
 use crate::foreign::Foreign;
 use crate::native::Native;
@@ -61,6 +64,26 @@ impl Network {
         };
         Ok(Self {
             kind,
+            n_mels,
+            n_classes,
+        })
+    }
+
+    /// The part of a loaded graph from the features on, as [`load`](Self::load) would give it.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Graph`] when there is no such part.
+    pub(crate) fn of_model(
+        model: Arc<Model>,
+        n_mels: usize,
+        n_classes: usize,
+        threads: usize,
+    ) -> Result<Self, ModelError> {
+        Ok(Self {
+            kind: Kind::Rten(Box::new(Foreign::of_model(
+                model, n_mels, n_classes, threads,
+            )?)),
             n_mels,
             n_classes,
         })

@@ -74,11 +74,11 @@ pub enum ModelError {
         producer: String,
     },
     /// The file was written for another version of the format.
-    #[error("model format version {found} is not supported, expected {supported}")]
+    #[error("model format version {found} is not supported, expected 1 to {supported}")]
     FormatVersion {
         /// The version in the file.
         found: u32,
-        /// The version this build reads, [`FORMAT_VERSION`](crate::FORMAT_VERSION).
+        /// The latest version this build reads, [`ENCODER_FORMAT_VERSION`](crate::ENCODER_FORMAT_VERSION).
         supported: u32,
     },
     /// A required metadata key is absent.
@@ -193,6 +193,71 @@ pub enum ModelError {
         /// The tolerance, [`TEST_VECTOR_TOLERANCE`](crate::TEST_VECTOR_TOLERANCE).
         tolerance: f32,
     },
+    /// The description of an encoder holds a value that cannot be.
+    #[error("{field} is {actual}, expected {expected}")]
+    Description {
+        /// The field as in the description file.
+        field: &'static str,
+        /// What it holds.
+        actual: String,
+        /// What it may hold.
+        expected: &'static str,
+    },
+    /// A named encoder was refused; the source says why.
+    #[error("encoder {} was refused: {source}", path.display())]
+    EncoderFile {
+        /// The file asked for.
+        path: PathBuf,
+        /// The reason.
+        source: Box<ModelError>,
+    },
+    /// An encoder's graph does not fit its description.
+    #[error("the encoder's graph does not fit its description: {reason}")]
+    EncoderPorts {
+        /// What differs.
+        reason: String,
+    },
+    /// A graph names a file with weights that cannot be taken from there.
+    #[error("weights of the graph lie in {name}, expected them in the file or beside it")]
+    WeightsBeside {
+        /// The file as the graph names it.
+        name: String,
+    },
+    /// An encoder could not be run on a second of sound.
+    #[error("the encoder fails on a second of sound")]
+    EncoderRun {
+        /// Why it failed.
+        source: Box<RuntimeError>,
+    },
+    /// The encoder is not the one the model was trained with.
+    #[error("this is not the encoder of the model: {name} is {expected}, this one is {actual}")]
+    EncoderHash {
+        /// Name of the model's encoder.
+        name: String,
+        /// Its fingerprint.
+        expected: String,
+        /// That of the one given.
+        actual: String,
+    },
+    /// The encoder gives other embeddings than when the model was written.
+    #[error(
+        "the encoder's embedding of a known sound is {difference} off, expected at most {tolerance}"
+    )]
+    EncoderProbe {
+        /// Largest difference of a value.
+        difference: f32,
+        /// The largest allowed.
+        tolerance: f32,
+    },
+    /// An encoder was given to a model that has none, or has it inside.
+    #[error("the model takes no encoder from outside")]
+    EncoderUnused,
+    /// An encoder cannot become part of a model file.
+    #[error("the encoder cannot become part of the model file: {reason}")]
+    EncoderMerge {
+        /// What about it.
+        reason: String,
+    },
     /// The metadata could not be written as JSON.
     #[error("metadata key {key} cannot be written")]
     Write {
@@ -231,6 +296,14 @@ impl ModelError {
             }
             Self::Calibration { .. } | Self::NotQuantisable { .. } => "model_calibration",
             Self::TestVectorRun { .. } | Self::TestVector { .. } => "model_test_vector",
+            Self::Description { .. } => "encoder_description",
+            Self::EncoderFile { source, .. } => source.code(),
+            Self::EncoderPorts { .. } | Self::EncoderRun { .. } => "encoder_graph",
+            Self::WeightsBeside { .. } => "encoder_weights",
+            Self::EncoderHash { .. } => "encoder_hash",
+            Self::EncoderProbe { .. } => "encoder_probe",
+            Self::EncoderUnused => "encoder_unused",
+            Self::EncoderMerge { .. } => "encoder_merge",
             Self::Write { .. } => "model_write",
         }
     }
@@ -287,6 +360,32 @@ impl ModelError {
             }
             Self::Calibration { .. } => {
                 "give recordings like those the model is meant for, a hundred are plenty"
+            }
+            Self::EncoderFile { source, .. } => match &**source {
+                Self::Operator { .. } => {
+                    "export the encoder without that operator, for example with another opset or attention \
+                     implementation; docs/encoders.md says how, docs/MODEL-FILE.md lists the operators"
+                }
+                Self::NotOnnx { .. } => {
+                    "give an encoder in ONNX; docs/encoders.md says how to export one"
+                }
+                source => source.hint(),
+            },
+            Self::Description { .. } | Self::EncoderPorts { .. } | Self::EncoderRun { .. } => {
+                "correct the description beside the encoder, or export it again; docs/encoders.md explains every field"
+            }
+            Self::WeightsBeside { .. } => {
+                "put the file into the encoder's folder, or export the encoder as one file"
+            }
+            Self::EncoderHash { .. } => {
+                "give the very file that the model was trained with, as it was described then"
+            }
+            Self::EncoderProbe { .. } => {
+                "do not use these scores: the encoder computes something else here than where the model was written"
+            }
+            Self::EncoderUnused => "leave out the encoder",
+            Self::EncoderMerge { .. } => {
+                "give the model and the encoder as two files; docs/encoders.md says what can be one"
             }
             Self::NotNative { .. } => "leave the choice of the engine to the runtime",
             Self::TestVectorRun { .. } | Self::TestVector { .. } => {
@@ -368,6 +467,32 @@ pub enum RuntimeError {
         /// The engine's own words.
         reason: String,
     },
+    /// The model takes embeddings, and the encoder that makes them was not given.
+    #[error("the model needs its encoder {name}, which is a file of its own")]
+    EncoderMissing {
+        /// Name of the encoder.
+        name: String,
+    },
+    /// The engine failed in the encoder.
+    #[error("the engine failed in the encoder")]
+    EncoderEngine {
+        /// What the engine said.
+        source: Box<rten::RunError>,
+    },
+    /// The engine broke off in the encoder.
+    #[error("the engine broke off in the encoder: {reason}")]
+    EncoderFailure {
+        /// The engine's own words.
+        reason: String,
+    },
+    /// The encoder's output does not have the described shape.
+    #[error("the encoder's output has shape {actual:?}, expected {expected}")]
+    EncoderOutput {
+        /// The shape described.
+        expected: &'static str,
+        /// The shape found; empty when the output is no float tensor.
+        actual: Vec<usize>,
+    },
     /// The graph's output does not have the announced shape.
     #[error("the model's output has shape {actual:?}, expected {expected:?}")]
     OutputShape {
@@ -394,7 +519,12 @@ impl RuntimeError {
             Self::FrontEnd { .. } => "front_end",
             Self::FeatureWidth { .. } => "feature_width",
             Self::FeatureCount { .. } => "feature_count",
-            Self::Engine { .. } | Self::EngineFailure { .. } => "engine",
+            Self::Engine { .. }
+            | Self::EngineFailure { .. }
+            | Self::EncoderEngine { .. }
+            | Self::EncoderFailure { .. } => "engine",
+            Self::EncoderMissing { .. } => "encoder_missing",
+            Self::EncoderOutput { .. } => "encoder_output",
             Self::OutputShape { .. } => "output_shape",
             Self::NonFiniteOutput => "non_finite_output",
         }
@@ -411,6 +541,14 @@ impl RuntimeError {
             Self::FrontEnd { .. } => "check the recording with `vocalics features`",
             Self::FeatureWidth { .. } | Self::FeatureCount { .. } => {
                 "compute the features with the model's own front end"
+            }
+            Self::EncoderMissing { .. } => "give the encoder's file with --encoder",
+            Self::EncoderEngine { .. } | Self::EncoderFailure { .. } => {
+                "if the clip is very short, say the encoder's least length in its description; else check that it \
+                 runs in onnxruntime"
+            }
+            Self::EncoderOutput { .. } => {
+                "correct the output in the encoder's description; docs/encoders.md explains it"
             }
             Self::Engine { .. } | Self::EngineFailure { .. } => {
                 "if the clip is very short, give a longer one; otherwise report it with the model's name"

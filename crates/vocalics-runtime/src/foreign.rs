@@ -16,7 +16,7 @@ use crate::{ModelError, RuntimeError};
 
 /// A loaded network of fixed width, `[batch, n_frames, n_mels]` to `[batch, n_classes]`.
 pub(crate) struct Foreign {
-    model: Model,
+    model: Arc<Model>,
     input: NodeId,
     output: NodeId,
     n_mels: usize,
@@ -58,6 +58,20 @@ impl Foreign {
         .map_err(|source| ModelError::Engine {
             source: Box::new(source),
         })?;
+        Self::of_model(Arc::new(model), n_mels, n_classes, threads)
+    }
+
+    /// Runs a part of a loaded graph, from [`INPUT_NAME`] to [`OUTPUT_NAME`].
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Graph`].
+    pub(crate) fn of_model(
+        model: Arc<Model>,
+        n_mels: usize,
+        n_classes: usize,
+        threads: usize,
+    ) -> Result<Self, ModelError> {
         let node = |name: &str| {
             model.find_node(name).ok_or_else(|| ModelError::Graph {
                 reason: format!("{name} is not connected"),
@@ -128,7 +142,7 @@ impl Foreign {
 }
 
 /// Runs `operation` and turns a panic into its message.
-fn guarded<T>(operation: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn guarded<T>(operation: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(operation)).map_err(|payload| {
         payload
             .downcast_ref::<&str>()

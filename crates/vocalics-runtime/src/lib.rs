@@ -12,6 +12,9 @@
 //! samples ──▶ quality ──▶ log-mel ──▶ graph ──▶ softmax(logits / T) ──▶ Prediction
 //! ```
 //!
+//! A model over the embeddings of an encoder from elsewhere ([`Encoder`], `docs/encoders.md`) has that encoder in the place of
+//! log-mel.
+//!
 //! Three rules shape it.
 //!
 //! - **Nothing is guessed.** A file whose front end computes something else than ours, whose key is
@@ -41,6 +44,7 @@
 //! ```
 
 mod clip;
+mod encoder;
 mod engine;
 mod error;
 mod foreign;
@@ -56,11 +60,16 @@ mod temperature;
 mod wire;
 
 pub use clip::{Clip, Prediction};
+pub use encoder::{
+    Embedding, Encoder, EncoderDescription, EncoderInput, EncoderNote, EncoderOutput, FramePooling,
+    HEARD_NAME, Layout, LogBase, LogMelInput, LogScale, Normalisation, Standardise, WaveformInput,
+    merge_encoder,
+};
 pub use engine::Engine;
 pub use error::{ModelError, RuntimeError};
 pub use metadata::{
-    CorpusNote, FORMAT_VERSION, ModelMetadata, ProtocolResult, TestVector, attach_metadata,
-    read_metadata, to_props,
+    CorpusNote, ENCODER_FORMAT_VERSION, FORMAT_VERSION, ModelMetadata, ProtocolResult, TestVector,
+    attach_metadata, read_metadata, to_props,
 };
 pub use onnx::{INPUT_NAME, MAX_MODEL_BYTES, OPERATORS, OUTPUT_NAME};
 pub use quality::Quality;

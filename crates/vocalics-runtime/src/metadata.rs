@@ -7,13 +7,18 @@ use serde::{Deserialize, Serialize};
 use vocalics_features::{Domain, LogMel, LogMelConfig, Standardiser};
 
 use crate::ModelError;
+use crate::encoder::EncoderNote;
 use crate::onnx::{read_props, replace_props};
 
-/// Version of the file format this build writes and reads.
+/// Version of the file format of a model over log-mel features.
 ///
-/// It grows when a file of the old version would be understood wrongly: a new required key, another
+/// A version grows when a file of the old one would be understood wrongly: a new required key, another
 /// meaning of a key, another shape of input or output.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// Version of the file format of a model over the embeddings of an encoder, which a reader of version 1 would feed
+/// with something else. This build reads both.
+pub const ENCODER_FORMAT_VERSION: u32 = 2;
 
 /// All our keys start with this.
 pub(crate) const PREFIX: &str = "vocalics.";
@@ -27,7 +32,7 @@ pub(crate) const GRAPH_CRC32: &str = "graph_crc32";
 /// optional fields are left out when `None`. `docs/MODEL-FILE.md` states every key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelMetadata {
-    /// [`FORMAT_VERSION`] of the writer.
+    /// [`FORMAT_VERSION`], with an encoder [`ENCODER_FORMAT_VERSION`].
     pub format_version: u32,
     /// Name of the model, for people.
     pub name: String,
@@ -35,10 +40,13 @@ pub struct ModelMetadata {
     pub task: String,
     /// Class names in the order of the graph's outputs; not empty, unique.
     pub labels: Vec<String>,
-    /// The front end the model was trained with.
+    /// The front end the model was trained with. Not used and not in the file of a model with an encoder, whose
+    /// description says all there is to say.
     pub front_end: LogMelConfig,
-    /// Its fingerprint when the model was written.
+    /// Its fingerprint when the model was written; with an encoder that of the encoder.
     pub front_end_fingerprint: String,
+    /// The encoder whose embeddings the model takes instead of log-mel features.
+    pub encoder: Option<EncoderNote>,
     /// Mean and standard deviation per band, when the model standardises; already part of the graph.
     pub standardiser: Option<Standardiser>,
     /// What the training clips sound like, to tell what is unlike all of them.
@@ -108,7 +116,7 @@ pub struct ProtocolResult {
 /// A short input and the scores it must give.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestVector {
-    /// Log-mel features as the graph takes them, row-major `[n_frames, n_mels]`.
+    /// Features as the graph takes them, row-major `[n_frames, n_mels]`; with an encoder an embedding, `[1, dim]`.
     pub features: Vec<f32>,
     /// Number of frames.
     pub n_frames: usize,
@@ -127,8 +135,27 @@ impl ModelMetadata {
         self.build_front_end().map(drop)
     }
 
-    /// As [`validate`](Self::validate), and keeps the front end that was built for the check.
-    pub(crate) fn build_front_end(&self) -> Result<LogMel, ModelError> {
+    /// Features of a frame: the bands of the front end, or the numbers of an embedding.
+    #[must_use]
+    pub fn n_features(&self) -> usize {
+        self.encoder
+            .as_ref()
+            .map_or(self.front_end.n_mels, |encoder| encoder.dim)
+    }
+
+    /// As [`validate`](Self::validate), and keeps the front end that was built for the check; `None` with an encoder.
+    pub(crate) fn build_front_end(&self) -> Result<Option<LogMel>, ModelError> {
+        if let Some(encoder) = &self.encoder {
+            encoder.validate()?;
+            self.check_consistency()?;
+            if encoder.fingerprint() != self.front_end_fingerprint {
+                return Err(ModelError::Fingerprint {
+                    expected: self.front_end_fingerprint.clone(),
+                    actual: encoder.fingerprint(),
+                });
+            }
+            return Ok(None);
+        }
         self.check_consistency()?;
         let front_end = LogMel::new(self.front_end.clone())
             .map_err(|source| ModelError::FrontEnd { source })?;
@@ -138,17 +165,23 @@ impl ModelMetadata {
                 actual: front_end.fingerprint().to_owned(),
             });
         }
-        Ok(front_end)
+        Ok(Some(front_end))
     }
 
     fn check_consistency(&self) -> Result<(), ModelError> {
-        if self.format_version != FORMAT_VERSION {
-            return Err(ModelError::FormatVersion {
-                found: self.format_version,
-                supported: FORMAT_VERSION,
-            });
-        }
+        check_version(self.format_version)?;
         let invalid = |reason: String| Err(ModelError::InvalidMetadata { reason });
+        if self.encoder.is_some() != (self.format_version == ENCODER_FORMAT_VERSION) {
+            return invalid(format!(
+                "format version {} {} an encoder",
+                self.format_version,
+                if self.encoder.is_some() {
+                    "with"
+                } else {
+                    "without"
+                }
+            ));
+        }
         if self.labels.len() < 2 {
             return invalid(format!(
                 "{} labels, at least 2 are needed",
@@ -170,7 +203,7 @@ impl ModelMetadata {
             ));
         }
         let vector = &self.test_vector;
-        let n_mels = self.front_end.n_mels;
+        let n_mels = self.n_features();
         if let Some(bands) = self.domain.as_ref().map(Domain::n_bands)
             && bands != n_mels
         {
@@ -180,7 +213,7 @@ impl ModelMetadata {
             || vector.n_frames.checked_mul(n_mels) != Some(vector.features.len())
         {
             return invalid(format!(
-                "test vector has {} values, expected {} frames of {n_mels} bands",
+                "test vector has {} values, expected {} frames of {n_mels} features",
                 vector.features.len(),
                 vector.n_frames
             ));
@@ -211,18 +244,21 @@ impl ModelMetadata {
         let mut values = Props::new(producer, props)?;
         // First, so that a file of another version is called that and not incomplete.
         let format_version = values.take("format_version")?;
-        if format_version != FORMAT_VERSION {
-            return Err(ModelError::FormatVersion {
-                found: format_version,
-                supported: FORMAT_VERSION,
-            });
-        }
+        check_version(format_version)?;
+        let encoder: Option<EncoderNote> = match format_version {
+            ENCODER_FORMAT_VERSION => Some(values.take("encoder")?),
+            _ => None,
+        };
         Ok(Self {
             format_version,
             name: values.take("name")?,
             task: values.take("task")?,
             labels: values.take("labels")?,
-            front_end: values.take("front_end")?,
+            front_end: match &encoder {
+                None => values.take("front_end")?,
+                Some(_) => LogMelConfig::default(),
+            },
+            encoder,
             front_end_fingerprint: values.take("front_end_fingerprint")?,
             standardiser: values.take_optional("standardiser")?,
             domain: values.take_optional("domain")?,
@@ -237,6 +273,16 @@ impl ModelMetadata {
             test_vector: values.take("test_vector")?,
         })
     }
+}
+
+fn check_version(found: u32) -> Result<(), ModelError> {
+    if [FORMAT_VERSION, ENCODER_FORMAT_VERSION].contains(&found) {
+        return Ok(());
+    }
+    Err(ModelError::FormatVersion {
+        found,
+        supported: ENCODER_FORMAT_VERSION,
+    })
 }
 
 /// The `vocalics.*` entries of a file, by field name.
@@ -339,7 +385,10 @@ pub fn to_props(metadata: &ModelMetadata) -> Result<Vec<(String, String)>, Model
     put("name", serde_json::to_string(&m.name))?;
     put("task", serde_json::to_string(&m.task))?;
     put("labels", serde_json::to_string(&m.labels))?;
-    put("front_end", serde_json::to_string(&m.front_end))?;
+    match &m.encoder {
+        None => put("front_end", serde_json::to_string(&m.front_end))?,
+        Some(encoder) => put("encoder", serde_json::to_string(encoder))?,
+    }
     put(
         "front_end_fingerprint",
         serde_json::to_string(&m.front_end_fingerprint),

@@ -10,6 +10,7 @@
 //!
 //! Source: ONNX 1.19, `onnx.proto` (messages and field numbers), `docs/IR.md`.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::ModelError;
@@ -21,8 +22,10 @@ pub const INPUT_NAME: &str = "features";
 /// Name of the graph's output, f32 `[batch, n_classes]`.
 pub const OUTPUT_NAME: &str = "logits";
 
-/// Largest model file accepted, in bytes (256 MiB).
-pub const MAX_MODEL_BYTES: u64 = 256 << 20;
+/// Largest model file accepted, in bytes: what one protocol buffer may hold (2 GiB less a byte).
+///
+/// Our own networks have a few megabytes; a file with an encoder of 300 million weights in it has 1.2 GB.
+pub const MAX_MODEL_BYTES: u64 = (2 << 30) - 1;
 
 /// Largest magnitude of an integer attribute; strides, pads and the like are far below.
 const MAX_ATTRIBUTE: u64 = 65_536;
@@ -37,8 +40,9 @@ macro_rules! operators {
     ($($operator:ident),* $(,)?) => {
         /// The operators a model may use, all of the standard ONNX domain.
         ///
-        /// Enough for convolutional, recurrent and attention networks and for int8 weights. The list
-        /// is fixed so that the engine links nothing else. `Constant` is always accepted.
+        /// Enough for convolutional, recurrent and attention networks, for the shape arithmetic that exporters of such
+        /// write, and for int8 weights. The list is fixed so that the engine links nothing else. `Constant` is always
+        /// accepted.
         pub const OPERATORS: &[&str] = &[$(stringify!($operator)),*];
 
         /// The engine's registry of exactly [`OPERATORS`].
@@ -51,16 +55,22 @@ macro_rules! operators {
 operators!(
     Abs,
     Add,
+    And,
     AveragePool,
     BatchNormalization,
     Cast,
+    Ceil,
     Clip,
     Concat,
+    ConstantOfShape,
     Conv,
     ConvInteger,
+    Cos,
+    CumSum,
     DequantizeLinear,
     Div,
     DynamicQuantizeLinear,
+    Einsum,
     Elu,
     Equal,
     Erf,
@@ -70,18 +80,23 @@ operators!(
     Floor,
     GRU,
     Gather,
+    GatherElements,
+    GatherND,
     Gelu,
     Gemm,
     GlobalAveragePool,
     Greater,
+    GreaterOrEqual,
     HardSigmoid,
     HardSwish,
     Identity,
     InstanceNormalization,
+    IsNaN,
     LSTM,
     LayerNormalization,
     LeakyRelu,
     Less,
+    LessOrEqual,
     Log,
     LogSoftmax,
     MatMul,
@@ -90,33 +105,47 @@ operators!(
     MaxPool,
     Mean,
     Min,
+    Mod,
     Mul,
     Neg,
+    Not,
+    Or,
     PRelu,
     Pad,
     Pow,
     QuantizeLinear,
+    Range,
     Reciprocal,
     ReduceL2,
     ReduceMax,
     ReduceMean,
     ReduceMin,
+    ReduceProd,
     ReduceSum,
     ReduceSumSquare,
     Relu,
     Reshape,
+    Round,
+    ScatterElements,
+    ScatterND,
     Shape,
     Sigmoid,
+    Sign,
+    Sin,
+    Size,
     Slice,
     Softmax,
     Softplus,
+    Softsign,
     Split,
     Sqrt,
     Squeeze,
     Sub,
     Sum,
     Tanh,
+    Tile,
     Transpose,
+    Trilu,
     Unsqueeze,
     Where,
 );
@@ -153,8 +182,36 @@ pub(crate) struct Port {
 /// [`ModelError::NotOnnx`], [`ModelError::TooLarge`], [`ModelError::Truncated`], [`ModelError::Corrupt`],
 /// [`ModelError::Operator`] or [`ModelError::Graph`].
 pub(crate) fn inspect(bytes: &[u8]) -> Result<Structure, ModelError> {
+    inspect_with(bytes, &mut Weights::Inside)
+}
+
+/// As [`inspect`], for a file whose weights may lie in files beside it; also gives the names of these.
+///
+/// # Errors
+///
+/// As [`inspect`].
+pub(crate) fn inspect_with_files_beside(
+    bytes: &[u8],
+) -> Result<(Structure, BTreeSet<String>), ModelError> {
+    let mut weights = Weights::Beside(BTreeSet::new());
+    let structure = inspect_with(bytes, &mut weights)?;
+    Ok(match weights {
+        Weights::Inside => (structure, BTreeSet::new()),
+        Weights::Beside(names) => (structure, names),
+    })
+}
+
+/// Where weights may lie.
+enum Weights {
+    /// In the file.
+    Inside,
+    /// Also in files beside it, with these names.
+    Beside(BTreeSet<String>),
+}
+
+fn inspect_with(bytes: &[u8], weights: &mut Weights) -> Result<Structure, ModelError> {
     let outline = outline(bytes)?;
-    let (inputs, outputs) = check_graph(outline.graph)?;
+    let (inputs, outputs) = check_graph(outline.graph, weights)?;
     Ok(Structure {
         producer: outline.producer,
         props: outline.props,
@@ -345,7 +402,10 @@ fn entry(message: Message<'_>) -> Result<(&str, &str), ModelError> {
     Ok((key, value))
 }
 
-fn check_graph(graph: Message<'_>) -> Result<(Vec<Port>, Vec<Port>), ModelError> {
+fn check_graph(
+    graph: Message<'_>,
+    weights: &mut Weights,
+) -> Result<(Vec<Port>, Vec<Port>), ModelError> {
     let mut initializers = Vec::new();
     let mut inputs = Vec::new();
     let mut outputs = Vec::new();
@@ -356,7 +416,7 @@ fn check_graph(graph: Message<'_>) -> Result<(Vec<Port>, Vec<Port>), ModelError>
             2 | 10 => {
                 field.message()?.text()?;
             }
-            5 => initializers.push(check_tensor(field.message()?)?),
+            5 => initializers.push(check_tensor(field.message()?, weights)?),
             11 => inputs.push(port(field.message()?)?),
             12 => outputs.push(port(field.message()?)?),
             13 => {
@@ -415,7 +475,7 @@ fn check_attribute(attribute: Message<'_>) -> Result<(), ModelError> {
             }
             3 => bounded(field.integer()?, MAX_ATTRIBUTE)?,
             5 => {
-                check_tensor(field.message()?)?;
+                check_tensor(field.message()?, &mut Weights::Inside)?;
             }
             6 | 10 | 11 | 14 | 15 | 22 | 23 => {
                 return Err(attribute.corrupt("an operator with a graph of its own"));
@@ -466,11 +526,12 @@ fn packed_len(field: &Field<'_>, width: usize) -> usize {
 }
 
 /// Checks a weight and returns its name.
-fn check_tensor(tensor: Message<'_>) -> Result<&str, ModelError> {
+fn check_tensor<'a>(tensor: Message<'a>, weights: &mut Weights) -> Result<&'a str, ModelError> {
     let mut name = "";
     let mut dims = Vec::new();
     let mut element_type = 0;
     let mut raw_bytes = None;
+    let mut outside = false;
     let (mut floats, mut narrow, mut wide, mut doubles) = (0_usize, 0_usize, 0_usize, 0_usize);
     let mut fields = tensor;
     while let Some(field) = fields.next()? {
@@ -483,9 +544,18 @@ fn check_tensor(tensor: Message<'_>) -> Result<&str, ModelError> {
             10 => doubles += packed_len(&field, 8),
             8 => name = field.message()?.text()?,
             9 => raw_bytes = Some(field.message()?.bytes().len()),
-            13 => return Err(tensor.corrupt("weights outside the file")),
+            13 => match (weights_beside(field.message()?)?, &mut *weights) {
+                (_, Weights::Inside) => return Err(tensor.corrupt("weights outside the file")),
+                (Some(file), Weights::Beside(names)) => {
+                    names.insert(file);
+                }
+                (None, Weights::Beside(_)) => {}
+            },
             14 if field.integer()? != 0 => {
-                return Err(tensor.corrupt("weights outside the file"));
+                if matches!(weights, Weights::Inside) {
+                    return Err(tensor.corrupt("weights outside the file"));
+                }
+                outside = true;
             }
             3 | 6 | 11 => return Err(tensor.corrupt("a weight of unsupported type")),
             _ => {}
@@ -517,10 +587,16 @@ fn check_tensor(tensor: Message<'_>) -> Result<&str, ModelError> {
         Some(_) => return Err(tensor.corrupt("a weight cut within a value")),
         None => listed,
     };
-    if stored != elements {
+    if stored != if outside { 0 } else { elements } {
         return Err(tensor.corrupt("a weight whose values do not fill its shape"));
     }
     Ok(name)
+}
+
+/// The file that an entry about outside weights names, if it is the one that does.
+fn weights_beside(entry_of: Message<'_>) -> Result<Option<String>, ModelError> {
+    let (key, value) = entry(entry_of)?;
+    Ok((key == "location").then(|| value.to_owned()))
 }
 
 fn port(value_info: Message<'_>) -> Result<Port, ModelError> {

@@ -57,6 +57,42 @@ impl Default for AugmentConfig {
 }
 
 impl AugmentConfig {
+    /// Clips as they are.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            stretch: [1.0, 1.0],
+            band_shift: 0,
+            gain_db: 0.0,
+            time_masks: 0,
+            band_masks: 0,
+            mixup: 0.0,
+            ..Self::default()
+        }
+    }
+
+    /// The first field, with its value, that changes waveforms or log-mel features; mixup mixes features of any kind.
+    #[expect(clippy::float_cmp, reason = "exactly these values do nothing")]
+    pub(crate) fn of_log_mel(&self) -> Option<(&'static str, String)> {
+        let none = Self::none();
+        if self.stretch != none.stretch {
+            return Some(("augmentation.stretch", format!("{:?}", self.stretch)));
+        }
+        if self.gain_db != none.gain_db {
+            return Some(("augmentation.gain_db", self.gain_db.to_string()));
+        }
+        let counts = [
+            ("augmentation.band_shift", self.band_shift),
+            ("augmentation.time_masks", self.time_masks),
+            ("augmentation.band_masks", self.band_masks),
+        ];
+        if let Some((field, count)) = counts.into_iter().find(|(_, count)| *count > 0) {
+            return Some((field, count.to_string()));
+        }
+        let steps = self.waveform.steps.len();
+        (steps > 0).then(|| ("augmentation.waveform", format!("a plan of {steps} steps")))
+    }
+
     pub(crate) fn validate(&self, n_mels: usize) -> Result<(), TrainError> {
         let wrong = |field, actual: String, expected| {
             Err(TrainError::Config {
@@ -81,7 +117,7 @@ impl AugmentConfig {
                 "below n_mels",
             );
         }
-        if self.mask_bands >= n_mels {
+        if self.mask_bands >= n_mels && self.band_masks > 0 {
             return wrong(
                 "augmentation.mask_bands",
                 self.mask_bands.to_string(),
@@ -214,14 +250,7 @@ mod tests {
     use super::*;
 
     fn still() -> AugmentConfig {
-        AugmentConfig {
-            stretch: [1.0, 1.0],
-            band_shift: 0,
-            gain_db: 0.0,
-            time_masks: 0,
-            band_masks: 0,
-            ..AugmentConfig::default()
-        }
+        AugmentConfig::none()
     }
 
     fn ramp(n_frames: u16, n_mels: u16) -> FeatureMatrix {

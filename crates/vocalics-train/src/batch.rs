@@ -130,7 +130,7 @@ impl<'a> Batches<'a> {
         scratch: &mut Scratch,
     ) -> Result<(), TrainError> {
         let clips = self.clips(step);
-        let (n_mels, classes) = (self.config.front_end.n_mels, self.data.labels.len());
+        let (n_mels, classes) = (self.config.n_features(), self.data.labels.len());
         let augmentation = &self.config.augmentation;
         let crop = self.config.training.crop_frames * n_mels;
         batch.step = step;
@@ -311,6 +311,7 @@ mod tests {
             classes: (0..CLIPS).map(|clip| clip % 2).collect(),
             features: (0..CLIPS).map(matrix).collect(),
             waveforms: None,
+            embedded: None,
         }
     }
 

@@ -1,13 +1,15 @@
 //! Features on disk, so that they are computed once.
 //!
-//! One file per recording and front end: `<root>/<fingerprint>/<hash of the audio file>.feat`.
+//! One file per recording and front end: `<root>/<fingerprint>/<hash of the audio file>.feat`. Embeddings of an
+//! encoder are kept the same way, as one frame with the seconds they come from behind it.
 //! A file that is damaged, or of another shape, is computed again and replaced.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use vocalics_audio::DecodeOptions;
+use vocalics_audio::{DecodeOptions, Waveform};
 use vocalics_features::{FeatureMatrix, LogMel};
+use vocalics_runtime::{Embedding, Encoder};
 
 use crate::TrainError;
 
@@ -39,21 +41,70 @@ impl FeatureCache {
         path: &Path,
         decode: &DecodeOptions,
     ) -> Result<(FeatureMatrix, Option<std::io::Error>), TrainError> {
+        let name = front_end.fingerprint().to_owned();
+        let n_mels = front_end.config().n_mels;
+        self.kept(&name, n_mels, path, decode, |waveform| {
+            Ok(front_end.compute(waveform.samples())?)
+        })
+    }
+
+    /// The embedding of an audio file, from the cache or computed and put there; else as
+    /// [`features`](Self::features).
+    ///
+    /// # Errors
+    /// When the file cannot be read or decoded, or [`TrainError::Embedding`].
+    pub fn embedding(
+        &self,
+        encoder: &Encoder,
+        path: &Path,
+        decode: &DecodeOptions,
+    ) -> Result<(Embedding, Option<std::io::Error>), TrainError> {
+        let name = encoder.fingerprint();
+        let (row, warning) = self.kept(&name, encoder.dim() + 1, path, decode, |waveform| {
+            let embedded = encoder.embed(waveform.samples(), waveform.sample_rate());
+            let Embedding {
+                mut values,
+                seconds,
+            } = embedded.map_err(|source| TrainError::Embedding {
+                path: path.to_owned(),
+                source: Box::new(source),
+            })?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a length of seconds to hours"
+            )]
+            values.push(seconds as f32);
+            let n_values = values.len();
+            Ok(FeatureMatrix::new(values, n_values)?)
+        })?;
+        let mut values = row.into_vec();
+        let seconds = values.pop().map_or(0.0, f64::from);
+        Ok((Embedding { values, seconds }, warning))
+    }
+
+    /// Rows of `width` values under a name of theirs, computed where they are not kept.
+    fn kept(
+        &self,
+        fingerprint: &str,
+        width: usize,
+        path: &Path,
+        decode: &DecodeOptions,
+        compute: impl FnOnce(&Waveform) -> Result<FeatureMatrix, TrainError>,
+    ) -> Result<(FeatureMatrix, Option<std::io::Error>), TrainError> {
         let bytes = std::fs::read(path).map_err(TrainError::io("read", path))?;
         let file = self
             .root
-            .join(front_end.fingerprint())
+            .join(fingerprint)
             .join(format!("{}.feat", blake3::hash(&bytes).to_hex()));
-        let n_mels = front_end.config().n_mels;
         if let Some(features) = std::fs::read(&file)
             .ok()
-            .and_then(|bytes| parse(&bytes, n_mels))
+            .and_then(|bytes| parse(&bytes, width))
         {
             return Ok((features, None));
         }
         let name = path.display().to_string();
         let waveform = vocalics_audio::decode_bytes(bytes, &name, decode)?;
-        let features = front_end.compute(waveform.samples())?;
+        let features = compute(&waveform)?;
         let written = write(&file, &serialise(&features)).err();
         Ok((features, written))
     }

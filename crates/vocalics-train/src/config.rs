@@ -6,9 +6,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use vocalics_corpora::{LabelMap, Protocol, SplitOptions, Target};
 use vocalics_features::LogMelConfig;
-use vocalics_models::NetworkConfig;
+use vocalics_models::{HeadConfig, NetworkConfig};
+use vocalics_runtime::Encoder;
 
-use crate::{AugmentConfig, TrainError};
+use crate::{AugmentConfig, EncoderConfig, TrainError};
 
 /// A complete, re-runnable configuration, read from and written as TOML.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,8 +25,11 @@ pub struct TrainConfig {
     pub corpora: Vec<String>,
     /// Map applied to the labels, as `calm=neutral,surprised=drop` or by name; empty for none.
     pub map: String,
-    /// The features.
+    /// The features; without use where there is an encoder.
     pub front_end: LogMelConfig,
+    /// The frozen encoder whose embeddings are classified instead of log-mel features.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderConfig>,
     /// The network.
     pub network: NetworkConfig,
     /// What answers together with it.
@@ -186,6 +190,7 @@ impl Default for TrainConfig {
                 normalise_level: false,
                 ..LogMelConfig::default()
             },
+            encoder: None,
             network: NetworkConfig::default(),
             ensemble: EnsembleConfig::default(),
             training: TrainingConfig::default(),
@@ -196,6 +201,61 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// What a head on the embeddings of an encoder is trained with where nothing else is said.
+    ///
+    /// Measured in `docs/experiments.md`.
+    #[must_use]
+    pub fn for_encoder(encoder: EncoderConfig) -> Self {
+        Self {
+            name: format!(
+                "{}-head",
+                encoder.description.name.replace(['/', '\\'], "-")
+            ),
+            corpora: vec!["ravdess-speech".into()],
+            encoder: Some(encoder),
+            network: NetworkConfig::Head(HeadConfig::default()),
+            training: TrainingConfig {
+                epochs: 60,
+                // An embedding is one frame.
+                crop_frames: 1,
+                learning_rate: 1e-3,
+                ..TrainingConfig::default()
+            },
+            augmentation: AugmentConfig::none(),
+            ..Self::default()
+        }
+    }
+
+    /// Reads and validates a configuration file for an encoder: what it does not say is as in [`Self::for_encoder`], and
+    /// an encoder that it names must be this one.
+    ///
+    /// # Errors
+    /// As [`Self::read`], and [`TrainError::OtherEncoder`].
+    pub fn read_for_encoder(path: &Path, encoder: &Encoder) -> Result<Self, TrainError> {
+        let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
+        let syntax = |source| TrainError::ConfigSyntax {
+            path: path.to_owned(),
+            source: Box::new(source),
+        };
+        // Said of the file as it is written, with the line.
+        let plain: Self = toml::from_str(&text).map_err(syntax)?;
+        if let Some(named) = &plain.encoder {
+            named.check(encoder)?;
+        }
+        let defaults = Self::for_encoder(EncoderConfig::of(encoder));
+        let said: toml::Table = toml::from_str(&text).map_err(syntax)?;
+        let mut whole: toml::Table = toml::from_str(&defaults.to_toml()).map_err(syntax)?;
+        overlay(&mut whole, said);
+        let config: Self = whole.try_into().map_err(syntax)?;
+        config
+            .validate()
+            .map_err(|source| TrainError::ConfigValue {
+                path: path.to_owned(),
+                source: Box::new(source),
+            })?;
+        Ok(config)
+    }
+
     /// Reads and validates a configuration file.
     ///
     /// # Errors
@@ -236,14 +296,15 @@ impl TrainConfig {
             })
         };
         self.front_end.validate()?;
-        self.network.validate(self.front_end.n_mels)?;
+        self.check_encoder()?;
+        self.network.validate(self.n_features())?;
         for (index, network) in self.ensemble.networks.iter().enumerate() {
-            network.validate(self.front_end.n_mels).map_err(|source| {
-                TrainError::EnsembleNetwork {
+            network
+                .validate(self.n_features())
+                .map_err(|source| TrainError::EnsembleNetwork {
                     place: index + 1,
                     source,
-                }
-            })?;
+                })?;
         }
         if !(1..=100).contains(&self.ensemble.seeds) {
             let actual = self.ensemble.seeds.to_string();
@@ -266,7 +327,7 @@ impl TrainConfig {
                 "at least 2",
             );
         }
-        if t.crop_frames < 16 {
+        if t.crop_frames < 16 && self.encoder.is_none() {
             return wrong(
                 "training.crop_frames",
                 t.crop_frames.to_string(),
@@ -347,7 +408,56 @@ impl TrainConfig {
         if self.evaluation.repeats == 0 {
             return wrong("evaluation.repeats", "0".into(), "at least 1");
         }
-        self.augmentation.validate(self.front_end.n_mels)
+        self.augmentation.validate(self.n_features())
+    }
+
+    /// What applies to log-mel features alone must not be asked for beside an encoder.
+    fn check_encoder(&self) -> Result<(), TrainError> {
+        let wrong = |field, actual: String, expected| {
+            Err(TrainError::Config {
+                field,
+                actual,
+                expected,
+            })
+        };
+        let Some(encoder) = &self.encoder else {
+            return Ok(());
+        };
+        encoder.description.validate()?;
+        let mut networks = self.members().into_iter();
+        if let Some(other) = networks.find(|n| !matches!(n, NetworkConfig::Head(_))) {
+            let expected = "\"head\", the one network over the embeddings of an encoder";
+            return wrong("network.kind", format!("{:?}", other.kind()), expected);
+        }
+        if self.training.crop_frames != 1 {
+            return wrong(
+                "training.crop_frames",
+                self.training.crop_frames.to_string(),
+                "1 with an encoder: an embedding is of a whole clip, there is nothing to crop",
+            );
+        }
+        if let Some((field, actual)) = self.augmentation.of_log_mel() {
+            let expected = "none with an encoder: its embeddings are computed once, of the clips as they are; mixup works";
+            return wrong(field, actual, expected);
+        }
+        Ok(())
+    }
+
+    /// Features of a frame: the bands of the front end, or the numbers of an embedding.
+    #[must_use]
+    pub fn n_features(&self) -> usize {
+        self.encoder
+            .as_ref()
+            .map_or(self.front_end.n_mels, |encoder| encoder.dim)
+    }
+
+    /// Name of the features: the front end's fingerprint, or the encoder's.
+    #[must_use]
+    pub fn features_fingerprint(&self) -> String {
+        match &self.encoder {
+            None => self.front_end.fingerprint(),
+            Some(encoder) => encoder.fingerprint.clone(),
+        }
     }
 
     /// The networks to train for one model, in order: each network with its first seed, then with the next.
@@ -385,6 +495,20 @@ impl TrainConfig {
             Ok(LabelMap::identity())
         } else {
             Ok(self.map.parse()?)
+        }
+    }
+}
+
+/// Puts what a file says over defaults, table by table. A network comes whole: fields of another kind are none of its.
+fn overlay(defaults: &mut toml::Table, said: toml::Table) {
+    for (key, value) in said {
+        match (defaults.get_mut(&key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(said)) if key != "network" => {
+                overlay(inner, said);
+            }
+            (_, value) => {
+                defaults.insert(key, value);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The recordings of a run with their classes and features.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -8,6 +9,7 @@ use vocalics_audio::{DecodeOptions, read_file};
 use vocalics_augment::{ImpulseResponse, Sound, read_responses, read_sounds};
 use vocalics_corpora::{CorpusSpec, LabelSet, Utterance, scan_all};
 use vocalics_features::{FeatureMatrix, LogMel};
+use vocalics_runtime::Encoder;
 
 use crate::run::check_kept;
 use crate::waveforms::Waveforms;
@@ -24,10 +26,12 @@ pub struct LoadOptions {
     pub noise: Option<PathBuf>,
     /// Folder of recorded impulse responses for the same.
     pub rooms: Option<PathBuf>,
+    /// The encoder that the configuration names, if it names one.
+    pub encoder: Option<Arc<Encoder>>,
 }
 
 impl LoadOptions {
-    /// Features kept in `cache`, bad recordings an error, no recorded sounds.
+    /// Features kept in `cache`, bad recordings an error, no recorded sounds, no encoder.
     #[must_use]
     pub fn new(cache: impl Into<PathBuf>) -> Self {
         Self {
@@ -35,6 +39,7 @@ impl LoadOptions {
             keep_going: false,
             noise: None,
             rooms: None,
+            encoder: None,
         }
     }
 }
@@ -48,10 +53,21 @@ pub struct Data {
     pub labels: LabelSet,
     /// Class of each recording, an index into the label set.
     pub classes: Vec<usize>,
-    /// Log-mel of each recording, `[n_frames, n_mels]`.
+    /// Log-mel of each recording, `[n_frames, n_mels]`; with an encoder its embedding, `[1, dim]`.
     pub features: Vec<FeatureMatrix>,
     /// Their waveforms, where the configuration has a plan for them.
     pub waveforms: Option<Waveforms>,
+    /// Where the features are embeddings: of which encoder.
+    pub embedded: Option<Embedded>,
+}
+
+/// The encoder whose embeddings are the features.
+#[derive(Debug, Clone)]
+pub struct Embedded {
+    /// The encoder.
+    pub encoder: Arc<Encoder>,
+    /// Seconds that each embedding comes from.
+    pub seconds: Vec<f64>,
 }
 
 impl Data {
@@ -81,16 +97,22 @@ impl Data {
         }
         let sounds = recorded_sounds(config, options)?;
         let total = utterances.len() + problems.len();
-        let results = load_features(config, &utterances, options, progress)?;
+        let encoder = encoder(config, options)?;
+        let results = match &encoder {
+            Some(encoder) => load_embeddings(encoder, &utterances, options, progress),
+            None => load_features(config, &utterances, options, progress)?,
+        };
         let mut kept = Vec::with_capacity(utterances.len());
         let mut features = Vec::with_capacity(utterances.len());
+        let mut seconds = Vec::with_capacity(utterances.len());
         let mut clips = Vec::new();
         for (utterance, result) in utterances.into_iter().zip(results) {
             match result {
-                Ok((matrix, waveform)) => {
+                Ok(loaded) => {
                     kept.push(utterance);
-                    features.push(matrix);
-                    clips.extend(waveform);
+                    features.push(loaded.features);
+                    seconds.push(loaded.seconds);
+                    clips.extend(loaded.waveform);
                 }
                 Err(error) => problems.push(with_sources(&error)),
             }
@@ -123,7 +145,16 @@ impl Data {
                 noise,
                 rooms,
             }),
+            embedded: encoder.map(|encoder| Embedded { encoder, seconds }),
         })
+    }
+
+    /// Seconds that the features of a recording come from.
+    pub(crate) fn seconds(&self, config: &TrainConfig, clip: usize) -> f64 {
+        match &self.embedded {
+            Some(embedded) => embedded.seconds.get(clip).copied().unwrap_or(0.0),
+            None => config.front_end.seconds(self.features[clip].n_frames()),
+        }
     }
 
     /// Names of the corpora, each once, in order.
@@ -214,8 +245,84 @@ fn recorded_sounds(
     Ok(Some((noise.unwrap_or_default(), rooms.unwrap_or_default())))
 }
 
-/// Features of a recording, and its waveform where there is a plan for it.
-type Loaded = (FeatureMatrix, Option<Sound>);
+/// The encoder of a configuration, if it has one.
+fn encoder(
+    config: &TrainConfig,
+    options: &LoadOptions,
+) -> Result<Option<Arc<Encoder>>, TrainError> {
+    match (&config.encoder, &options.encoder) {
+        (None, None) => Ok(None),
+        (Some(named), None) => Err(TrainError::EncoderMissing {
+            name: named.description.name.clone(),
+        }),
+        (None, Some(given)) => Err(TrainError::Config {
+            field: "encoder",
+            actual: format!("absent beside the encoder {}", given.description().name),
+            expected: "the table that says which it is",
+        }),
+        (Some(named), Some(given)) => named.check(given).map(|()| Some(Arc::clone(given))),
+    }
+}
+
+/// What a recording gives.
+struct Loaded {
+    features: FeatureMatrix,
+    seconds: f64,
+    /// Where there is a plan for it.
+    waveform: Option<Sound>,
+}
+
+/// Tells of the first feature that could not be kept.
+struct Warned<'a> {
+    once: AtomicBool,
+    cache: &'a Path,
+    progress: &'a dyn Progress,
+}
+
+impl Warned<'_> {
+    fn tell(&self, warning: Option<std::io::Error>) {
+        if let Some(warning) = warning
+            && !self.once.swap(true, Ordering::Relaxed)
+        {
+            let folder = self.cache.display();
+            self.progress
+                .warning(&format!("features are not kept in {folder}: {warning}"));
+        }
+    }
+}
+
+/// Embeddings, of several clips side by side.
+fn load_embeddings(
+    encoder: &Encoder,
+    utterances: &[Utterance],
+    options: &LoadOptions,
+    progress: &dyn Progress,
+) -> Vec<Result<Loaded, TrainError>> {
+    let cache = FeatureCache::new(&options.cache);
+    let decode = DecodeOptions {
+        sample_rate: Some(encoder.sample_rate()),
+        ..DecodeOptions::default()
+    };
+    let done = AtomicUsize::new(0);
+    let warned = Warned {
+        once: AtomicBool::new(false),
+        cache: &options.cache,
+        progress,
+    };
+    utterances
+        .par_iter()
+        .map(|utterance| {
+            let (embedding, warning) = cache.embedding(encoder, &utterance.path, &decode)?;
+            warned.tell(warning);
+            progress.features(done.fetch_add(1, Ordering::Relaxed) + 1, utterances.len());
+            Ok(Loaded {
+                features: FeatureMatrix::new(embedding.values, encoder.dim())?,
+                seconds: embedding.seconds,
+                waveform: None,
+            })
+        })
+        .collect()
+}
 
 fn load_features(
     config: &TrainConfig,
@@ -231,7 +338,12 @@ fn load_features(
     // Fails here, once, rather than in every worker.
     LogMel::new(config.front_end.clone())?;
     let waveforms = !config.augmentation.waveform.steps.is_empty();
-    let (done, warned) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let done = AtomicUsize::new(0);
+    let warned = Warned {
+        once: AtomicBool::new(false),
+        cache: &options.cache,
+        progress,
+    };
     let results = utterances
         .par_iter()
         .map_init(
@@ -248,12 +360,7 @@ fn load_features(
                     }
                 };
                 let (features, warning) = cache.features(front_end, &utterance.path, &decode)?;
-                if let Some(warning) = warning
-                    && !warned.swap(true, Ordering::Relaxed)
-                {
-                    let folder = options.cache.display();
-                    progress.warning(&format!("features are not kept in {folder}: {warning}"));
-                }
+                warned.tell(warning);
                 let waveform = if waveforms {
                     let samples = read_file(&utterance.path, &decode)?.into_samples();
                     let rate = config.front_end.sample_rate;
@@ -265,7 +372,11 @@ fn load_features(
                     None
                 };
                 progress.features(done.fetch_add(1, Ordering::Relaxed) + 1, utterances.len());
-                Ok((features, waveform))
+                Ok(Loaded {
+                    seconds: config.front_end.seconds(features.n_frames()),
+                    features,
+                    waveform,
+                })
             },
         )
         .collect();

@@ -32,6 +32,48 @@ pub enum TrainError {
         /// What it may hold.
         expected: &'static str,
     },
+    /// There is no description of an encoder.
+    #[error("the encoder {} is not described: there is no {}", encoder.display(), path.display())]
+    NoDescription {
+        /// The encoder.
+        encoder: PathBuf,
+        /// Where its description was looked for.
+        path: PathBuf,
+    },
+    /// The description of an encoder is not TOML, or has unknown or missing fields.
+    #[error("{path}: {source}", path = path.display())]
+    DescriptionSyntax {
+        /// The description file.
+        path: PathBuf,
+        /// Where and what.
+        source: Box<toml::de::Error>,
+    },
+    /// A configuration names an encoder, and none was given.
+    #[error("the configuration is for embeddings of the encoder {name}, which was not given")]
+    EncoderMissing {
+        /// Name of the encoder.
+        name: String,
+    },
+    /// The encoder given is not the one that the configuration was written for.
+    #[error(
+        "this is not the encoder of the configuration: {name} is {expected}, this one is {actual}"
+    )]
+    OtherEncoder {
+        /// Name of the configuration's encoder.
+        name: String,
+        /// Its fingerprint.
+        expected: String,
+        /// That of the one given.
+        actual: String,
+    },
+    /// A clip has no embedding.
+    #[error("{path}: {source}", path = path.display())]
+    Embedding {
+        /// The recording.
+        path: PathBuf,
+        /// Why.
+        source: Box<vocalics_runtime::RuntimeError>,
+    },
     /// A network of the ensemble that none can be built from.
     #[error("entry {place} of ensemble.networks: {source}")]
     EnsembleNetwork {
@@ -179,6 +221,15 @@ impl TrainError {
             Self::Space { .. } | Self::SpaceValue { .. } => {
                 "correct the [[parameter]]; docs/tuning.md describes searches, `vocalics train --print-config` shows every field"
             }
+            Self::NoDescription { .. } | Self::DescriptionSyntax { .. } => {
+                "describe the encoder in a TOML file beside it, or give one with --encoder-config; docs/encoders.md \
+                 explains every field and has one for each common encoder"
+            }
+            Self::EncoderMissing { .. } => "give its file with --encoder",
+            Self::OtherEncoder { .. } => {
+                "give the encoder that the configuration names, or take the table [encoder] out of it"
+            }
+            Self::Embedding { source, .. } => source.hint(),
             Self::Io { action: "read", .. } => "check that the file exists and may be read",
             Self::Io { .. } => "check free space and permissions; the run resumes from where it is",
             Self::OtherRun { .. } => "choose another run directory, or remove this one",

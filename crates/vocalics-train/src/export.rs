@@ -7,8 +7,8 @@ use vocalics_eval::softmax_t;
 use vocalics_features::{Domain, FeatureMatrix};
 use vocalics_models::onnx::Graph;
 use vocalics_runtime::{
-    CorpusNote, FORMAT_VERSION, ModelMetadata, ProtocolResult, Recognizer, TestVector,
-    attach_metadata,
+    CorpusNote, ENCODER_FORMAT_VERSION, FORMAT_VERSION, ModelMetadata, ProtocolResult, Recognizer,
+    TestVector, attach_metadata,
 };
 
 use crate::cache::write;
@@ -40,17 +40,21 @@ pub fn export(
     notes: &ExportNotes,
     path: &Path,
 ) -> Result<(), TrainError> {
-    let n_mels = config.front_end.n_mels;
+    let n_mels = config.n_features();
+    let encoder = data.embedded.as_ref().map(|e| e.encoder.note(false));
     let mut graph = Graph::default();
     model.ensemble.trace(&mut graph);
     let graph = graph.into_bytes(n_mels, data.labels.len())?;
     let metadata = ModelMetadata {
-        format_version: FORMAT_VERSION,
+        format_version: match encoder {
+            None => FORMAT_VERSION,
+            Some(_) => ENCODER_FORMAT_VERSION,
+        },
         name: config.name.clone(),
         task: config.target.clone(),
         labels: data.labels.as_slice().to_vec(),
         front_end: config.front_end.clone(),
-        front_end_fingerprint: config.front_end.fingerprint(),
+        front_end_fingerprint: config.features_fingerprint(),
         standardiser: Some(model.standardiser.clone()),
         domain: domain(data, &notes.clips)?,
         temperature: model.temperature,
@@ -61,16 +65,23 @@ pub fn export(
         git_revision: GIT_REVISION.to_owned(),
         seed: config.seed,
         created: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
-        test_vector: test_vector(model, n_mels)?,
+        // An embedding is one frame.
+        test_vector: test_vector(
+            model,
+            n_mels,
+            if encoder.is_some() { 1 } else { TEST_FRAMES },
+        )?,
+        encoder,
     };
     let bytes = attach_metadata(&graph, &metadata)?;
     Recognizer::from_bytes(bytes.clone())?;
     write(path, &bytes).map_err(TrainError::io("write", path))
 }
 
-/// What the clips sound like; `None` for fewer than two, which say nothing about others.
+/// What the clips sound like; `None` for fewer than two, which say nothing about others, and for embeddings, which
+/// have no statistics over time.
 fn domain(data: &Data, clips: &[usize]) -> Result<Option<Domain>, TrainError> {
-    if clips.len() < 2 {
+    if clips.len() < 2 || data.embedded.is_some() {
         return Ok(None);
     }
     let features = clips.iter().map(|&clip| &data.features[clip]);
@@ -109,10 +120,14 @@ fn corpus_notes(data: &Data, clips: &[usize]) -> Vec<CorpusNote> {
 }
 
 /// A synthetic input, moving in every band within the training range, and its scores.
-fn test_vector(model: &TrainedModel, n_mels: usize) -> Result<TestVector, TrainError> {
+fn test_vector(
+    model: &TrainedModel,
+    n_mels: usize,
+    n_frames: usize,
+) -> Result<TestVector, TrainError> {
     let (mean, std) = (model.standardiser.mean(), model.standardiser.std());
-    let mut features = Vec::with_capacity(TEST_FRAMES * n_mels);
-    for t in 0..TEST_FRAMES {
+    let mut features = Vec::with_capacity(n_frames * n_mels);
+    for t in 0..n_frames {
         for band in 0..n_mels {
             #[expect(clippy::cast_precision_loss, reason = "small counts")]
             let phase = (t as f32 * 0.7 + band as f32 * 0.3).sin();
@@ -123,7 +138,7 @@ fn test_vector(model: &TrainedModel, n_mels: usize) -> Result<TestVector, TrainE
     let scores = softmax_t(&infer(&model.ensemble, &matrix), model.temperature)?;
     Ok(TestVector {
         features,
-        n_frames: TEST_FRAMES,
+        n_frames,
         scores,
     })
 }

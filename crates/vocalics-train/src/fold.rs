@@ -149,7 +149,7 @@ impl Trainer<'_> {
         let counts = self.class_counts()?;
         let weights = self.class_weights(&counts);
         let loss = Loss::new(&self.config.training, &counts);
-        let n_mels = self.config.front_end.n_mels;
+        let n_mels = self.config.n_features();
         let augmenter = Augmenter::new(self.config, self.data, self.fold)?;
         let door = Door::new(n_mels, standardiser.mean(), standardiser.std())?;
         let mut rng = StdRng::from_seed(self.seed("weights", 0));
@@ -319,7 +319,7 @@ impl Trainer<'_> {
     /// Features `[batch, crop frames, n_mels]` and targets `[batch, n_classes]` on the device.
     fn tensors(&self, batch: &Batch, clips: usize) -> (Tensor<3>, Tensor<2>) {
         let frames = self.config.training.crop_frames;
-        let features = [clips, frames, self.config.front_end.n_mels];
+        let features = [clips, frames, self.config.n_features()];
         let targets = [clips, self.data.labels.len()];
         let device = self.device.training();
         (

@@ -18,6 +18,7 @@ mod checkpoint;
 mod config;
 mod data;
 mod device;
+mod encoder;
 mod error;
 mod export;
 mod fold;
@@ -37,8 +38,9 @@ pub use config::{
     ClassWeights, EnsembleConfig, EvaluationConfig, Sampling, TrainConfig, TrainingConfig,
     Weighting,
 };
-pub use data::{Data, LoadOptions};
+pub use data::{Data, Embedded, LoadOptions};
 pub use device::ComputeDevice;
+pub use encoder::{EncoderConfig, open_encoder};
 pub use error::TrainError;
 pub use export::{ExportNotes, export};
 pub use fold::{TrainedModel, infer};

@@ -12,6 +12,7 @@ use vocalics_eval::{
 use vocalics_runtime::ProtocolResult;
 
 use crate::cache::write;
+use crate::encoder::merge_into;
 use crate::export::{ExportNotes, export};
 use crate::fold::{TrainedModel, infer_all};
 use crate::jobs::Task;
@@ -236,7 +237,7 @@ pub fn cross_validate(
         title: config.name.clone(),
         facts: [
             ("git revision", GIT_REVISION.to_owned()),
-            ("front end", config.front_end.fingerprint()),
+            ("front end", config.features_fingerprint()),
             ("recordings", data.hash()),
             ("parameters", parameters.to_string()),
             ("networks", networks(config)),
@@ -436,7 +437,7 @@ fn measure(
             speaker: utterance.speaker.clone(),
             sex: utterance.sex.map(|sex| sex.to_string()),
             intensity: utterance.intensity.clone(),
-            seconds: Some(config.front_end.seconds(data.features[i].n_frames())),
+            seconds: Some(data.seconds(config, i)),
             fold: fold.name.clone(),
             truth: data.classes[i],
             scores: softmax_t(&logits, model.temperature)?,
@@ -509,6 +510,7 @@ pub fn train_model(
     let path = directory.path.join("model.onnx");
     let finish = |_: &Fold, model: TrainedModel| {
         export(&model, config, data, &notes, &path)?;
+        merge_into(&path, data, progress)?;
         Ok(model)
     };
     let folds = std::slice::from_ref(&fold);

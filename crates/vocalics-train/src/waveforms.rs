@@ -171,6 +171,7 @@ mod tests {
             classes,
             features,
             waveforms,
+            embedded: None,
         };
         let fold = Fold {
             name: "fold-1".into(),

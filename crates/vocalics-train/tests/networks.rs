@@ -30,6 +30,7 @@ const PARAMETERS: &[(&str, usize)] = &[
     ("cnn-recurrent", 803_368),
     ("dilated-recurrent", 596_200),
     ("lstm", 606_616),
+    ("head", 520),
 ];
 
 /// Every network with its default sizes, and variants that take its other paths.
@@ -46,6 +47,7 @@ fn configs() -> Vec<NetworkConfig> {
         "kind = 'cnn-recurrent'\ncell = 'lstm'\nchannels = [6, 8]\nhidden = 10\nlayers = 2",
         "kind = 'cnn-recurrent'\nbidirectional = false\nhidden = 7\nlayers = 3\nchannels = [4]",
         "kind = 'dilated-recurrent'\ncell = 'gru'\nstem = 5\nchannels = 6\ndilations = [3, 1]",
+        "kind = 'head'\nhidden = 12",
         "kind = 'lstm'\nn_mfcc = 13\nhidden = 9\nlayers = 1\nbidirectional = false",
     ];
     let variants = variants.map(|text| toml::from_str(text).expect("a valid configuration"));
@@ -108,6 +110,7 @@ fn data() -> Data {
         classes: Vec::new(),
         features: Vec::new(),
         waveforms: None,
+        embedded: None,
     }
 }
 

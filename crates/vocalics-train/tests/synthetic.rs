@@ -59,6 +59,7 @@ fn data() -> Data {
         classes,
         features,
         waveforms: None,
+        embedded: None,
     }
 }
 

@@ -49,6 +49,7 @@ fn data() -> Data {
         classes,
         features,
         waveforms: None,
+        embedded: None,
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Arguments, model: &Path) -> Result<(), Failure> {
             "give them with --corpus NAME=DIR, or --corpus NAME for one under the data root",
         ));
     }
-    let recognizer = open(Some(model))?;
+    let recognizer = open(Some(model), arguments.loading.encoder.as_deref())?;
     let metadata = recognizer.metadata();
     let target: Target = metadata.task.parse()?;
     let map: LabelMap = arguments

@@ -76,6 +76,9 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
         return Err(refused("it is quantised already"));
     }
     let metadata = original.metadata();
+    if metadata.encoder.is_some() {
+        return Err(refused("it takes the embeddings of an encoder"));
+    }
     let layers = rewrite::layers(&rewrite::parse(model)?)?;
     if layers.is_empty() {
         return Err(refused("no layer is large enough"));

@@ -61,7 +61,7 @@ impl Recognizer {
                 groups.entry(features.n_frames()).or_default().push(index);
             }
         }
-        let n_mels = self.metadata.front_end.n_mels;
+        let n_mels = self.metadata.n_features();
         for (n_frames, members) in groups {
             let together = if n_frames > self.window_frames() {
                 1
@@ -140,16 +140,35 @@ impl Recognizer {
             return Err(RuntimeError::NonFinite { index });
         }
         let quality = Quality::measure(clip.samples, expected, clip.clipped_ratio);
-        let features = if quality.silent {
-            None
-        } else {
-            Some(self.with_front_end(|front_end| front_end.compute(clip.samples))?)
-        };
-        Ok(Heard {
+        let mut heard = Heard {
             duration_secs,
+            analysed_secs: 0.0,
             quality,
-            features,
-        })
+            features: None,
+        };
+        if !quality.silent {
+            (heard.features, heard.analysed_secs) = self.features(clip.samples)?;
+        }
+        Ok(heard)
+    }
+
+    /// What the network takes of a clip, and the seconds that it comes from.
+    fn features(&self, samples: &[f32]) -> Result<(Option<FeatureMatrix>, f64), RuntimeError> {
+        match (&self.encoder, &self.metadata.encoder) {
+            (Some(encoder), _) => {
+                let embedding = encoder.embed(samples, encoder.sample_rate())?;
+                let features = FeatureMatrix::new(embedding.values, encoder.dim())?;
+                Ok((Some(features), embedding.seconds))
+            }
+            (None, Some(note)) => Err(RuntimeError::EncoderMissing {
+                name: note.description.name.clone(),
+            }),
+            (None, None) => {
+                let features = self.with_front_end(|front_end| front_end.compute(samples))?;
+                let seconds = self.metadata.front_end.seconds(features.n_frames());
+                Ok((Some(features), seconds))
+            }
+        }
     }
 
     /// Lends a front end that nobody else uses; more are built when threads ask at the same time.
@@ -174,14 +193,13 @@ impl Recognizer {
             None => self.calibrated(&vec![0.0; labels.len()]),
         };
         let scores: Vec<(String, f32)> = labels.iter().cloned().zip(scores).collect();
-        let frames = heard.features.as_ref().map_or(0, FeatureMatrix::n_frames);
         let domain = self.metadata.domain.as_ref().zip(heard.features.as_ref());
         Prediction {
             domain_distance: domain.and_then(|(domain, clip)| domain.distance(clip).ok()),
             label: logits.as_ref().and_then(|_| best(&scores)),
             scores,
             duration_secs: heard.duration_secs,
-            analysed_secs: self.metadata.front_end.seconds(frames),
+            analysed_secs: heard.analysed_secs,
             quality: heard.quality,
             logits: logits.unwrap_or_default(),
         }
@@ -192,6 +210,7 @@ impl Recognizer {
 #[derive(Debug)]
 struct Heard {
     duration_secs: f64,
+    analysed_secs: f64,
     quality: Quality,
     features: Option<FeatureMatrix>,
 }

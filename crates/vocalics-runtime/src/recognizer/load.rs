@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Recognizer, RecognizerOptions};
-use crate::engine::Network;
+use crate::encoder::{Encoder, EncoderNote, load_graph};
+use crate::engine::{Engine, Network};
 use crate::idle::Idle;
 use crate::metadata::{ModelMetadata, names_quantised, parse_props};
 use crate::onnx::{MAX_MODEL_BYTES, inspect};
@@ -45,6 +47,25 @@ pub fn read_model(path: impl AsRef<Path>) -> Result<Vec<u8>, ModelError> {
         });
     }
     std::fs::read(path).map_err(io)
+}
+
+/// The two halves of a file that holds an encoder and the head on its embeddings, on one engine.
+fn within(
+    bytes: Cow<'static, [u8]>,
+    note: &EncoderNote,
+    n_classes: usize,
+    options: &RecognizerOptions,
+) -> Result<(Network, Option<Encoder>), ModelError> {
+    if options.engine == Some(Engine::Native) {
+        let reason = "it holds an encoder from elsewhere".to_owned();
+        return Err(ModelError::NotNative { reason });
+    }
+    let model = load_graph(bytes.into_owned(), Vec::new())?;
+    let network = Network::of_model(Arc::clone(&model), note.dim, n_classes, options.threads)?;
+    let (description, hash) = (note.description.clone(), note.hash.clone());
+    let encoder = Encoder::of_model(model, description, hash, options.threads)?;
+    encoder.check(note)?;
+    Ok((network, Some(encoder)))
 }
 
 impl Recognizer {
@@ -133,19 +154,23 @@ impl Recognizer {
             });
         }
         let front_end = metadata.build_front_end()?;
-        let network = Network::load(
-            bytes,
-            &structure,
-            metadata.front_end.n_mels,
-            metadata.labels.len(),
-            options,
-        )?;
+        let (n_features, n_classes) = (metadata.n_features(), metadata.labels.len());
+        let (network, encoder) = match &metadata.encoder {
+            Some(note) if note.within => within(bytes, note, n_classes, options)?,
+            _ => {
+                let network = Network::load(bytes, &structure, n_features, n_classes, options)?;
+                (network, None)
+            }
+        };
         let recognizer = Self {
             metadata,
             network,
+            encoder,
             front_ends: Idle::new(),
         };
-        recognizer.front_ends.put(front_end);
+        if let Some(front_end) = front_end {
+            recognizer.front_ends.put(front_end);
+        }
         recognizer.check_test_vector(if names_quantised(&structure.props) {
             QUANTISED_TOLERANCE
         } else {
@@ -172,7 +197,7 @@ impl Recognizer {
         let network = Network::load(
             onnx_bytes.to_vec().into(),
             &structure,
-            metadata.front_end.n_mels,
+            metadata.n_features(),
             metadata.labels.len(),
             options,
         )?;

@@ -29,7 +29,7 @@ impl Recognizer {
         features: &[f32],
         n_frames: usize,
     ) -> Result<Vec<Vec<f32>>, RuntimeError> {
-        let sample = n_frames * self.metadata.front_end.n_mels;
+        let sample = n_frames * self.metadata.n_features();
         if sample == 0 || features.is_empty() {
             return Err(RuntimeError::Empty);
         }
@@ -63,7 +63,7 @@ impl Recognizer {
     ///
     /// As [`scores_from_features`](Self::scores_from_features).
     pub fn logits_from_features(&self, features: &FeatureMatrix) -> Result<Vec<f32>, RuntimeError> {
-        let n_mels = self.metadata.front_end.n_mels;
+        let n_mels = self.metadata.n_features();
         if features.n_features() != n_mels {
             return Err(RuntimeError::FeatureWidth {
                 expected: n_mels,
@@ -89,7 +89,7 @@ impl Recognizer {
     /// As [`logits_from_features`](Self::logits_from_features); [`RuntimeError::FeatureCount`] when the last
     /// frame is not whole, [`RuntimeError::OutputShape`] when `logits` is of another length.
     pub fn logits_into(&self, features: &[f32], logits: &mut [f32]) -> Result<(), RuntimeError> {
-        let n_mels = self.metadata.front_end.n_mels;
+        let n_mels = self.metadata.n_features();
         let expected = self.metadata.labels.len();
         if logits.len() != expected {
             return Err(RuntimeError::OutputShape {
@@ -130,6 +130,10 @@ impl Recognizer {
 
     /// Frames of the longest stretch run at once.
     pub(crate) fn window_frames(&self) -> usize {
+        if self.metadata.encoder.is_some() {
+            // An embedding is of a whole clip; its encoder has windows of its own.
+            return 1;
+        }
         let config = &self.metadata.front_end;
         #[expect(
             clippy::cast_possible_truncation,

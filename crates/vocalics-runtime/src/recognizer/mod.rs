@@ -1,6 +1,7 @@
 //! From samples to a prediction.
 //!
-//! [`load`] makes a recogniser of a model file, [`clips`] takes samples, [`logits`] takes features.
+//! [`load`] makes a recogniser of a model file, [`clips`] takes samples, [`logits`] takes features. A model over the
+//! embeddings of an encoder takes these in the place of log-mel features, one frame a clip.
 
 mod clips;
 mod load;
@@ -8,6 +9,8 @@ mod logits;
 
 use vocalics_features::LogMel;
 
+use crate::ModelError;
+use crate::encoder::{Encoder, EncoderNote};
 use crate::engine::{Engine, Network};
 use crate::idle::Idle;
 use crate::metadata::ModelMetadata;
@@ -70,6 +73,8 @@ impl RecognizerOptions {
 pub struct Recognizer {
     metadata: ModelMetadata,
     network: Network,
+    /// What makes the features of a model over embeddings; `None` for others, and where it was not given yet.
+    encoder: Option<Encoder>,
     /// Front ends not in use; each holds the plan and the buffers of its transform.
     front_ends: Idle<LogMel>,
 }
@@ -90,13 +95,37 @@ impl Recognizer {
     /// The rate in Hz at which samples are taken.
     #[must_use]
     pub fn sample_rate(&self) -> u32 {
-        self.metadata.front_end.sample_rate
+        match &self.metadata.encoder {
+            None => self.metadata.front_end.sample_rate,
+            Some(note) => note.description.input.sample_rate(),
+        }
     }
 
-    /// Number of weights of the network.
+    /// Number of weights of the network; without those of an encoder that is a file of its own.
     #[must_use]
     pub fn parameters(&self) -> usize {
         self.network.parameters()
+    }
+
+    /// What the model file says of the encoder that recognition waits for, if it does:
+    /// [`with_encoder`](Self::with_encoder) gives it.
+    #[must_use]
+    pub fn missing_encoder(&self) -> Option<&EncoderNote> {
+        let note = self.metadata.encoder.as_ref();
+        note.filter(|_| self.encoder.is_none())
+    }
+
+    /// Gives the model its encoder.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::EncoderUnused`] when it takes none, [`ModelError::EncoderHash`] and
+    /// [`ModelError::EncoderProbe`] when it is another one.
+    pub fn with_encoder(mut self, encoder: Encoder) -> Result<Self, ModelError> {
+        let note = self.missing_encoder().ok_or(ModelError::EncoderUnused)?;
+        encoder.check(note)?;
+        self.encoder = Some(encoder);
+        Ok(self)
     }
 
     /// What runs the network.

@@ -201,6 +201,16 @@ impl Graph {
 
     /// The file without metadata.
     pub(crate) fn bytes(self) -> Vec<u8> {
+        let features = ("features", &[None, None, Some(N_MELS as i64)][..]);
+        self.bytes_between(&[features], &[("logits", &[None, Some(N_CLASSES as i64)])])
+    }
+
+    /// A file of single-precision inputs and outputs with these names and dimensions.
+    pub(crate) fn bytes_between(
+        self,
+        inputs: &[(&str, &[Option<i64>])],
+        outputs: &[(&str, &[Option<i64>])],
+    ) -> Vec<u8> {
         let port = |name: &str, dims: &[Option<i64>]| ValueInfoProto {
             name: Some(name.to_owned()),
             r#type: Some(TypeProto {
@@ -229,8 +239,11 @@ impl Graph {
             graph: Some(GraphProto {
                 node: self.nodes,
                 initializer: self.constants,
-                input: vec![port("features", &[None, None, Some(N_MELS as i64)])],
-                output: vec![port("logits", &[None, Some(N_CLASSES as i64)])],
+                input: inputs.iter().map(|(name, dims)| port(name, dims)).collect(),
+                output: outputs
+                    .iter()
+                    .map(|(name, dims)| port(name, dims))
+                    .collect(),
                 ..GraphProto::default()
             }),
             ..ModelProto::default()

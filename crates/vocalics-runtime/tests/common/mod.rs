@@ -65,6 +65,7 @@ pub(crate) fn metadata() -> ModelMetadata {
         labels: LABELS.map(str::to_owned).to_vec(),
         front_end,
         front_end_fingerprint: fingerprint,
+        encoder: None,
         standardiser: None,
         domain: None,
         temperature,
