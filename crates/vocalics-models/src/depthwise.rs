@@ -18,6 +18,7 @@ use crate::input::{self, Door};
 use crate::layers::{ConvNorm, ConvShape, stages};
 use crate::onnx::Graph;
 use crate::pooling::{Classifier, Pooling};
+use crate::stages::Stage;
 use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of a [`Depthwise`]. As it stands 0.62 M parameters (64 mel bands, 8 classes).
@@ -162,6 +163,15 @@ impl Depthwise {
         }
         let x = x.flatten::<3>(1, 2); // [batch, channels · rows, columns]
         self.classifier.forward(x, &mut mode)
+    }
+
+    /// What it is made of from the features to the logits.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Stage> {
+        let mut stages = vec![Stage::of("stem", &self.stem)];
+        stages.extend(Stage::blocks(&self.blocks));
+        stages.extend(self.classifier.stages());
+        stages
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.
