@@ -8,21 +8,22 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, ValueEnum, value_parser};
 use vocalics_corpora::Protocol;
 use vocalics_eval::Report;
-use vocalics_train::{ComputeDevice, RunOptions, TrainConfig, cross_validate};
+use vocalics_train::{ComputeDevice, RunOptions, TrainConfig, cross_validate_after};
 
 use crate::failure::Failure;
 use crate::output::{print, tell};
 use crate::progress::Training;
 use crate::recognition::cores;
 use crate::selection::CorpusOptions;
-use crate::train::{Loading, Overrides, read_config};
+use crate::train::{Beginning, Loading, Overrides, read_config};
 
 /// Measure a configuration by cross-validation, or a finished model on a corpus
 ///
 /// With --config, one model is trained per fold of the protocol and tested on the fold's test part;
 /// the same command goes on with an evaluation that was stopped. With --model, that model is tested
 /// as it is: on the test parts of the protocol, or with `--protocol all` on every clip. A model that was
-/// trained on a speaker of the test is refused, unless --allow-seen-speakers; the numbers then say so.
+/// trained on a speaker of the test is refused, unless --allow-seen-speakers; the numbers then say so. The same
+/// holds for a model that the trainings of a configuration begin from (--init).
 ///
 /// A label map given with --model applies to the corpus and to the model's answers alike: scores of
 /// labels that become one are added, those of dropped labels are left out and the rest scaled to sum to 1.
@@ -33,7 +34,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "CONFIG.toml")]
     config: Option<PathBuf>,
     /// Model file to test as it is
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["epochs", "target", "threads", "device", "cache", "noise", "rooms"])]
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["epochs", "target", "threads", "device", "cache", "noise", "rooms", "init"])]
     model: Option<PathBuf>,
     /// Protocol: emobox-6fold, luna-5fold, loso, random-80-20, seed-mix, a .csv or .tsv file of
     /// folds, or `all` with --model; that of the configuration, or `all`, if not given
@@ -47,6 +48,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
+    beginning: Beginning,
+    #[command(flatten)]
     loading: Loading,
     /// Trainings, or clips recognised, side by side; as many as there are cores if not given
     #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
@@ -57,8 +60,8 @@ pub(crate) struct Arguments {
     /// Where the networks learn: cpu, or cuda, cuda:N, wgpu, wgpu:N in a program built for them
     #[arg(long, value_name = "DEVICE", default_value_t = ComputeDevice::Cpu)]
     device: ComputeDevice,
-    /// Test a model on speakers it was trained on; the numbers say that speakers are shared
-    #[arg(long, requires = "model")]
+    /// Test a model, or what begins from one, on speakers it was trained on; the numbers say that speakers are shared
+    #[arg(long)]
     allow_seen_speakers: bool,
     /// Run directory; runs/NAME-PROTOCOL of a configuration, and none of a model, if not given
     #[arg(long, value_name = "DIR")]
@@ -91,6 +94,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
     let mut config = read_config(arguments.config.as_deref())?;
+    arguments.beginning.apply(&mut config, true)?;
+    if arguments.allow_seen_speakers {
+        if !config.transfer.has_init() {
+            return Err(Failure::usage(
+                "--allow-seen-speakers is about a model file, and none is tested or begun from",
+                "leave it out, or give a model with --model or --init",
+            ));
+        }
+        config.transfer.allow_seen_speakers = true;
+    }
     arguments.overrides.apply(&mut config);
     arguments.corpora.override_names(&mut config);
     let protocol = protocol(arguments, &mut config)?;
@@ -99,6 +112,9 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
     let data = arguments
         .loading
         .load(&config, &arguments.corpora, &progress)?;
+    let prior = arguments
+        .loading
+        .load_before(&config, &arguments.corpora, &progress)?;
     let directory = arguments
         .run
         .clone()
@@ -123,7 +139,8 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
             .map_or_else(|| (cores() / jobs).max(1), usize::from),
         device: arguments.device,
     };
-    let result = cross_validate(&config, &data, &protocol, &options, &progress)?;
+    let prior = prior.as_ref();
+    let result = cross_validate_after(&config, &data, prior, &protocol, &options, &progress)?;
     show(&result.report, arguments.format)?;
     tell(&format!(
         "report: {}",

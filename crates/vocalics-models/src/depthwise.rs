@@ -15,7 +15,7 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{self, Door};
-use crate::layers::{ConvNorm, ConvShape, stages};
+use crate::layers::{ConvNorm, ConvShape, Dense, stages};
 use crate::onnx::Graph;
 use crate::pooling::{Classifier, Pooling};
 use crate::stages::Stage;
@@ -172,6 +172,12 @@ impl Depthwise {
         stages.extend(Stage::blocks(&self.blocks));
         stages.extend(self.classifier.stages());
         stages
+    }
+
+    /// The dense layer of the logits.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        self.classifier.head()
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.

@@ -21,7 +21,7 @@ use vocalics_dsp::cepstrum::{CepstralConvention, Cepstrum};
 use vocalics_kernels::extension::{self, Conv2dOptions};
 
 use crate::input::Door;
-use crate::layers::Norm;
+use crate::layers::{Dense, Norm};
 use crate::onnx::Graph;
 use crate::pooling::{Classifier, Pooling};
 use crate::recurrent::{Cell, Recurrent};
@@ -155,6 +155,12 @@ impl Lstm {
         stages.push(Stage::of("recurrent", &self.recurrent));
         stages.extend(self.classifier.stages());
         stages
+    }
+
+    /// The dense layer of the logits.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        self.classifier.head()
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.

@@ -6,6 +6,7 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use crate::input::Door;
+use crate::layers::Dense;
 use crate::onnx::Graph;
 use crate::stages::Stage;
 use crate::{Init, Mode, ModelError};
@@ -112,6 +113,14 @@ macro_rules! networks {
             pub fn stages(&self) -> Vec<Stage> {
                 match self {
                     $(Self::$variant(network) => network.stages(),)+
+                }
+            }
+
+            /// The dense layer of the logits, whose numbers are the last of the network's.
+            #[must_use]
+            pub fn head(&self) -> &Dense {
+                match self {
+                    $(Self::$variant(network) => network.head(),)+
                 }
             }
 

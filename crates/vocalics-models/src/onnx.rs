@@ -507,7 +507,6 @@ impl Graph {
                 output: vec![value(OUTPUT, &[None, Some(n_classes)])],
                 ..GraphProto::default()
             }),
-            ..ModelProto::default()
         };
         model
             .write_buf()

@@ -157,6 +157,12 @@ impl Classifier {
         self.head.forward(dropout(x, self.dropout, mode)) // [batch, n_classes]
     }
 
+    /// The dense layer of the logits.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        &self.head
+    }
+
     /// The attention, if there is one, and the head.
     #[must_use]
     pub fn stages(&self) -> Vec<Stage> {

@@ -200,6 +200,12 @@ impl ResidualCnn {
         stages
     }
 
+    /// The dense layer of the logits.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        self.classifier.head()
+    }
+
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.
     pub fn trace(&self, graph: &mut Graph) {
         let x = graph.door(&self.door);

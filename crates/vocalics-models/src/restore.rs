@@ -128,6 +128,11 @@ impl Constant {
         }
     }
 
+    /// Axes and sizes of operators are no weights, and not the same in files of all versions.
+    fn counts(&self) -> bool {
+        self.name != "indices"
+    }
+
     fn described(&self) -> String {
         format!("{} {:?}", self.name, self.dims)
     }
@@ -163,7 +168,6 @@ fn telling(nodes: &[NodeProto]) -> Vec<String> {
 /// The networks in a model file, with their weights.
 pub struct ModelWeights {
     constants: Vec<Constant>,
-    nodes: Vec<NodeProto>,
     members: Vec<Member>,
     networks: Vec<NetworkConfig>,
     norms: Option<Vec<Vec<u8>>>,
@@ -171,7 +175,8 @@ pub struct ModelWeights {
 
 struct Member {
     constants: Range<usize>,
-    nodes: Range<usize>,
+    /// The operators that tell networks apart.
+    layers: Vec<String>,
 }
 
 impl std::fmt::Debug for ModelWeights {
@@ -212,35 +217,34 @@ impl ModelWeights {
             }
         };
         let graph = model.graph.ok_or_else(|| changed("it has no graph"))?;
-        let constants: Vec<Constant> = graph.initializer.iter().map(Constant::new).collect();
+        let constants = graph.initializer.iter().map(Constant::new);
+        let constants: Vec<Constant> = constants.filter(Constant::counts).collect();
         let weights = constants.iter().enumerate();
         let ends: Vec<usize> = weights
             .filter(|(_, constant)| constant.name == MEMBER_WEIGHT)
             .map(|(place, _)| place)
             .collect();
         let members = if ends.is_empty() {
-            let (constants, nodes) = (0..constants.len(), 0..graph.node.len());
-            vec![Member { constants, nodes }]
+            let (constants, layers) = (0..constants.len(), telling(&graph.node));
+            vec![Member { constants, layers }]
         } else {
             let mut members: Vec<Member> = Vec::new();
+            let mut from = (0, 0);
             for (index, end) in ends.into_iter().enumerate() {
                 let output = format!("member_{index}.{OUTPUT}");
                 let named = |node: &NodeProto| node.output.contains(&output);
                 let last = graph.node.iter().position(named);
                 let last = last.ok_or_else(|| changed(format!("no output {output}")))?;
-                let from = members.last().map_or((0, 0), |previous| {
-                    (previous.constants.end + 1, previous.nodes.end)
-                });
                 members.push(Member {
                     constants: from.0..end,
-                    nodes: from.1.min(last)..last + 1,
+                    layers: telling(&graph.node[from.1.min(last)..=last]),
                 });
+                from = (end + 1, last + 1);
             }
             members
         };
         Ok(Self {
             constants,
-            nodes: graph.node,
             members,
             networks,
             norms,
@@ -272,12 +276,16 @@ impl ModelWeights {
     /// [`ModelError::NoWayBack`] when the graph was changed after it was written.
     pub fn restore(&self, member: usize, network: Network) -> Result<Network, ModelError> {
         let member_of = self.members.get(member);
-        let Member { constants, nodes } =
+        let Member { constants, layers } =
             member_of.ok_or_else(|| changed(format!("it has no member {}", member + 1)))?;
         let constants = &self.constants[constants.clone()];
         let mut graph = Graph::default();
         network.trace(&mut graph);
-        compare(&graph, constants, &self.nodes[nodes.clone()])?;
+        let ours = graph.constants().iter().map(Constant::new);
+        let ours = ours.zip(graph.origins().iter().cloned());
+        let ours = ours.filter(|(constant, _)| constant.counts());
+        let (ours, origins): (Vec<Constant>, Vec<Origin>) = ours.unzip();
+        compare(&ours, constants, &telling(graph.nodes()), layers)?;
         let note = match &self.norms {
             None => None,
             Some(norms) => {
@@ -285,14 +293,18 @@ impl ModelWeights {
                 Some(norms.get(member).ok_or_else(missing)?.as_slice())
             }
         };
-        let values = numbers(graph.origins(), constants, note)?;
+        let values = numbers(&origins, constants, note)?;
         Ok(network.map(&mut Assign(&values)))
     }
 }
 
 /// Whether the constants and operators of a file are those of a network.
-fn compare(graph: &Graph, theirs: &[Constant], nodes: &[NodeProto]) -> Result<(), ModelError> {
-    let ours: Vec<Constant> = graph.constants().iter().map(Constant::new).collect();
+fn compare(
+    ours: &[Constant],
+    theirs: &[Constant],
+    our_layers: &[String],
+    their_layers: &[String],
+) -> Result<(), ModelError> {
     let differ = |place: String, file: String, network: String| {
         Err(ModelError::OtherNetwork {
             place,
@@ -309,7 +321,7 @@ fn compare(graph: &Graph, theirs: &[Constant], nodes: &[NodeProto]) -> Result<()
             return differ(place, a.unwrap_or_else(absent), b.unwrap_or_else(absent));
         }
     }
-    let (theirs, ours) = (telling(nodes), telling(graph.nodes()));
+    let (theirs, ours) = (their_layers, our_layers);
     for place in 0..ours.len().max(theirs.len()) {
         let (a, b) = (theirs.get(place).cloned(), ours.get(place).cloned());
         if a != b {

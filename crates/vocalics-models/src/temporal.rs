@@ -15,7 +15,7 @@ use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{self, Door};
-use crate::layers::{ConvNorm, ConvShape};
+use crate::layers::{ConvNorm, ConvShape, Dense};
 use crate::onnx::Graph;
 use crate::pooling::{Classifier, Pooling};
 use crate::stages::Stage;
@@ -140,6 +140,12 @@ impl Temporal {
         stages.extend(Stage::blocks(&self.blocks));
         stages.extend(self.classifier.stages());
         stages
+    }
+
+    /// The dense layer of the logits.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        self.classifier.head()
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.

@@ -8,7 +8,7 @@ use vocalics_corpora::{LabelMap, Protocol, SplitOptions, Target};
 use vocalics_features::LogMelConfig;
 use vocalics_models::NetworkConfig;
 
-use crate::{AugmentConfig, TrainError};
+use crate::{AugmentConfig, TrainError, TransferConfig};
 
 /// A complete, re-runnable configuration, read from and written as TOML.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub struct TrainConfig {
     pub augmentation: AugmentConfig,
     /// How the model is measured.
     pub evaluation: EvaluationConfig,
+    /// What the training begins from.
+    pub transfer: TransferConfig,
 }
 
 /// Several networks that answer together; by default one answers alone.
@@ -191,6 +193,7 @@ impl Default for TrainConfig {
             training: TrainingConfig::default(),
             augmentation: AugmentConfig::default(),
             evaluation: EvaluationConfig::default(),
+            transfer: TransferConfig::default(),
         }
     }
 }
@@ -221,6 +224,16 @@ impl TrainConfig {
     pub fn to_toml(&self) -> String {
         // Every field is a number, a string or a table of those.
         toml::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// What a run's checkpoints depend on: the configuration as TOML, without the sections that ask for nothing.
+    pub(crate) fn essence(&self) -> String {
+        let mut text = self.to_toml();
+        if self.transfer == TransferConfig::default() {
+            // The last section.
+            text.truncate(text.find("\n[transfer]").unwrap_or(text.len()));
+        }
+        text
     }
 
     /// Rejects values that no training can run with.
@@ -347,6 +360,7 @@ impl TrainConfig {
         if self.evaluation.repeats == 0 {
             return wrong("evaluation.repeats", "0".into(), "at least 1");
         }
+        self.transfer.validate()?;
         self.augmentation.validate(self.front_end.n_mels)
     }
 
@@ -356,6 +370,19 @@ impl TrainConfig {
         let networks = std::iter::once(&self.network).chain(&self.ensemble.networks);
         let all = networks.clone().count() * self.ensemble.seeds;
         networks.cycle().take(all).collect()
+    }
+
+    /// The configuration that the recordings of `[transfer.pretrain]` are loaded with; `None` where there are none.
+    #[must_use]
+    pub fn before(&self) -> Option<Self> {
+        let corpora = &self.transfer.pretrain.corpora;
+        if corpora.is_empty() {
+            return None;
+        }
+        let mut before = self.clone();
+        before.corpora.clone_from(corpora);
+        before.training.keep.clear();
+        Some(before)
     }
 
     /// What a protocol's split depends on besides the list.

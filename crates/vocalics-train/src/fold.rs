@@ -11,6 +11,7 @@ use vocalics_corpora::Fold;
 use vocalics_eval::{HistoryRow, training_name, write_history};
 use vocalics_features::{FeatureMatrix, Standardiser};
 use vocalics_models::input::Door;
+use vocalics_models::stages::freeze;
 use vocalics_models::{Ensemble, Mode, Network, NetworkConfig};
 
 use crate::batch::{self, Batch, Batches, EpochKey, Purpose};
@@ -19,6 +20,7 @@ use crate::config::ClassWeights;
 use crate::loss::Loss;
 use crate::optimiser::{self, AdamW};
 use crate::parameters::{gather, gather_gradients, scatter};
+use crate::start::Start;
 use crate::waveforms::Augmenter;
 use crate::{ComputeDevice, Data, Progress, Sampling, TrainConfig, TrainError};
 
@@ -67,6 +69,8 @@ pub(crate) struct Trainer<'a> {
     /// Place of the network in the ensemble, from 0.
     pub(crate) member: usize,
     pub(crate) standardiser: &'a Standardiser,
+    /// The weights to begin from; drawn where there are none.
+    pub(crate) start: Option<&'a Start>,
     /// Identifies configuration, recordings and device.
     pub(crate) key: &'a str,
     pub(crate) checkpoint: &'a Path,
@@ -157,8 +161,15 @@ impl Trainer<'_> {
             self.network
                 .init(n_mels, labels.len(), door.clone(), &mut rng, device)
         };
-        let (mut network, resting) = (network(&self.device.training())?, network(&Device::flex())?);
+        let (network, resting) = (network(&self.device.training())?, network(&Device::flex())?);
+        let (network, resting) = self.begin(network, resting)?;
+        let parameters = gather(&network).0.parameters();
+        let transfer = &self.config.transfer;
+        let stages = network.stages();
+        let frozen = transfer.frozen(&stages)?;
+        let mut network = freeze(network, frozen);
         let (layout, fresh) = gather(&network);
+        let layout = layout.staged(&stages, frozen, transfer.layer_decay);
         let (name, key) = (self.name(), self.key());
         let found = Checkpoint::load(self.checkpoint, &key)?;
         let mut at = found
@@ -213,8 +224,26 @@ impl Trainer<'_> {
         Ok(TrainedNetwork {
             network: scatter(resting, &at.average),
             history: at.history,
-            parameters: layout.parameters(),
+            parameters,
         })
+    }
+
+    /// The network to train and the one that rests, with the weights to begin from.
+    fn begin(&self, network: Network, resting: Network) -> Result<(Network, Network), TrainError> {
+        let Some(start) = self.start else {
+            return Ok((network, resting));
+        };
+        // The rows of the head that are drawn are those that a training from nothing would draw.
+        let drawn = scatter(resting, &gather(&network).1);
+        let clips: Vec<&FeatureMatrix> = self
+            .fold
+            .train
+            .iter()
+            .map(|&i| &self.data.features[i])
+            .collect();
+        let labels = self.data.labels.as_slice();
+        let resting = start.applied(self.network, drawn, self.config, labels, &clips)?;
+        Ok((scatter(network, &gather(&resting).1), resting))
     }
 
     fn steps(&self) -> usize {
@@ -302,7 +331,7 @@ impl Trainer<'_> {
             at.state = gather(network).1;
             at.optimiser
                 .update(training, layout, rate, &gradient, &mut at.state);
-            optimiser::average(training, step, &at.state, &mut at.average);
+            optimiser::average(training, layout, step, &at.state, &mut at.average);
             *network = scatter(network.clone(), &at.state);
             let logits: Vec<f32> = logits.into_data().try_to_vec().unwrap_or_default();
             for (row, &clip) in logits.chunks(classes).zip(clips) {

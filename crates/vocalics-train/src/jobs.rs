@@ -10,13 +10,21 @@ use vocalics_features::Standardiser;
 use vocalics_models::Ensemble;
 
 use crate::fold::{TrainedModel, TrainedNetwork, Trainer, infer_all};
+use crate::heard::unheard_in;
+use crate::start::Start;
 use crate::waveforms::Augmenter;
-use crate::{ComputeDevice, Data, Progress, RunOptions, TrainConfig, TrainError, Weighting};
+use crate::{
+    ComputeDevice, Data, Freeze, Heard, Progress, RunOptions, TrainConfig, TrainError, Weighting,
+};
 
 /// What all trainings of a run have in common.
 pub(crate) struct Task<'a> {
     pub(crate) config: &'a TrainConfig,
     pub(crate) data: &'a Data,
+    /// Recordings that a training comes before on.
+    pub(crate) prior: Option<&'a Data>,
+    /// The model file that trainings begin from.
+    pub(crate) start: Option<&'a Start>,
     /// Identifies configuration, recordings and device.
     pub(crate) key: &'a str,
     pub(crate) device: ComputeDevice,
@@ -60,13 +68,15 @@ impl Task<'_> {
         // A plan with nothing to draw from is better said before hours of training.
         for fold in folds {
             Augmenter::new(self.config, self.data, fold)?;
+            if let Some(prior) = self.prior {
+                Augmenter::new(self.config, prior, &self.before(fold, prior))?;
+            }
         }
         let slots = folds
             .iter()
             .map(|fold| {
-                let clips = fold.train.iter().map(|&i| &self.data.features[i]);
                 Ok(Slot {
-                    standardiser: Standardiser::fit(clips)?,
+                    standardiser: self.standardiser(fold)?,
                     networks: Mutex::new((0..members).map(|_| None).collect()),
                 })
             })
@@ -137,6 +147,76 @@ impl Task<'_> {
         }
     }
 
+    /// Fitted where the first weights learn: on the clips of the training that comes first, unless the weights come from a
+    /// file, which brings its own.
+    fn standardiser(&self, fold: &Fold) -> Result<Standardiser, TrainError> {
+        if let Some(start) = self.start {
+            return Ok(start.standardiser.clone());
+        }
+        let before = self.prior.map(|prior| (prior, self.before(fold, prior)));
+        let (data, clips) = match &before {
+            Some((prior, before)) => (*prior, &before.train),
+            None => (self.data, &fold.train),
+        };
+        Ok(Standardiser::fit(clips.iter().map(|&i| &data.features[i]))?)
+    }
+
+    /// What comes before the training of a fold.
+    fn before(&self, fold: &Fold, prior: &Data) -> Fold {
+        Fold {
+            name: format!("{}, before", fold.name),
+            train: unheard_in(fold, self.data, prior),
+            validation: Vec::new(),
+            test: Vec::new(),
+        }
+    }
+
+    /// Trains on the other corpora, if there are any; its weights are what the training begins from then.
+    fn pretrain(
+        &self,
+        fold: &Fold,
+        standardiser: &Standardiser,
+        member: usize,
+        folder: &Path,
+    ) -> Result<Option<Start>, TrainError> {
+        let Some(prior) = self.prior else {
+            return Ok(None);
+        };
+        let mut config = self.config.clone();
+        config.training.epochs = config.transfer.pretrain.epochs;
+        config.transfer.freeze = Freeze::default();
+        config.transfer.layer_decay = 1.0;
+        let before = self.before(fold, prior);
+        let trained = Trainer {
+            config: &config,
+            data: prior,
+            fold: &before,
+            network: self.config.members()[member],
+            member,
+            standardiser,
+            start: self.start,
+            key: self.key,
+            checkpoint: &folder.join("before").join("checkpoint"),
+            device: self.device,
+            progress: self.progress,
+        }
+        .train()?;
+        let labels = prior.labels.as_slice();
+        let standardiser = standardiser.clone();
+        let start = Start::of_network(trained.network, &config, labels, standardiser);
+        Ok(Some(start))
+    }
+
+    /// Whom the models of a fold have heard besides its own clips.
+    pub(crate) fn heard_before(&self, fold: &Fold) -> Heard {
+        let file = self.start.map(|start| start.heard.clone());
+        let prior = self.prior.map(|prior| {
+            let before = self.before(fold, prior);
+            Heard::in_clips(prior, &before.train)
+        });
+        file.unwrap_or_default().and(prior.unwrap_or_default())
+    }
+
     fn train(
         &self,
         fold: &Fold,
@@ -149,6 +229,7 @@ impl Task<'_> {
             0 => folder.to_owned(),
             member => folder.join(format!("network-{}", member + 1)),
         };
+        let pretrained = self.pretrain(fold, standardiser, member, &folder)?;
         Trainer {
             config: self.config,
             data: self.data,
@@ -156,6 +237,7 @@ impl Task<'_> {
             network: self.config.members()[member],
             member,
             standardiser,
+            start: pretrained.as_ref().or(self.start),
             key: self.key,
             checkpoint: &folder.join("checkpoint"),
             device: self.device,

@@ -21,6 +21,7 @@ mod device;
 mod error;
 mod export;
 mod fold;
+mod heard;
 mod jobs;
 mod loss;
 mod optimiser;
@@ -28,6 +29,8 @@ mod parameters;
 mod progress;
 mod run;
 mod speaker;
+mod start;
+mod transfer;
 mod waveforms;
 
 pub use augment::AugmentConfig;
@@ -41,9 +44,15 @@ pub use device::ComputeDevice;
 pub use error::TrainError;
 pub use export::{ExportNotes, export};
 pub use fold::{TrainedModel, infer};
+pub use heard::Heard;
 pub use progress::{Progress, Silent};
-pub use run::{CrossValidation, RunOptions, cross_validate, train_model};
+pub use run::{
+    CrossValidation, RunOptions, cross_validate, cross_validate_after, train_model,
+    train_model_after,
+};
 pub use speaker::with_speaker_calibrated;
+pub use start::describe_init;
+pub use transfer::{Freeze, NamedFreeze, PretrainConfig, TransferConfig};
 pub use vocalics_models::{Ensemble, Network, NetworkConfig};
 pub use waveforms::Waveforms;
 

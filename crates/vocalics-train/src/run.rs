@@ -14,8 +14,10 @@ use vocalics_runtime::ProtocolResult;
 use crate::cache::write;
 use crate::export::{ExportNotes, export};
 use crate::fold::{TrainedModel, infer_all};
+use crate::heard::unheard_in;
 use crate::jobs::Task;
 use crate::speaker::with_speaker_calibrated;
+use crate::start::Start;
 use crate::{ComputeDevice, Data, GIT_REVISION, Progress, TrainConfig, TrainError};
 
 /// Where and how a run works.
@@ -117,15 +119,18 @@ impl RunDirectory {
 }
 
 /// `manifest.csv`: which clip served for what in which fold.
-fn manifest(data: &Data, folds: &[Fold]) -> String {
+fn manifest(data: &Data, prior: Option<&Data>, folds: &[Fold]) -> String {
     let mut text = String::from("id,corpus,speaker,class,fold,part\n");
     for fold in folds {
+        let before = prior.map(|prior| (prior, unheard_in(fold, data, prior)));
+        let before = before.as_ref();
         let parts = [
-            ("train", &fold.train),
-            ("validation", &fold.validation),
-            ("test", &fold.test),
+            ("train", data, &fold.train),
+            ("validation", data, &fold.validation),
+            ("test", data, &fold.test),
         ];
-        for (part, clips) in parts {
+        let before = before.map(|(prior, clips)| ("before", *prior, clips));
+        for (part, data, clips) in before.into_iter().chain(parts) {
             for &i in clips {
                 let Utterance {
                     id,
@@ -142,11 +147,62 @@ fn manifest(data: &Data, folds: &[Fold]) -> String {
 }
 
 /// Everything that must be equal for a checkpoint to be of this run.
-fn key(config: &TrainConfig, data: &Data, protocol: &str, device: ComputeDevice) -> String {
-    let (config, data) = (config.to_toml(), data.hash());
-    blake3::hash(format!("{config}\n{data}\n{protocol}\n{device}").as_bytes())
-        .to_hex()
-        .to_string()
+fn key(
+    config: &TrainConfig,
+    data: &Data,
+    prior: Option<&Data>,
+    protocol: &str,
+    device: ComputeDevice,
+) -> String {
+    let (config, data) = (config.essence(), data.hash());
+    let mut text = format!("{config}\n{data}\n{protocol}\n{device}");
+    if let Some(prior) = prior {
+        text += &format!("\n{}", prior.hash());
+    }
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
+/// The model file to begin from, and the configuration with its hash.
+fn begin(config: &TrainConfig) -> Result<(TrainConfig, Option<Start>), TrainError> {
+    let mut config = config.clone();
+    let start = Start::of_file(&config)?.map(|(start, hash)| {
+        config.transfer.init_hash = hash;
+        start
+    });
+    Ok((config, start))
+}
+
+/// There must be recordings for the training that comes first, and for nothing else.
+fn check_prior(config: &TrainConfig, prior: Option<&Data>) -> Result<(), TrainError> {
+    if config.transfer.has_pretraining() == prior.is_some() {
+        return Ok(());
+    }
+    Err(TrainError::Config {
+        field: "transfer.pretrain.corpora",
+        actual: config.transfer.pretrain.corpora.join(", "),
+        expected: "recordings of these corpora, loaded with TrainConfig::before",
+    })
+}
+
+/// Numbers on validation speakers whom the model file has heard are too good, which is no leak but worth knowing.
+fn tell_heard_validation(
+    folds: &[Fold],
+    data: &Data,
+    start: Option<&Start>,
+    progress: &dyn Progress,
+) {
+    for fold in folds {
+        let seen = start.map(|start| start.heard.among(&fold.validation, &data.utterances));
+        if let Some(seen) = seen.filter(|seen| !seen.is_empty()) {
+            let speakers: Vec<String> = seen.into_iter().collect();
+            progress.warning(&format!(
+                "{}: the model file has heard the validation speakers {}; the temperature and the validation numbers \
+                 of the history are too good",
+                fold.name,
+                speakers.join(", ")
+            ));
+        }
+    }
 }
 
 /// Trains one model per fold of a protocol and measures it on the fold's test part.
@@ -165,8 +221,27 @@ pub fn cross_validate(
     options: &RunOptions,
     progress: &dyn Progress,
 ) -> Result<CrossValidation, TrainError> {
+    cross_validate_after(config, data, None, protocol, options, progress)
+}
+
+/// As [`cross_validate`], with the recordings of the corpora in `[transfer.pretrain]`, loaded with
+/// [`TrainConfig::before`]. Each fold trains on those of them first whose speakers it neither tests nor validates on.
+///
+/// # Errors
+/// As [`cross_validate`]; when `prior` is given and the configuration asks for none, or the reverse.
+pub fn cross_validate_after(
+    config: &TrainConfig,
+    data: &Data,
+    prior: Option<&Data>,
+    protocol: &Protocol,
+    options: &RunOptions,
+    progress: &dyn Progress,
+) -> Result<CrossValidation, TrainError> {
     config.validate()?;
+    check_prior(config, prior)?;
     options.device.check()?;
+    let (config, start) = begin(config)?;
+    let config = &config;
     let folds = protocol.folds(&data.utterances, &data.classes, &config.split_options())?;
     let mut folds = chosen(folds, &options.folds)?;
     for fold in &mut folds {
@@ -175,12 +250,20 @@ pub fn cross_validate(
     if !protocol.speakers_shared() {
         refuse_leaks(&folds, &data.utterances)?;
     }
+    let seen = start.as_ref().map_or(Ok(false), |start| {
+        let allowed = config.transfer.allow_seen_speakers;
+        start.heard.test_speakers(&folds, &data.utterances, allowed)
+    })?;
+    let speakers_shared = protocol.speakers_shared() || seen;
+    tell_heard_validation(&folds, data, start.as_ref(), progress);
     let directory = RunDirectory::open(&options.directory, config)?;
-    directory.write("manifest.csv", manifest(data, &folds).as_bytes())?;
-    let key = key(config, data, protocol.name(), options.device);
+    directory.write("manifest.csv", manifest(data, prior, &folds).as_bytes())?;
+    let key = key(config, data, prior, protocol.name(), options.device);
     let task = Task {
         config,
         data,
+        prior,
+        start: start.as_ref(),
         key: &key,
         device: options.device,
         progress,
@@ -214,7 +297,7 @@ pub fn cross_validate(
     let provenance = Provenance {
         corpora: tested,
         protocol: protocol.name().to_owned(),
-        speakers_shared: protocol.speakers_shared(),
+        speakers_shared,
         folds: folds.len(),
         labels,
         seed: config.seed,
@@ -236,6 +319,7 @@ pub fn cross_validate(
             ("networks", networks(config)),
             ("shares of the networks", shares.join("; ")),
             ("device", options.device.to_string()),
+            ("begun from", begun_from(config)),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec(),
@@ -252,6 +336,22 @@ pub fn cross_validate(
         history,
         parameters,
     })
+}
+
+/// Where the first weights come from, for people.
+fn begun_from(config: &TrainConfig) -> String {
+    let transfer = &config.transfer;
+    let mut text = if transfer.has_init() {
+        let hash: String = transfer.init_hash.chars().take(16).collect();
+        format!("{} (BLAKE3 {hash})", transfer.init.display())
+    } else {
+        "drawn weights".to_owned()
+    };
+    if transfer.has_pretraining() {
+        let (epochs, corpora) = (transfer.pretrain.epochs, &transfer.pretrain.corpora);
+        text += &format!(", then {epochs} epochs on {}", corpora.join(" + "));
+    }
+    text
 }
 
 fn chosen(folds: Vec<Fold>, names: &[String]) -> Result<Vec<Fold>, TrainError> {
@@ -383,6 +483,7 @@ fn measure(
     let notes = ExportNotes {
         clips,
         result: None,
+        heard: task.heard_before(fold),
     };
     export(&model, config, data, &notes, &folder.join("model.onnx"))?;
     let shares: Vec<String> = model
@@ -419,31 +520,57 @@ pub fn train_model(
     options: &RunOptions,
     progress: &dyn Progress,
 ) -> Result<TrainedModel, TrainError> {
+    train_model_after(config, data, None, result, options, progress)
+}
+
+/// As [`train_model`], with the recordings of the corpora in `[transfer.pretrain]`; see [`cross_validate_after`].
+///
+/// # Errors
+/// As [`cross_validate_after`].
+pub fn train_model_after(
+    config: &TrainConfig,
+    data: &Data,
+    prior: Option<&Data>,
+    result: Option<ProtocolResult>,
+    options: &RunOptions,
+    progress: &dyn Progress,
+) -> Result<TrainedModel, TrainError> {
     config.validate()?;
+    check_prior(config, prior)?;
     options.device.check()?;
+    let (config, start) = begin(config)?;
+    let config = &config;
     let mut fold = whole(config, data)?;
     thin(&mut fold, config, data)?;
     let directory = RunDirectory::open(&options.directory, config)?;
     directory.write(
         "manifest.csv",
-        manifest(data, std::slice::from_ref(&fold)).as_bytes(),
+        manifest(data, prior, std::slice::from_ref(&fold)).as_bytes(),
     )?;
-    let key = key(config, data, "all", options.device);
+    let folds = std::slice::from_ref(&fold);
+    tell_heard_validation(folds, data, start.as_ref(), progress);
+    let key = key(config, data, prior, "all", options.device);
     let task = Task {
         config,
         data,
+        prior,
+        start: start.as_ref(),
         key: &key,
         device: options.device,
         progress,
     };
     let clips = fold.train.iter().chain(&fold.validation).copied().collect();
-    let notes = ExportNotes { clips, result };
+    let heard = task.heard_before(&fold);
+    let notes = ExportNotes {
+        clips,
+        result,
+        heard,
+    };
     let path = directory.path.join("model.onnx");
     let finish = |_: &Fold, model: TrainedModel| {
         export(&model, config, data, &notes, &path)?;
         Ok(model)
     };
-    let folds = std::slice::from_ref(&fold);
     let mut models = task.run(folds, options, |_| directory.path.clone(), finish)?;
     // One fold has one model or an error.
     let model = models.swap_remove(0);

@@ -305,7 +305,7 @@ fn a_file_of_another_network_says_where_it_differs() {
         ),
         (
             "kind = 'temporal'\nchannels = 8\ndilations = [1]",
-            ["conv.weight [8, 8, 1, 3]", "indices"],
+            ["conv.weight [8, 8, 1, 3]", "dense.weight"],
         ),
     ] {
         let error = weights.restore(0, fresh(&configured(text), 1, &device));
