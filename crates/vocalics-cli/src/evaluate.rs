@@ -23,7 +23,7 @@ use crate::train::{Beginning, Loading, Overrides, read_config};
 /// the same command goes on with an evaluation that was stopped. With --model, that model is tested
 /// as it is: on the test parts of the protocol, or with `--protocol all` on every clip. A model that was
 /// trained on a speaker of the test is refused, unless --allow-seen-speakers; the numbers then say so. The same
-/// holds for a model that the trainings of a configuration begin from (--init).
+/// holds for a model that the trainings of a configuration begin or learn from (--init, --teacher).
 ///
 /// A label map given with --model applies to the corpus and to the model's answers alike: scores of
 /// labels that become one are added, those of dropped labels are left out and the rest scaled to sum to 1.
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "CONFIG.toml")]
     config: Option<PathBuf>,
     /// Model file to test as it is
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["epochs", "target", "threads", "device", "cache", "noise", "rooms", "init"])]
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["epochs", "target", "threads", "device", "cache", "noise", "rooms", "init", "teacher"])]
     model: Option<PathBuf>,
     /// Protocol: emobox-6fold, luna-5fold, loso, random-80-20, seed-mix, a .csv or .tsv file of
     /// folds, or `all` with --model; that of the configuration, or `all`, if not given
@@ -60,7 +60,7 @@ pub(crate) struct Arguments {
     /// Where the networks learn: cpu, or cuda, cuda:N, wgpu, wgpu:N in a program built for them
     #[arg(long, value_name = "DEVICE", default_value_t = ComputeDevice::Cpu)]
     device: ComputeDevice,
-    /// Test a model, or what begins from one, on speakers it was trained on; the numbers say that speakers are shared
+    /// Test a model, or what begins or learns from one, on speakers it was trained on; the numbers say that speakers are shared
     #[arg(long)]
     allow_seen_speakers: bool,
     /// Run directory; runs/NAME-PROTOCOL of a configuration, and none of a model, if not given
@@ -96,13 +96,17 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
     let mut config = read_config(arguments.config.as_deref())?;
     arguments.beginning.apply(&mut config, true)?;
     if arguments.allow_seen_speakers {
-        if !config.transfer.has_init() {
+        let teacher = config.distillation.as_mut().filter(|it| it.has_file());
+        if !config.transfer.has_init() && teacher.is_none() {
             return Err(Failure::usage(
-                "--allow-seen-speakers is about a model file, and none is tested or begun from",
-                "leave it out, or give a model with --model or --init",
+                "--allow-seen-speakers is about a model file, and none is tested, begun or learnt from",
+                "leave it out, or give a model with --model, --init or --teacher",
             ));
         }
-        config.transfer.allow_seen_speakers = true;
+        if let Some(distillation) = teacher {
+            distillation.allow_seen_speakers = true;
+        }
+        config.transfer.allow_seen_speakers = config.transfer.has_init();
     }
     arguments.overrides.apply(&mut config);
     arguments.corpora.override_names(&mut config);
@@ -142,6 +146,9 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
     let prior = prior.as_ref();
     let result = cross_validate_after(&config, &data, prior, &protocol, &options, &progress)?;
     show(&result.report, arguments.format)?;
+    if let Some(teacher) = &result.teacher {
+        tell(&format!("its teacher: {}", teacher.headline().join("; ")));
+    }
     tell(&format!(
         "report: {}",
         directory.join("report.html").display()

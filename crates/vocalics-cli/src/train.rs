@@ -67,7 +67,7 @@ pub(crate) struct Overrides {
     pub(crate) target: Option<Target>,
 }
 
-/// What a training begins from.
+/// What a training begins or learns from.
 #[derive(Debug, Args)]
 pub(crate) struct Beginning {
     /// Begin from the weights of a model file; without a configuration, network and front end are its own
@@ -76,11 +76,21 @@ pub(crate) struct Beginning {
     /// Network of an ensemble to begin from, from 1
     #[arg(long, value_name = "N", requires = "init", value_parser = value_parser!(u16).range(1..))]
     init_member: Option<u16>,
+    /// Learn from the scores of a model file too; how much is in the configuration under [distillation]
+    #[arg(long, value_name = "MODEL.onnx")]
+    teacher: Option<PathBuf>,
 }
 
 impl Beginning {
     /// Puts the model file into a configuration; `own` if it was given and not made up.
     pub(crate) fn apply(&self, config: &mut TrainConfig, own: bool) -> Result<(), Failure> {
+        if let Some(teacher) = &self.teacher {
+            let distillation = config.distillation.get_or_insert_default();
+            if distillation.teacher != *teacher {
+                distillation.teacher_hash.clear();
+            }
+            distillation.teacher.clone_from(teacher);
+        }
         let Some(init) = &self.init else {
             return Ok(());
         };

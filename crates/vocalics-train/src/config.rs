@@ -8,7 +8,7 @@ use vocalics_corpora::{LabelMap, Protocol, SplitOptions, Target};
 use vocalics_features::LogMelConfig;
 use vocalics_models::NetworkConfig;
 
-use crate::{AugmentConfig, TrainError, TransferConfig};
+use crate::{AugmentConfig, DistillationConfig, TrainError, TransferConfig};
 
 /// A complete, re-runnable configuration, read from and written as TOML.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct TrainConfig {
     pub augmentation: AugmentConfig,
     /// How the model is measured.
     pub evaluation: EvaluationConfig,
+    /// What a student learns from a teacher; nothing if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<DistillationConfig>,
     /// What the training begins from.
     pub transfer: TransferConfig,
 }
@@ -193,6 +196,7 @@ impl Default for TrainConfig {
             training: TrainingConfig::default(),
             augmentation: AugmentConfig::default(),
             evaluation: EvaluationConfig::default(),
+            distillation: None,
             transfer: TransferConfig::default(),
         }
     }
@@ -361,6 +365,9 @@ impl TrainConfig {
             return wrong("evaluation.repeats", "0".into(), "at least 1");
         }
         self.transfer.validate()?;
+        if let Some(distillation) = &self.distillation {
+            distillation.validate(self.front_end.n_mels)?;
+        }
         self.augmentation.validate(self.front_end.n_mels)
     }
 
@@ -370,6 +377,21 @@ impl TrainConfig {
         let networks = std::iter::once(&self.network).chain(&self.ensemble.networks);
         let all = networks.clone().count() * self.ensemble.seeds;
         networks.cycle().take(all).collect()
+    }
+
+    /// The student of this run's own model, if it has one.
+    #[must_use]
+    pub fn student(&self) -> Option<&NetworkConfig> {
+        self.distillation.as_ref()?.student.as_ref()
+    }
+
+    /// The networks of the model that a run ends with: the student, or else [`Self::members`].
+    #[must_use]
+    pub fn answering(&self) -> Vec<&NetworkConfig> {
+        match self.student() {
+            Some(student) => vec![student],
+            None => self.members(),
+        }
     }
 
     /// The configuration that the recordings of `[transfer.pretrain]` are loaded with; `None` where there are none.
@@ -428,6 +450,20 @@ mod tests {
             toml::from_str::<TrainConfig>(&config.to_toml()).unwrap(),
             config
         );
+    }
+
+    /// So that runs begun before there was such a section go on.
+    #[test]
+    fn what_asks_for_nothing_is_no_part_of_a_run() {
+        let mut config = TrainConfig::default();
+        assert!(config.to_toml().contains("\n[transfer]"));
+        let plain = config.essence();
+        assert!(!plain.contains("[transfer") && plain.ends_with("resamples = 2000\n"));
+        config.distillation = Some(DistillationConfig::default());
+        let taught = config.essence();
+        assert!(taught.contains("[distillation]") && !taught.contains("[transfer"));
+        config.transfer.layer_decay = 0.5;
+        assert_eq!(config.essence(), config.to_toml());
     }
 
     #[test]

@@ -136,8 +136,8 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The model file to begin from has heard people whom the model would be tested on.
-    #[error("{fold}: the training would begin from a model that has heard {} of the test speakers: {}", speakers.len(), speakers.join(", "))]
+    /// The model file to begin or learn from has heard people whom the model would be tested on.
+    #[error("{fold}: the model file that the training would begin or learn from has heard {} of the test speakers: {}", speakers.len(), speakers.join(", "))]
     SeenSpeakers {
         /// Fold.
         fold: String,
@@ -175,6 +175,24 @@ pub enum TrainError {
         source: vocalics_models::ModelError,
         /// Fields of `[network]` as the file has them, where it says so.
         network: String,
+    },
+    /// The teacher answers with other labels.
+    #[error("the teacher {path} knows {teacher}; the recordings have {ours}", path = path.display())]
+    TeacherLabels {
+        /// The model file.
+        path: PathBuf,
+        /// Its target and labels.
+        teacher: String,
+        /// Those of the recordings.
+        ours: String,
+    },
+    /// The teacher has no answer to a training clip.
+    #[error("the teacher cannot answer to {id}")]
+    TeacherAnswer {
+        /// The clip.
+        id: String,
+        /// Why.
+        source: Box<vocalics_runtime::RuntimeError>,
     },
     /// The thread pool of a training could not be started.
     #[error("cannot start {threads} threads for training")]
@@ -215,11 +233,14 @@ impl TrainError {
             Self::Plan { source, .. } => source.hint(),
             Self::Sounds(source) => source.hint(),
             Self::SeenSpeakers { .. } => {
-                "begin from a model of other speakers (train it on corpora or folds without them), or allow it with \
+                "take a model of other speakers (train it on corpora or folds without them), or allow it with \
                  --allow-seen-speakers, which says so beside every number"
             }
             Self::InitChanged { .. } => {
                 "give the file that the run began from, or begin another run (--run)"
+            }
+            Self::TeacherLabels { .. } => {
+                "map the labels to those of the teacher (--map), or take a teacher of the same labels"
             }
             Self::InitEnsemble { .. } => "choose one with --init-member N, from 1",
             Self::InitFrontEnd { .. } => {

@@ -44,7 +44,7 @@ pub fn export(
     let n_mels = config.front_end.n_mels;
     let mut graph = Graph::default();
     model.ensemble.trace(&mut graph);
-    graph.name_networks(&config.members())?;
+    graph.name_networks(&config.answering())?;
     let graph = graph.into_bytes(n_mels, data.labels.len())?;
     let heard = Heard::in_clips(data, &notes.clips).and(notes.heard.clone());
     let metadata = ModelMetadata {

@@ -17,6 +17,7 @@ use vocalics_models::{Ensemble, Mode, Network, NetworkConfig};
 use crate::batch::{self, Batch, Batches, EpochKey, Purpose};
 use crate::checkpoint::Checkpoint;
 use crate::config::ClassWeights;
+use crate::distillation::Soft;
 use crate::loss::Loss;
 use crate::optimiser::{self, AdamW};
 use crate::parameters::{gather, gather_gradients, scatter};
@@ -71,6 +72,8 @@ pub(crate) struct Trainer<'a> {
     pub(crate) standardiser: &'a Standardiser,
     /// The weights to begin from; drawn where there are none.
     pub(crate) start: Option<&'a Start>,
+    /// What a teacher says of the training clips.
+    pub(crate) soft: Option<&'a Soft>,
     /// Identifies configuration, recordings and device.
     pub(crate) key: &'a str,
     pub(crate) checkpoint: &'a Path,
@@ -153,6 +156,10 @@ impl Trainer<'_> {
         let counts = self.class_counts()?;
         let weights = self.class_weights(&counts);
         let loss = Loss::new(&self.config.training, &counts);
+        let loss = match &self.config.distillation {
+            Some(distillation) => loss.with_teacher(distillation),
+            None => loss,
+        };
         let n_mels = self.config.front_end.n_mels;
         let augmenter = Augmenter::new(self.config, self.data, self.fold)?;
         let door = Door::new(n_mels, standardiser.mean(), standardiser.std())?;
@@ -304,17 +311,18 @@ impl Trainer<'_> {
             weights,
             &self.fold.train,
             key,
-        );
+        )
+        .with_soft(self.soft);
         let steps = batches.steps();
         let name = self.name();
         *network = scatter(network.clone(), &at.state);
         let mut tally = Tally::default();
         batches.for_each(|batch| {
             let clips = batches.clips(batch.step);
-            let (features, targets) = self.tensors(batch, clips.len());
+            let (features, targets, soft) = self.tensors(batch, clips.len());
             let mut rng = batch::generator(&key, Purpose::Dropout, batch.step);
             let logits = network.forward(features, Mode::Train(&mut rng));
-            let loss = loss.of(logits.clone(), targets, batch.weight);
+            let loss = loss.taught(logits.clone(), targets, soft, batch.weight);
             let value = f64::from(loss.clone().into_scalar::<f32>());
             if !value.is_finite() {
                 return Err(TrainError::Diverged {
@@ -345,8 +353,9 @@ impl Trainer<'_> {
         Ok(tally)
     }
 
-    /// Features `[batch, crop frames, n_mels]` and targets `[batch, n_classes]` on the device.
-    fn tensors(&self, batch: &Batch, clips: usize) -> (Tensor<3>, Tensor<2>) {
+    /// Features `[batch, crop frames, n_mels]`, targets `[batch, n_classes]` and what a teacher says, of the same shape, on the
+    /// device.
+    fn tensors(&self, batch: &Batch, clips: usize) -> (Tensor<3>, Tensor<2>, Option<Tensor<2>>) {
         let frames = self.config.training.crop_frames;
         let features = [clips, frames, self.config.front_end.n_mels];
         let targets = [clips, self.data.labels.len()];
@@ -354,6 +363,8 @@ impl Trainer<'_> {
         (
             Tensor::from_data(TensorData::new(batch.features.clone(), features), &device),
             Tensor::from_data(TensorData::new(batch.targets.clone(), targets), &device),
+            self.soft
+                .map(|_| Tensor::from_data(TensorData::new(batch.soft.clone(), targets), &device)),
         )
     }
 

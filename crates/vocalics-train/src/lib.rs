@@ -18,6 +18,7 @@ mod checkpoint;
 mod config;
 mod data;
 mod device;
+mod distillation;
 mod error;
 mod export;
 mod fold;
@@ -41,6 +42,7 @@ pub use config::{
 };
 pub use data::{Data, LoadOptions};
 pub use device::ComputeDevice;
+pub use distillation::DistillationConfig;
 pub use error::TrainError;
 pub use export::{ExportNotes, export};
 pub use fold::{TrainedModel, infer};

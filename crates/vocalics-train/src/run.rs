@@ -12,9 +12,10 @@ use vocalics_eval::{
 use vocalics_runtime::ProtocolResult;
 
 use crate::cache::write;
+use crate::distillation::Teacher;
 use crate::export::{ExportNotes, export};
 use crate::fold::{TrainedModel, infer_all};
-use crate::heard::unheard_in;
+use crate::heard::{Heard, unheard_in};
 use crate::jobs::Task;
 use crate::speaker::with_speaker_calibrated;
 use crate::start::Start;
@@ -46,6 +47,8 @@ pub struct CrossValidation {
     pub history: Vec<HistoryRow>,
     /// Trained numbers of the network.
     pub parameters: usize,
+    /// The same numbers of the teachers, where the models measured are their students.
+    pub teacher: Option<Report>,
 }
 
 impl CrossValidation {
@@ -162,14 +165,39 @@ fn key(
     blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
-/// The model file to begin from, and the configuration with its hash.
-fn begin(config: &TrainConfig) -> Result<(TrainConfig, Option<Start>), TrainError> {
-    let mut config = config.clone();
-    let start = Start::of_file(&config)?.map(|(start, hash)| {
-        config.transfer.init_hash = hash;
-        start
-    });
-    Ok((config, start))
+/// The model files that trainings draw on.
+struct Sources {
+    start: Option<Start>,
+    teacher: Option<Teacher>,
+}
+
+impl Sources {
+    /// Opens those of the configuration, which comes back with their hashes.
+    fn open(config: &TrainConfig, data: &Data) -> Result<(TrainConfig, Self), TrainError> {
+        let mut config = config.clone();
+        let start = Start::of_file(&config)?.map(|(start, hash)| {
+            config.transfer.init_hash = hash;
+            start
+        });
+        let teacher = Teacher::of_file(&config, data)?;
+        let teacher = teacher.map(|(teacher, hash)| {
+            if let Some(distillation) = &mut config.distillation {
+                distillation.teacher_hash = hash;
+            }
+            teacher
+        });
+        Ok((config, Self { start, teacher }))
+    }
+
+    /// Whom each has heard, and whether it may have heard test speakers.
+    fn heard(&self, config: &TrainConfig) -> Vec<(&Heard, bool)> {
+        let allowed = config.distillation.as_ref();
+        let allowed = allowed.is_some_and(|it| it.allow_seen_speakers);
+        let start = self.start.iter();
+        let start = start.map(|it| (&it.heard, config.transfer.allow_seen_speakers));
+        let teacher = self.teacher.iter().map(|it| (&it.heard, allowed));
+        start.chain(teacher).collect()
+    }
 }
 
 /// There must be recordings for the training that comes first, and for nothing else.
@@ -188,12 +216,15 @@ fn check_prior(config: &TrainConfig, prior: Option<&Data>) -> Result<(), TrainEr
 fn tell_heard_validation(
     folds: &[Fold],
     data: &Data,
-    start: Option<&Start>,
+    heard: &[(&Heard, bool)],
     progress: &dyn Progress,
 ) {
     for fold in folds {
-        let seen = start.map(|start| start.heard.among(&fold.validation, &data.utterances));
-        if let Some(seen) = seen.filter(|seen| !seen.is_empty()) {
+        let mut seen = BTreeSet::new();
+        for (heard, _) in heard {
+            seen.extend(heard.among(&fold.validation, &data.utterances));
+        }
+        if !seen.is_empty() {
             let speakers: Vec<String> = seen.into_iter().collect();
             progress.warning(&format!(
                 "{}: the model file has heard the validation speakers {}; the temperature and the validation numbers \
@@ -240,7 +271,7 @@ pub fn cross_validate_after(
     config.validate()?;
     check_prior(config, prior)?;
     options.device.check()?;
-    let (config, start) = begin(config)?;
+    let (config, sources) = Sources::open(config, data)?;
     let config = &config;
     let folds = protocol.folds(&data.utterances, &data.classes, &config.split_options())?;
     let mut folds = chosen(folds, &options.folds)?;
@@ -250,12 +281,12 @@ pub fn cross_validate_after(
     if !protocol.speakers_shared() {
         refuse_leaks(&folds, &data.utterances)?;
     }
-    let seen = start.as_ref().map_or(Ok(false), |start| {
-        let allowed = config.transfer.allow_seen_speakers;
-        start.heard.test_speakers(&folds, &data.utterances, allowed)
-    })?;
-    let speakers_shared = protocol.speakers_shared() || seen;
-    tell_heard_validation(&folds, data, start.as_ref(), progress);
+    let heard = sources.heard(config);
+    let mut speakers_shared = protocol.speakers_shared();
+    for &(heard, allowed) in &heard {
+        speakers_shared |= heard.test_speakers(&folds, &data.utterances, allowed)?;
+    }
+    tell_heard_validation(&folds, data, &heard, progress);
     let directory = RunDirectory::open(&options.directory, config)?;
     directory.write("manifest.csv", manifest(data, prior, &folds).as_bytes())?;
     let key = key(config, data, prior, protocol.name(), options.device);
@@ -263,7 +294,8 @@ pub fn cross_validate_after(
         config,
         data,
         prior,
-        start: start.as_ref(),
+        start: sources.start.as_ref(),
+        teacher: sources.teacher.as_ref(),
         key: &key,
         device: options.device,
         progress,
@@ -272,11 +304,15 @@ pub fn cross_validate_after(
         &folds,
         options,
         |fold| directory.path.join(&fold.name),
-        |fold, model| measure(&task, fold, model, &directory.path.join(&fold.name)),
+        |fold, model, teacher| {
+            let folder = directory.path.join(&fold.name);
+            measure(&task, fold, model, teacher.as_ref(), &folder)
+        },
     )?;
     let (mut rows, mut history, mut parameters) = (Vec::new(), Vec::new(), 0);
-    let mut shares = Vec::new();
+    let (mut shares, mut teacher_rows) = (Vec::new(), Vec::new());
     for outcome in outcomes {
+        teacher_rows.extend(outcome.teacher_rows);
         shares.push(outcome.shares);
         rows.extend(outcome.rows);
         history.extend(outcome.history);
@@ -303,6 +339,18 @@ pub fn cross_validate_after(
         seed: config.seed,
     };
     let resamples = config.evaluation.resamples;
+    let teacher = if teacher_rows.is_empty() {
+        None
+    } else {
+        let predictions = Predictions {
+            labels: predictions.labels.clone(),
+            rows: teacher_rows,
+        };
+        predictions.write_csv(&directory.path.join("teacher-predictions.csv"))?;
+        let report = Report::new(&predictions, provenance.clone(), resamples)?;
+        report.write_json(&directory.path.join("teacher-metrics.json"))?;
+        Some(report)
+    };
     let report = Report::new(&predictions, provenance, resamples)?;
     let report = with_speaker_calibrated(report, &predictions, resamples)?;
     predictions.write_csv(&directory.path.join("predictions.csv"))?;
@@ -320,6 +368,7 @@ pub fn cross_validate_after(
             ("shares of the networks", shares.join("; ")),
             ("device", options.device.to_string()),
             ("begun from", begun_from(config)),
+            ("teacher", taught_by(config, teacher.as_ref())),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec(),
@@ -335,7 +384,20 @@ pub fn cross_validate_after(
         predictions,
         history,
         parameters,
+        teacher,
     })
+}
+
+/// Who the model learnt from, for people.
+fn taught_by(config: &TrainConfig, teacher: Option<&Report>) -> String {
+    match (&config.distillation, teacher) {
+        (_, Some(report)) => report.headline().join("; "),
+        (Some(distillation), None) => {
+            let hash: String = distillation.teacher_hash.chars().take(16).collect();
+            format!("{} (BLAKE3 {hash})", distillation.teacher.display())
+        }
+        (None, None) => "none".to_owned(),
+    }
 }
 
 /// Where the first weights come from, for people.
@@ -435,6 +497,8 @@ fn refuse_leaks(folds: &[Fold], utterances: &[Utterance]) -> Result<(), TrainErr
 
 struct FoldOutcome {
     rows: Vec<Scored>,
+    /// Of the fold's own teacher, if it has one.
+    teacher_rows: Vec<Scored>,
     history: Vec<HistoryRow>,
     parameters: usize,
     /// Of each network in the answer, for people.
@@ -444,20 +508,15 @@ struct FoldOutcome {
 /// The kinds of a model's networks, for people.
 fn networks(config: &TrainConfig) -> String {
     let kinds: Vec<&str> = config
-        .members()
+        .answering()
         .into_iter()
         .map(vocalics_models::NetworkConfig::kind)
         .collect();
     kinds.join(", ")
 }
 
-/// Tests a fold's model on the fold's test part, and writes both.
-fn measure(
-    task: &Task<'_>,
-    fold: &Fold,
-    model: TrainedModel,
-    folder: &Path,
-) -> Result<FoldOutcome, TrainError> {
+/// What a model says of the fold's test part.
+fn test(task: &Task<'_>, fold: &Fold, model: &TrainedModel) -> Result<Predictions, TrainError> {
     let Task { config, data, .. } = *task;
     let mut rows = Vec::with_capacity(fold.test.len());
     let logits = infer_all(&model.ensemble, &data.features, &fold.test);
@@ -474,10 +533,22 @@ fn measure(
             scores: softmax_t(&logits, model.temperature)?,
         });
     }
-    let predictions = Predictions {
+    Ok(Predictions {
         labels: data.labels.as_slice().to_vec(),
         rows,
-    };
+    })
+}
+
+/// Tests a fold's model on the fold's test part, and writes both; the same of its teacher.
+fn measure(
+    task: &Task<'_>,
+    fold: &Fold,
+    model: TrainedModel,
+    teacher: Option<&TrainedModel>,
+    folder: &Path,
+) -> Result<FoldOutcome, TrainError> {
+    let Task { config, data, .. } = *task;
+    let predictions = test(task, fold, &model)?;
     predictions.write_csv(&folder.join("predictions.csv"))?;
     let clips = fold.train.iter().chain(&fold.validation).copied().collect();
     let notes = ExportNotes {
@@ -486,6 +557,13 @@ fn measure(
         heard: task.heard_before(fold),
     };
     export(&model, config, data, &notes, &folder.join("model.onnx"))?;
+    let mut teacher_rows = Vec::new();
+    if let Some(teacher) = teacher {
+        let predictions = test(task, fold, teacher)?;
+        predictions.write_csv(&folder.join("teacher-predictions.csv"))?;
+        export_teacher(teacher, config, data, &notes, folder)?;
+        teacher_rows = predictions.rows;
+    }
     let shares: Vec<String> = model
         .ensemble
         .weights()
@@ -500,10 +578,27 @@ fn measure(
     } = model;
     Ok(FoldOutcome {
         rows: predictions.rows,
+        teacher_rows,
         history,
         parameters,
         shares,
     })
+}
+
+/// `teacher.onnx`: the model that the student learnt from.
+fn export_teacher(
+    teacher: &TrainedModel,
+    config: &TrainConfig,
+    data: &Data,
+    notes: &ExportNotes,
+    folder: &Path,
+) -> Result<(), TrainError> {
+    let config = TrainConfig {
+        distillation: None,
+        name: format!("{}-teacher", config.name),
+        ..config.clone()
+    };
+    export(teacher, &config, data, notes, &folder.join("teacher.onnx"))
 }
 
 /// Trains one model on all recordings but those of the validation speakers, which fit the
@@ -538,7 +633,7 @@ pub fn train_model_after(
     config.validate()?;
     check_prior(config, prior)?;
     options.device.check()?;
-    let (config, start) = begin(config)?;
+    let (config, sources) = Sources::open(config, data)?;
     let config = &config;
     let mut fold = whole(config, data)?;
     thin(&mut fold, config, data)?;
@@ -548,13 +643,14 @@ pub fn train_model_after(
         manifest(data, prior, std::slice::from_ref(&fold)).as_bytes(),
     )?;
     let folds = std::slice::from_ref(&fold);
-    tell_heard_validation(folds, data, start.as_ref(), progress);
+    tell_heard_validation(folds, data, &sources.heard(config), progress);
     let key = key(config, data, prior, "all", options.device);
     let task = Task {
         config,
         data,
         prior,
-        start: start.as_ref(),
+        start: sources.start.as_ref(),
+        teacher: sources.teacher.as_ref(),
         key: &key,
         device: options.device,
         progress,
@@ -567,7 +663,14 @@ pub fn train_model_after(
         heard,
     };
     let path = directory.path.join("model.onnx");
-    let finish = |_: &Fold, model: TrainedModel| {
+    let finish = |_: &Fold, model: TrainedModel, teacher: Option<TrainedModel>| {
+        if let Some(teacher) = &teacher {
+            let notes = ExportNotes {
+                result: None,
+                ..notes.clone()
+            };
+            export_teacher(teacher, config, data, &notes, &directory.path)?;
+        }
         export(&model, config, data, &notes, &path)?;
         Ok(model)
     };

@@ -228,7 +228,7 @@ fn sample(clips: &[&FeatureMatrix], frames: usize, n_mels: usize) -> Tensor<3> {
 }
 
 /// The fields of a model file's front end that a configuration has otherwise, as its TOML would have them.
-fn differences(file: &LogMelConfig, config: &LogMelConfig) -> String {
+pub(crate) fn differences(file: &LogMelConfig, config: &LogMelConfig) -> String {
     let table = |front_end: &LogMelConfig| toml::Table::try_from(front_end).unwrap_or_default();
     let (file, config) = (table(file), table(config));
     let mut differences = Vec::new();
