@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, ValueEnum, value_parser};
 use vocalics_corpora::Protocol;
 use vocalics_eval::Report;
-use vocalics_train::{ComputeDevice, RunOptions, TrainConfig, cross_validate};
+use vocalics_train::{ComputeDevice, RunOptions, TrainConfig, cross_validate_after};
 
 use crate::failure::Failure;
 use crate::output::{print, tell};
 use crate::progress::Training;
 use crate::recognition::cores;
 use crate::selection::CorpusOptions;
-use crate::train::{Loading, Overrides};
+use crate::train::{Beginning, Loading, Overrides};
 
 pub(crate) use summary::summary;
 
@@ -24,7 +24,8 @@ pub(crate) use summary::summary;
 /// With --config, or with --encoder alone, one model is trained per fold of the protocol and tested on the fold's test part;
 /// the same command goes on with an evaluation that was stopped. With --model, that model is tested
 /// as it is: on the test parts of the protocol, or with `--protocol all` on every clip. A model that was
-/// trained on a speaker of the test is refused, unless --allow-seen-speakers; the numbers then say so.
+/// trained on a speaker of the test is refused, unless --allow-seen-speakers; the numbers then say so. The same
+/// holds for a model that the trainings of a configuration begin or learn from (--init, --teacher).
 ///
 /// A label map given with --model applies to the corpus and to the model's answers alike: scores of
 /// labels that become one are added, those of dropped labels are left out and the rest scaled to sum to 1.
@@ -35,7 +36,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "CONFIG.toml", conflicts_with = "model")]
     config: Option<PathBuf>,
     /// Model file to test as it is
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["epochs", "target", "threads", "device", "cache", "noise", "rooms", "encoder_config"])]
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["epochs", "target", "threads", "device", "cache", "noise", "rooms", "init", "teacher", "encoder_config"])]
     model: Option<PathBuf>,
     /// Protocol: emobox-6fold, luna-5fold, loso, random-80-20, seed-mix, a .csv or .tsv file of
     /// folds, or `all` with --model; that of the configuration, or `all`, if not given
@@ -49,6 +50,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
+    beginning: Beginning,
+    #[command(flatten)]
     loading: Loading,
     /// Trainings, or clips recognised, side by side; as many as there are cores if not given
     #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
@@ -59,8 +62,8 @@ pub(crate) struct Arguments {
     /// Where the networks learn: cpu, or cuda, cuda:N, wgpu, wgpu:N in a program built for them
     #[arg(long, value_name = "DEVICE", default_value_t = ComputeDevice::Cpu)]
     device: ComputeDevice,
-    /// Test a model on speakers it was trained on; the numbers say that speakers are shared
-    #[arg(long, requires = "model")]
+    /// Test a model, or what begins or learns from one, on speakers it was trained on; the numbers say that speakers are shared
+    #[arg(long)]
     allow_seen_speakers: bool,
     /// Run directory; runs/NAME-PROTOCOL of a configuration, and none of a model, if not given
     #[arg(long, value_name = "DIR")]
@@ -93,6 +96,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
     let (mut config, encoder) = arguments.loading.configure(arguments.config.as_deref())?;
+    arguments.beginning.apply(&mut config, true)?;
+    if arguments.allow_seen_speakers {
+        let teacher = config.distillation.as_mut().filter(|it| it.has_file());
+        if !config.transfer.has_init() && teacher.is_none() {
+            return Err(Failure::usage(
+                "--allow-seen-speakers is about a model file, and none is tested, begun or learnt from",
+                "leave it out, or give a model with --model, --init or --teacher",
+            ));
+        }
+        if let Some(distillation) = teacher {
+            distillation.allow_seen_speakers = true;
+        }
+        config.transfer.allow_seen_speakers = config.transfer.has_init();
+    }
     arguments.overrides.apply(&mut config);
     arguments.corpora.override_names(&mut config);
     let protocol = protocol(arguments, &mut config)?;
@@ -101,6 +118,9 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
     let data = arguments
         .loading
         .load(&config, encoder, &arguments.corpora, &progress)?;
+    let prior = arguments
+        .loading
+        .load_before(&config, &arguments.corpora, &progress)?;
     let directory = arguments
         .run
         .clone()
@@ -125,8 +145,12 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
             .map_or_else(|| (cores() / jobs).max(1), usize::from),
         device: arguments.device,
     };
-    let result = cross_validate(&config, &data, &protocol, &options, &progress)?;
+    let prior = prior.as_ref();
+    let result = cross_validate_after(&config, &data, prior, &protocol, &options, &progress)?;
     show(&result.report, arguments.format)?;
+    if let Some(teacher) = &result.teacher {
+        tell(&format!("its teacher: {}", teacher.headline().join("; ")));
+    }
     tell(&format!(
         "report: {}",
         directory.join("report.html").display()

@@ -116,8 +116,13 @@ impl CorpusOptions {
                 "list them under `corpora`, or give --corpus NAME=DIR",
             ));
         }
+        self.named_in(&config.corpora)
+    }
+
+    /// Corpora by name, under the data root.
+    pub(crate) fn named_in(&self, names: &[String]) -> Result<Vec<CorpusSpec>, Failure> {
         let mut specs = Vec::new();
-        for name in &config.corpora {
+        for name in names {
             specs.extend(self.under_root(name.parse()?)?);
         }
         Ok(specs)

@@ -9,7 +9,7 @@ use vocalics_eval::Report;
 use vocalics_runtime::{Encoder, ProtocolResult};
 use vocalics_train::{
     ComputeDevice, Data, EncoderConfig, LoadOptions, RunOptions, TrainConfig, TrainError,
-    open_encoder, train_model,
+    describe_init, open_encoder, train_model_after,
 };
 
 use crate::failure::Failure;
@@ -31,6 +31,8 @@ pub(crate) struct Arguments {
     corpora: CorpusOptions,
     #[command(flatten)]
     overrides: Overrides,
+    #[command(flatten)]
+    beginning: Beginning,
     #[command(flatten)]
     loading: Loading,
     /// Run directory, runs/NAME if not given
@@ -65,6 +67,46 @@ pub(crate) struct Overrides {
     /// What is recognised: emotion, intensity, sex or speaker
     #[arg(long)]
     pub(crate) target: Option<Target>,
+}
+
+/// What a training begins or learns from.
+#[derive(Debug, Args)]
+pub(crate) struct Beginning {
+    /// Begin from the weights of a model file; without a configuration, network and front end are its own
+    #[arg(long, value_name = "MODEL.onnx")]
+    pub(crate) init: Option<PathBuf>,
+    /// Network of an ensemble to begin from, from 1
+    #[arg(long, value_name = "N", requires = "init", value_parser = value_parser!(u16).range(1..))]
+    init_member: Option<u16>,
+    /// Learn from the scores of a model file too; how much is in the configuration under [distillation]
+    #[arg(long, value_name = "MODEL.onnx")]
+    teacher: Option<PathBuf>,
+}
+
+impl Beginning {
+    /// Puts the model file into a configuration; `own` if it was given and not made up.
+    pub(crate) fn apply(&self, config: &mut TrainConfig, own: bool) -> Result<(), Failure> {
+        if let Some(teacher) = &self.teacher {
+            let distillation = config.distillation.get_or_insert_default();
+            if distillation.teacher != *teacher {
+                distillation.teacher_hash.clear();
+            }
+            distillation.teacher.clone_from(teacher);
+        }
+        let Some(init) = &self.init else {
+            return Ok(());
+        };
+        let transfer = &mut config.transfer;
+        if transfer.init != *init {
+            transfer.init_hash.clear();
+        }
+        transfer.init.clone_from(init);
+        transfer.init_member = self.init_member.map_or(transfer.init_member, usize::from);
+        if !own {
+            describe_init(config)?;
+        }
+        Ok(())
+    }
 }
 
 fn map_text(text: &str) -> Result<String, vocalics_corpora::CorpusError> {
@@ -160,28 +202,57 @@ impl Loading {
         }
         let options = LoadOptions {
             encoder,
-            cache: self.cache.clone(),
-            keep_going: self.keep_going,
-            noise: self.noise.clone(),
-            rooms: self.rooms.clone(),
+            ..self.options()
         };
         let data = Data::load(config, specs, &options, progress)?;
-        let mut speakers: Vec<&str> = data.utterances.iter().map(|u| u.speaker.as_str()).collect();
-        speakers.sort_unstable();
-        speakers.dedup();
-        tell(&format!(
-            "{}: {} clips of {} speakers, {} classes ({})",
-            data.corpora().join(" + "),
-            data.utterances.len(),
-            speakers.len(),
-            data.labels.len(),
-            data.labels.as_slice().join(" ")
-        ));
+        tell_of(&data);
         if !config.map.is_empty() {
             tell(&format!("label map: {}", config.label_map()?));
         }
         Ok(data)
     }
+
+    /// Loads the recordings of the training that comes before, if the configuration has one.
+    pub(crate) fn load_before(
+        &self,
+        config: &TrainConfig,
+        corpora: &CorpusOptions,
+        progress: &Training,
+    ) -> Result<Option<Data>, Failure> {
+        let Some(before) = config.before() else {
+            return Ok(None);
+        };
+        let specs = corpora.named_in(&before.corpora)?;
+        let options = self.options();
+        let data = Data::load(&before, &specs, &options, progress)?;
+        tell("before that:");
+        tell_of(&data);
+        Ok(Some(data))
+    }
+
+    fn options(&self) -> LoadOptions {
+        LoadOptions {
+            encoder: None,
+            cache: self.cache.clone(),
+            keep_going: self.keep_going,
+            noise: self.noise.clone(),
+            rooms: self.rooms.clone(),
+        }
+    }
+}
+
+fn tell_of(data: &Data) {
+    let mut speakers: Vec<&str> = data.utterances.iter().map(|u| u.speaker.as_str()).collect();
+    speakers.sort_unstable();
+    speakers.dedup();
+    tell(&format!(
+        "{}: {} clips of {} speakers, {} classes ({})",
+        data.corpora().join(" + "),
+        data.utterances.len(),
+        speakers.len(),
+        data.labels.len(),
+        data.labels.as_slice().join(" ")
+    ));
 }
 
 /// A configuration, and its encoder if it has one.
@@ -189,6 +260,8 @@ type Configured = (TrainConfig, Option<Arc<Encoder>>);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (mut config, encoder) = arguments.loading.configure(arguments.config.as_deref())?;
+    let own = arguments.config.is_some();
+    arguments.beginning.apply(&mut config, own)?;
     arguments.overrides.apply(&mut config);
     arguments.corpora.override_names(&mut config);
     config.validate()?;
@@ -204,6 +277,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let data = arguments
         .loading
         .load(&config, encoder, &arguments.corpora, &progress)?;
+    let prior = arguments
+        .loading
+        .load_before(&config, &arguments.corpora, &progress)?;
     if let (Some(path), Some(report)) = (&arguments.result, &result)
         && report.provenance.labels != data.labels.as_slice()
     {
@@ -232,7 +308,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         device: arguments.device,
     };
     let result = result.as_ref().map(protocol_result);
-    train_model(&config, &data, result, &options, &progress)?;
+    let prior = prior.as_ref();
+    train_model_after(&config, &data, prior, result, &options, &progress)?;
     print(&format!("{}\n", directory.join("model.onnx").display()))
 }
 

@@ -697,6 +697,76 @@ fn a_tiny_cross_validation_runs_and_resumes() {
     bench.run(&["predict", "--model", &model, &clip]).exits(0);
 }
 
+/// A small network of two actors' clips, then trainings of three actors that begin or learn from it.
+#[test]
+fn a_training_begins_from_a_model_that_has_not_heard_the_test_speakers() {
+    let bench = Bench::new();
+    let root = bench.corpus(3);
+    let corpus = format!("ravdess-speech={}", root.display());
+    let text = "name = \"tiny\"\n[network]\nkind = \"residual-cnn\"\nchannels = [4, 4]\nattention = 4\n\
+         [training]\nepochs = 1\nbatch_size = 2\ncrop_frames = 32\n\
+         [evaluation]\nprotocol = \"loso\"\nvalidation_speakers = 0\n";
+    fs::write(bench.path("tiny.toml"), text).unwrap();
+    let evaluate = |more: &[&str]| {
+        let base = ["evaluate", "--config", "tiny.toml", "--corpus", &corpus];
+        bench.run(&[&base[..], more].concat())
+    };
+    evaluate(&["--run", "first", "--fold", "ravdess-03"]).exits(0);
+    let heard = "first/ravdess-03/model.onnx";
+    for option in ["--init", "--teacher"] {
+        let run = option.trim_start_matches('-');
+        evaluate(&[option, heard, "--run", run]).exits(1).says(&[
+            "ravdess-01: the model file",
+            "has heard 1 of the test speakers: ravdess-01",
+            "hint: ",
+            "--allow-seen-speakers",
+        ]);
+        let clean = evaluate(&[option, heard, "--run", run, "--fold", "ravdess-03"]).exits(0);
+        assert!(!clean.out.contains("speakers shared"), "{}", clean.out);
+        let shared = format!("{run}-shared");
+        let shared = [option, heard, "--allow-seen-speakers", "--run", &shared];
+        let shared = evaluate(&shared).exits(0);
+        assert!(
+            shared
+                .out
+                .contains("speakers shared between train and test")
+        );
+    }
+    let config = fs::read_to_string(bench.path("init/config.toml")).unwrap();
+    assert!(config.contains("init_hash = \""), "{config}");
+
+    // Without a configuration network and front end are those of the file.
+    let train = [
+        "train", "--init", heard, "--corpus", &corpus, "--epochs", "1",
+    ];
+    let trained = bench
+        .run(&[&train[..], &["--run", "again"]].concat())
+        .exits(0);
+    assert_eq!(trained.out.trim(), "again/model.onnx");
+    let config = fs::read_to_string(bench.path("again/config.toml")).unwrap();
+    assert!(config.contains("kind = \"residual-cnn\"") && config.contains("attention = 4"));
+
+    let begin = |text: &str, more: &[&str]| {
+        fs::write(bench.path("tiny.toml"), text).unwrap();
+        evaluate(&[&["--run", "other", "--fold", "ravdess-03"], more].concat()).exits(1)
+    };
+    let from = ["--init", heard];
+    begin(&text.replace("[4, 4]", "[4, 6]"), &from).says(&["[network]", "channels = [4, 4]"]);
+    let floor = format!("{text}[front_end]\nlog_floor = 1e-3\n");
+    begin(&floor, &from).says(&["another front end: log_floor = ", "hint: ", "[front_end]"]);
+    begin(text, &["--init", heard, "--init-member", "2"]).says(&["transfer.init_member is 2"]);
+    begin(text, &["--init", "absent.onnx"]).says(&["absent.onnx"]);
+    begin(&format!("{text}[transfer]\nfreeze = 2\n"), &[]).says(&["transfer.freeze", "hint: "]);
+    begin(&format!("{text}[transfer]\nfreeze = \"feet\"\n"), &[]).says(&["all-but-head"]);
+    begin(&format!("{text}[transfer]\nfreeze = 9\n"), &from).says(&["stem, block 1"]);
+    begin(&format!("{text}[distillation]\n"), &[]).says(&["distillation.teacher is empty"]);
+    fs::write(bench.path("tiny.toml"), text).unwrap();
+    evaluate(&["--allow-seen-speakers"])
+        .exits(2)
+        .says(&["--init or --teacher"]);
+    evaluate(&["--init-member", "1"]).exits(2);
+}
+
 #[test]
 fn a_search_gives_a_configuration_that_evaluate_takes() {
     let bench = Bench::new();

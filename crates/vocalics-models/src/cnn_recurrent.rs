@@ -13,10 +13,11 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{self, Door};
-use crate::layers::{ConvNorm, ConvShape};
+use crate::layers::{ConvNorm, ConvShape, Dense};
 use crate::onnx::Graph;
 use crate::pooling::{Classifier, Pooling};
 use crate::recurrent::{Cell, Recurrent};
+use crate::stages::Stage;
 use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of a [`CnnRecurrent`]. As it stands 0.80 M parameters (64 mel bands, 8 classes).
@@ -131,6 +132,21 @@ impl CnnRecurrent {
         }
         let x = self.recurrent.forward(x.flatten::<3>(1, 2)); // [batch, outputs, columns]
         self.classifier.forward(x, &mut mode)
+    }
+
+    /// What it is made of from the features to the logits.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Stage> {
+        let mut stages: Vec<Stage> = Stage::blocks(&self.blocks).collect();
+        stages.push(Stage::of("recurrent", &self.recurrent));
+        stages.extend(self.classifier.stages());
+        stages
+    }
+
+    /// The dense layer of the logits.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        self.classifier.head()
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.

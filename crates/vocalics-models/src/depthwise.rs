@@ -15,9 +15,10 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{self, Door};
-use crate::layers::{ConvNorm, ConvShape, stages};
+use crate::layers::{ConvNorm, ConvShape, Dense, stages};
 use crate::onnx::Graph;
 use crate::pooling::{Classifier, Pooling};
+use crate::stages::Stage;
 use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of a [`Depthwise`]. As it stands 0.62 M parameters (64 mel bands, 8 classes).
@@ -162,6 +163,21 @@ impl Depthwise {
         }
         let x = x.flatten::<3>(1, 2); // [batch, channels · rows, columns]
         self.classifier.forward(x, &mut mode)
+    }
+
+    /// What it is made of from the features to the logits.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Stage> {
+        let mut stages = vec![Stage::of("stem", &self.stem)];
+        stages.extend(Stage::blocks(&self.blocks));
+        stages.extend(self.classifier.stages());
+        stages
+    }
+
+    /// The dense layer of the logits.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        self.classifier.head()
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.

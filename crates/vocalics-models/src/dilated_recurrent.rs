@@ -14,10 +14,11 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{self, Door};
-use crate::layers::{ConvNorm, ConvShape};
+use crate::layers::{ConvNorm, ConvShape, Dense};
 use crate::onnx::Graph;
 use crate::pooling::{Classifier, Pooling};
 use crate::recurrent::{Cell, Recurrent};
+use crate::stages::Stage;
 use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of a [`DilatedRecurrent`]. As it stands 0.60 M parameters (64 mel bands, 8 classes).
@@ -178,6 +179,22 @@ impl DilatedRecurrent {
         }
         let x = self.recurrent.forward(x.flatten::<3>(1, 2)); // [batch, outputs, n_frames / 2]
         self.classifier.forward(x, &mut mode)
+    }
+
+    /// What it is made of from the features to the logits.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Stage> {
+        let mut stages = vec![Stage::of("stem", &self.stem)];
+        stages.extend(Stage::blocks(&self.blocks));
+        stages.push(Stage::of("recurrent", &self.recurrent));
+        stages.extend(self.classifier.stages());
+        stages
+    }
+
+    /// The dense layer of the logits.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        self.classifier.head()
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.

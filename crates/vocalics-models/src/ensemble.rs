@@ -11,6 +11,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::onnx::{Graph, OUTPUT};
+use crate::restore::MEMBER_WEIGHT;
 use crate::{Mode, ModelError, Network};
 
 /// Keeps the logarithm of a probability finite.
@@ -95,11 +96,14 @@ impl Ensemble {
         }
         let mut sum: Option<String> = None;
         for (index, (network, &weight)) in self.members.iter().zip(&self.weights).enumerate() {
+            if index > 0 {
+                graph.next_member();
+            }
             let logits = format!("member_{index}.{OUTPUT}");
             graph.set_output(&logits);
             network.trace(graph);
             let scores = graph.softmax(&logits, 1);
-            let weight = graph.constant("member.weight", vec![weight], &[1]);
+            let weight = graph.constant(MEMBER_WEIGHT, vec![weight], &[1]);
             let scores = graph.node("Mul", &[&scores, &weight]);
             sum = Some(match sum {
                 Some(sum) => graph.node("Add", &[&sum, &scores]),

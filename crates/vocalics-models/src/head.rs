@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::input::Door;
 use crate::layers::{Dense, dropout};
 use crate::onnx::Graph;
+use crate::stages::Stage;
 use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of a [`Head`]. As it stands 520 parameters (64 mel bands, 8 classes).
@@ -93,6 +94,19 @@ impl Head {
             x = dropout(relu(hidden.forward(x)), self.dropout, &mut mode); // [batch, hidden]
         }
         self.logits.forward(x) // [batch, n_classes]
+    }
+
+    /// What it is made of from the features to the logits.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Stage> {
+        let hidden = self.hidden.iter().map(|hidden| Stage::of("hidden", hidden));
+        hidden.chain([Stage::of("head", &self.logits)]).collect()
+    }
+
+    /// The dense layer of the logits.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        &self.logits
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.

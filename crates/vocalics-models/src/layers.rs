@@ -185,11 +185,15 @@ impl Norm {
         }
     }
 
-    /// Batch statistics in training, which also move the running ones; those in inference.
+    /// Batch statistics in training, which also move the running ones; those in inference, and in a frozen norm
+    /// ([`crate::stages::freeze`]).
     #[must_use]
     pub fn forward(&self, x: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
-        if let Mode::Infer = mode {
-            return self.infer(x);
+        match mode {
+            Mode::Infer => return self.infer(x),
+            Mode::Measure => return self.measure(x),
+            Mode::Train(_) if self.is_frozen() => return self.infer(x),
+            Mode::Train(_) => {}
         }
         let [batch, _, rows, columns] = x.dims();
         let (gamma, beta) = (self.gamma.val(), self.beta.val());
@@ -207,8 +211,34 @@ impl Norm {
         norm.output
     }
 
+    fn is_frozen(&self) -> bool {
+        let gamma = self.gamma.val();
+        gamma.is_autodiff() && !gamma.is_require_grad()
+    }
+
+    /// `γ · x + β`; the running statistics become those of `x`.
+    fn measure(&self, x: Tensor<4>) -> Tensor<4> {
+        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        let norm = extension::batch_norm(
+            x.clone(),
+            gamma.clone(),
+            beta.clone(),
+            NORM_EPSILON,
+            self.relu,
+        );
+        for (state, new) in [(&self.mean, norm.mean), (&self.variance, norm.variance)] {
+            state.update(new.detach());
+            let _ = state.value_sync();
+        }
+        self.scaled(x, gamma, beta)
+    }
+
     fn infer(&self, x: Tensor<4>) -> Tensor<4> {
         let (scale, shift) = self.affine();
+        self.scaled(x, scale, shift)
+    }
+
+    fn scaled(&self, x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>) -> Tensor<4> {
         let y = x * scale.unsqueeze_dims::<4>(&[0, 2, 3]) + shift.unsqueeze_dims::<4>(&[0, 2, 3]);
         if self.relu {
             burn::tensor::activation::relu(y)

@@ -8,6 +8,8 @@
 //! Each network is one file: its configuration, its layers, its forward pass, and the same pass
 //! written as an ONNX graph with the batch norms folded into the convolutions ([`onnx`]).
 //!
+//! The way back from a file to a network that can be trained on is [`restore`]; what transfer learning counts in is [`stages`].
+//!
 //! What they share is in [`layers`], [`pooling`] and [`recurrent`]; [`network`] lists them all, and a new one is
 //! registered there.
 //!
@@ -18,6 +20,7 @@ pub mod cnn_recurrent;
 pub mod depthwise;
 pub mod dilated_recurrent;
 pub mod ensemble;
+mod fold;
 pub mod head;
 pub mod input;
 pub mod layers;
@@ -29,6 +32,8 @@ pub mod plain_cnn;
 pub mod pooling;
 pub mod recurrent;
 pub mod residual;
+pub mod restore;
+pub mod stages;
 pub mod temporal;
 
 mod check;
@@ -62,4 +67,6 @@ pub enum Mode<'a> {
     Train(&'a mut rand::rngs::StdRng),
     /// Running statistics, no dropout.
     Infer,
+    /// No dropout; norms pass `γ · x + β` on and take note of the statistics of `x` ([`restore::with_measured_norms`]).
+    Measure,
 }

@@ -17,6 +17,7 @@ use crate::input::{self, Door};
 use crate::layers::{ConvNorm, ConvShape, Dense, dropout};
 use crate::onnx::Graph;
 use crate::pooling::average;
+use crate::stages::Stage;
 use crate::{Init, Mode, ModelError, check};
 
 /// Kernels of the parallel convolutions, rows (mel bands) and columns (frames).
@@ -126,6 +127,22 @@ impl LightCnn {
         let x = self.last.forward(x, &mode); // [batch, last, rows, columns]
         let x = extension::channel_mean(x); // [batch, last]
         self.head.forward(dropout(x, self.dropout, &mut mode))
+    }
+
+    /// What it is made of from the features to the logits.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Stage> {
+        let mut stages = vec![Stage::of("parallel convolutions", &self.parallel)];
+        stages.extend(Stage::blocks(&self.blocks));
+        stages.push(Stage::of("last convolution", &self.last));
+        stages.push(Stage::of("head", &self.head));
+        stages
+    }
+
+    /// The dense layer of the logits.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        &self.head
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.

@@ -21,10 +21,11 @@ use vocalics_dsp::cepstrum::{CepstralConvention, Cepstrum};
 use vocalics_kernels::extension::{self, Conv2dOptions};
 
 use crate::input::Door;
-use crate::layers::Norm;
+use crate::layers::{Dense, Norm};
 use crate::onnx::Graph;
 use crate::pooling::{Classifier, Pooling};
 use crate::recurrent::{Cell, Recurrent};
+use crate::stages::Stage;
 use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of an [`Lstm`]. As it stands 0.61 M parameters (64 mel bands, 8 classes).
@@ -145,6 +146,21 @@ impl Lstm {
             groups: 1,
         };
         extension::conv2d(x, dct, &options)
+    }
+
+    /// What it is made of from the features to the logits.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Stage> {
+        let mut stages = vec![Stage::of("cepstra", &self.norm)];
+        stages.push(Stage::of("recurrent", &self.recurrent));
+        stages.extend(self.classifier.stages());
+        stages
+    }
+
+    /// The dense layer of the logits.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        self.classifier.head()
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.

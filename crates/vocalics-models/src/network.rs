@@ -6,7 +6,9 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use crate::input::Door;
+use crate::layers::Dense;
 use crate::onnx::Graph;
+use crate::stages::Stage;
 use crate::{Init, Mode, ModelError};
 
 /// Declares [`NetworkConfig`] and [`Network`] from one line for each network: the name in
@@ -102,6 +104,23 @@ macro_rules! networks {
             pub fn forward(&self, features: Tensor<3>, mode: Mode<'_>) -> Tensor<2> {
                 match self {
                     $(Self::$variant(network) => network.forward(features, mode),)+
+                }
+            }
+
+            /// What it is made of from the features to the logits, for freezing and learning rates; the head comes
+            /// last.
+            #[must_use]
+            pub fn stages(&self) -> Vec<Stage> {
+                match self {
+                    $(Self::$variant(network) => network.stages(),)+
+                }
+            }
+
+            /// The dense layer of the logits, whose numbers are the last of the network's.
+            #[must_use]
+            pub fn head(&self) -> &Dense {
+                match self {
+                    $(Self::$variant(network) => network.head(),)+
                 }
             }
 

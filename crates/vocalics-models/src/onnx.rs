@@ -6,16 +6,20 @@
 
 use std::cell::RefCell;
 
+use burn::module::Param;
 use burn::tensor::Tensor;
 use rten_onnx::onnx::{
     AttributeProto, AttributeType, DataType, Dimension, GraphProto, ModelProto, NodeProto,
-    OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, TypeProtoTensor, ValueInfoProto,
+    OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto, TypeProto,
+    TypeProtoTensor, ValueInfoProto,
 };
 
-use crate::ModelError;
 use crate::input::{DELTA_REACH, Door, delta_kernel};
 use crate::layers::{ConvNorm, Dense, Norm};
 use crate::recurrent::{Cell, Direction};
+use crate::restore::{NETWORKS, NORMS, Note, Origin};
+use crate::stages::ids;
+use crate::{ModelError, NetworkConfig};
 
 /// Name of the input.
 pub const INPUT: &str = "features";
@@ -30,6 +34,12 @@ const IR_VERSION: i64 = 7;
 pub struct Graph {
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
+    /// Of each constant.
+    origins: Vec<Origin>,
+    /// Of each network traced.
+    notes: Vec<Note>,
+    /// The networks, as JSON, where they were named.
+    networks: Option<String>,
     /// What the last layer of a network is called.
     output: String,
 }
@@ -39,6 +49,9 @@ impl Default for Graph {
         Self {
             nodes: Vec::new(),
             constants: Vec::new(),
+            origins: Vec::new(),
+            notes: vec![Note::default()],
+            networks: None,
             output: OUTPUT.to_owned(),
         }
     }
@@ -132,6 +145,18 @@ impl Graph {
 
     /// Adds an initialiser of single-precision values; returns its unique name.
     pub fn constant(&mut self, name: &str, values: Vec<f32>, dims: &[usize]) -> String {
+        self.constant_of(Origin::Fixed, name, values, dims)
+    }
+
+    /// The same with where the values come from.
+    fn constant_of(
+        &mut self,
+        origin: Origin,
+        name: &str,
+        values: Vec<f32>,
+        dims: &[usize],
+    ) -> String {
+        self.origins.push(origin);
         let name = format!("{name}_{}", self.constants.len());
         self.constants.push(TensorProto {
             name: Some(name.clone()),
@@ -146,6 +171,7 @@ impl Graph {
     }
 
     fn indices(&mut self, values: &[i64]) -> String {
+        self.origins.push(Origin::Fixed);
         let name = format!("indices_{}", self.constants.len());
         self.constants.push(TensorProto {
             name: Some(name.clone()),
@@ -227,8 +253,15 @@ impl Graph {
         let (scale, shift) = (values(scale), values(shift));
         let (outputs, inputs) = (scale.len(), map.len() / scale.len().max(1));
         let rows = map.chunks(inputs.max(1)).zip(&scale);
-        let map = rows.flat_map(|(row, scale)| row.iter().map(move |x| x * scale));
-        let weight = self.constant("linear.weight", map.collect(), &[outputs, inputs, 1]);
+        let scaled = rows.flat_map(|(row, scale)| row.iter().map(move |x| x * scale));
+        let origin = Origin::Folded {
+            weight: None,
+            map: map.to_vec(),
+            norm: ids(norm),
+        };
+        self.note(|note| note.norm(norm));
+        let dims = [outputs, inputs, 1];
+        let weight = self.constant_of(origin, "linear.weight", scaled.collect(), &dims);
         let bias = self.constant("linear.bias", shift, &[outputs]);
         let attributes = vec![ints("kernel_shape", &[1])];
         self.node_with("Conv", &[x, &weight, &bias], attributes)
@@ -240,16 +273,14 @@ impl Graph {
         let [rows, inputs] = layer[0].w_input.dims();
         let hidden = layer[0].w_hidden.dims()[1];
         let ways = layer.len();
-        let all = |part: &dyn Fn(&Direction) -> Vec<f32>| layer.iter().flat_map(part).collect();
-        let w_input = all(&|side| values(side.w_input.val()));
-        let w_hidden = all(&|side| values(side.w_hidden.val()));
-        let bias = all(&|side| {
-            let biases = [&side.bias_input, &side.bias_hidden];
-            biases.map(|bias| values(bias.val())).concat()
-        });
-        let w_input = self.constant("recurrent.input", w_input, &[ways, rows, inputs]);
-        let w_hidden = self.constant("recurrent.hidden", w_hidden, &[ways, rows, hidden]);
-        let bias = self.constant("recurrent.bias", bias, &[ways, 2 * rows]);
+        let inner = layer.iter().map(|side| &side.w_input);
+        let w_input = self.stacked("recurrent.input", inner, &[ways, rows, inputs]);
+        let inner = layer.iter().map(|side| &side.w_hidden);
+        let w_hidden = self.stacked("recurrent.hidden", inner, &[ways, rows, hidden]);
+        let inner = layer
+            .iter()
+            .flat_map(|side| [&side.bias_input, &side.bias_hidden]);
+        let bias = self.stacked("recurrent.bias", inner, &[ways, 2 * rows]);
         let mut attributes = vec![int("hidden_size", signed(hidden))];
         if ways == 2 {
             attributes.push(text("direction", "bidirectional"));
@@ -267,6 +298,22 @@ impl Graph {
         self.reshape(&y, &[0, 0, -1])
     }
 
+    /// Parameters one after another as one constant.
+    fn stacked<'a, const D: usize>(
+        &mut self,
+        name: &str,
+        parts: impl Iterator<Item = &'a Param<Tensor<D>>>,
+        dims: &[usize],
+    ) -> String {
+        let (mut origin, mut all) = (Vec::new(), Vec::new());
+        for part in parts {
+            let values = values(part.val());
+            origin.push((part.id, values.len()));
+            all.extend(values);
+        }
+        self.constant_of(Origin::Whole(origin), name, all, dims)
+    }
+
     /// The same with its dimensions in another order.
     pub fn transpose(&mut self, x: &str, order: &[i64]) -> String {
         self.node_with("Transpose", &[x], vec![ints("perm", order)])
@@ -275,12 +322,22 @@ impl Graph {
     /// A convolution with its batch norm folded in, and its ReLU.
     pub fn conv_norm(&mut self, x: &str, layer: &ConvNorm) -> String {
         let (weight, bias) = layer.folded();
-        let [outputs, inputs, rows, columns] = weight.dims();
-        let weight = self.constant(
-            "conv.weight",
-            values(weight),
-            &[outputs, inputs, rows, columns],
-        );
+        let dims = weight.dims();
+        let [_, _, rows, columns] = dims;
+        let outputs = dims[0];
+        let (scale, _) = layer.norm.affine();
+        let (weight, scale) = (values(weight), values(scale));
+        let unfolded = values(layer.conv.weight.val());
+        self.note(|note| {
+            note.norm(&layer.norm);
+            note.weights(&unfolded, &weight, &scale);
+        });
+        let origin = Origin::Folded {
+            weight: Some(layer.conv.weight.id),
+            map: Vec::new(),
+            norm: ids(&layer.norm),
+        };
+        let weight = self.constant_of(origin, "conv.weight", weight, &dims);
         let bias = self.constant("conv.bias", values(bias), &[outputs]);
         let [top, left] = layer.conv.padding.map(signed);
         let mut attributes = vec![
@@ -330,8 +387,9 @@ impl Graph {
         let ones = vec![1i64; axes];
         let mut dims = vec![outputs, inputs];
         dims.resize(2 + axes, 1);
-        let weight = self.constant("dense.weight", values(weight), &dims);
-        let bias = self.constant("dense.bias", values(layer.bias.val()), &[outputs]);
+        let origin = Origin::Transposed(layer.weight.id, [inputs, outputs]);
+        let weight = self.constant_of(origin, "dense.weight", values(weight), &dims);
+        let bias = self.stacked("dense.bias", std::iter::once(&layer.bias), &[outputs]);
         self.node_with(
             "Conv",
             &[x, &weight, &bias],
@@ -393,11 +451,43 @@ impl Graph {
 
     /// The last layer, whose output is the graph's.
     pub fn logits(&mut self, x: &str, layer: &Dense) {
-        let weight = layer.weight.val();
-        let [inputs, outputs] = weight.dims();
-        let weight = self.constant("head.weight", values(weight), &[inputs, outputs]);
-        let bias = self.constant("head.bias", values(layer.bias.val()), &[outputs]);
+        let dims = layer.weight.dims();
+        let weight = self.stacked("head.weight", std::iter::once(&layer.weight), &dims);
+        let bias = self.stacked("head.bias", std::iter::once(&layer.bias), &dims[1..]);
         self.output("Gemm", &[x, &weight, &bias]);
+    }
+
+    fn note(&mut self, write: impl FnOnce(&mut Note)) {
+        if let Some(note) = self.notes.last_mut() {
+            write(note);
+        }
+    }
+
+    /// What follows is traced from the next network of an ensemble.
+    pub(crate) fn next_member(&mut self) {
+        self.notes.push(Note::default());
+    }
+
+    pub(crate) fn constants(&self) -> &[TensorProto] {
+        &self.constants
+    }
+
+    pub(crate) fn nodes(&self) -> &[NodeProto] {
+        &self.nodes
+    }
+
+    pub(crate) fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// Names the networks that were traced, in their order, so that the file says what it can be trained on as.
+    ///
+    /// # Errors
+    /// [`ModelError::Encode`].
+    pub fn name_networks(&mut self, networks: &[&NetworkConfig]) -> Result<(), ModelError> {
+        let text = serde_json::to_string(networks);
+        self.networks = Some(text.map_err(|error| ModelError::Encode(error.to_string()))?);
+        Ok(())
     }
 
     /// Names the output of the networks traced from now on; the graph's own is [`OUTPUT`].
@@ -411,12 +501,23 @@ impl Graph {
         self.push(operator, inputs, &output, Vec::new());
     }
 
-    /// The graph as the bytes of an ONNX file without metadata.
+    /// The graph as the bytes of an ONNX file, with what a training needs to go on from it ([`crate::restore`]) and no
+    /// other metadata.
     ///
     /// # Errors
     /// [`ModelError::Encode`].
     pub fn into_bytes(self, n_mels: usize, n_classes: usize) -> Result<Vec<u8>, ModelError> {
+        let notes: Vec<String> = self.notes.into_iter().map(Note::into_base64).collect();
+        let notes = serde_json::to_string(&notes);
+        let notes = notes.map_err(|error| ModelError::Encode(error.to_string()))?;
+        let entry = |key: &str, value| StringStringEntryProto {
+            key: Some(key.to_owned()),
+            value: Some(value),
+        };
+        let mut metadata_props = vec![entry(NORMS, notes)];
+        metadata_props.extend(self.networks.map(|text| entry(NETWORKS, text)));
         let model = ModelProto {
+            metadata_props,
             ir_version: Some(IR_VERSION),
             producer_name: Some("vocalics".into()),
             producer_version: Some(env!("CARGO_PKG_VERSION").into()),
@@ -431,7 +532,6 @@ impl Graph {
                 output: vec![value(OUTPUT, &[None, Some(n_classes)])],
                 ..GraphProto::default()
             }),
-            ..ModelProto::default()
         };
         model
             .write_buf()

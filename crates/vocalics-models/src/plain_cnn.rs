@@ -12,9 +12,10 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{self, Door};
-use crate::layers::{ConvNorm, ConvShape};
+use crate::layers::{ConvNorm, ConvShape, Dense};
 use crate::onnx::Graph;
 use crate::pooling::{Classifier, Pooling, average};
+use crate::stages::Stage;
 use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of a [`PlainCnn`]. As it stands 1.18 M parameters (64 mel bands, 8 classes).
@@ -104,6 +105,23 @@ impl PlainCnn {
         }
         let x = x.mean_dim(2).squeeze_dim::<3>(2); // [batch, channels, columns]
         self.classifier.forward(x, &mut mode)
+    }
+
+    /// What it is made of from the features to the logits.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Stage> {
+        let pairs = self.blocks.chunks(2).enumerate();
+        let mut stages: Vec<Stage> = pairs
+            .map(|(index, pair)| Stage::of(format!("block {}", index + 1), &pair.to_vec()))
+            .collect();
+        stages.extend(self.classifier.stages());
+        stages
+    }
+
+    /// The dense layer of the logits.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        self.classifier.head()
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.

@@ -10,6 +10,7 @@ use vocalics_kernels::extension::{self, Pool2dOptions};
 use crate::Mode;
 use crate::layers::{Dense, dropout};
 use crate::onnx::Graph;
+use crate::stages::Stage;
 
 /// Added to a variance over time before its root.
 const EPSILON: f32 = 1e-5;
@@ -154,6 +155,21 @@ impl Classifier {
     pub fn forward(&self, x: Tensor<3>, mode: &mut Mode<'_>) -> Tensor<2> {
         let x = self.pool.forward(x); // [batch, 2 · features]
         self.head.forward(dropout(x, self.dropout, mode)) // [batch, n_classes]
+    }
+
+    /// The dense layer of the logits.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        &self.head
+    }
+
+    /// The attention, if there is one, and the head.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Stage> {
+        let pool = Stage::of("pooling", &self.pool);
+        let head = Stage::of("head", &self.head);
+        let all = [pool, head].into_iter();
+        all.filter(|stage| !stage.parameters.is_empty()).collect()
     }
 
     /// Writes the same in inference into an ONNX graph, as its output.

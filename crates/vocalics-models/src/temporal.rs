@@ -15,9 +15,10 @@ use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{self, Door};
-use crate::layers::{ConvNorm, ConvShape};
+use crate::layers::{ConvNorm, ConvShape, Dense};
 use crate::onnx::Graph;
 use crate::pooling::{Classifier, Pooling};
+use crate::stages::Stage;
 use crate::{Init, Mode, ModelError, check};
 
 /// Sizes of a [`Temporal`]. As it stands 1.10 M parameters (64 mel bands, 8 classes).
@@ -130,6 +131,21 @@ impl Temporal {
         }
         let x = x.squeeze_dim::<3>(2); // [batch, channels, n_frames]
         self.classifier.forward(x, &mut mode)
+    }
+
+    /// What it is made of from the features to the logits.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Stage> {
+        let mut stages = vec![Stage::of("stem", &self.stem)];
+        stages.extend(Stage::blocks(&self.blocks));
+        stages.extend(self.classifier.stages());
+        stages
+    }
+
+    /// The dense layer of the logits.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        self.classifier.head()
     }
 
     /// Writes the forward pass of inference into an ONNX graph: `features` to `logits`.

@@ -13,6 +13,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use vocalics_features::LogMel;
 
+use crate::distillation::Soft;
 use crate::waveforms::Augmenter;
 use crate::{AugmentConfig, Data, Sampling, TrainConfig, TrainError};
 
@@ -51,6 +52,8 @@ pub(crate) struct Batch {
     pub(crate) targets: Vec<f32>,
     /// Sum of the targets.
     pub(crate) weight: f32,
+    /// Weighted scores of the teacher, `[batch, n_classes]`; empty without one.
+    pub(crate) soft: Vec<f32>,
 }
 
 /// What the maker of batches keeps from one to the next.
@@ -75,6 +78,8 @@ pub(crate) struct Batches<'a> {
     augmenter: Option<&'a Augmenter<'a>>,
     /// Weight of a clip of each class.
     weights: &'a [f32],
+    /// What a teacher says.
+    soft: Option<&'a Soft>,
     key: EpochKey,
     order: Vec<usize>,
     steps: usize,
@@ -101,10 +106,16 @@ impl<'a> Batches<'a> {
             data,
             augmenter,
             weights,
+            soft: None,
             key,
             steps: steps(clips.len(), config.training.batch_size),
             order,
         }
+    }
+
+    /// The same with what a teacher says of each clip.
+    pub(crate) fn with_soft(self, soft: Option<&'a Soft>) -> Self {
+        Self { soft, ..self }
     }
 
     pub(crate) fn steps(&self) -> usize {
@@ -154,6 +165,14 @@ impl<'a> Batches<'a> {
             let class = self.data.classes[clip];
             self.smooth(class, self.weights[class], targets);
         }
+        batch.soft.clear();
+        if let Some(soft) = self.soft {
+            for &clip in clips {
+                let weight = self.weights[self.data.classes[clip]];
+                let scores = soft.of(clip).iter().map(|score| weight * score);
+                batch.soft.extend(scores);
+            }
+        }
         self.mixup(augmentation, step, clips.len(), batch, &mut scratch.row);
         batch.weight = batch.targets.iter().sum();
         Ok(())
@@ -172,7 +191,7 @@ impl<'a> Batches<'a> {
             return;
         };
         let offset = rng.random_range(1..count.max(2));
-        for rows in [&mut batch.features, &mut batch.targets] {
+        for rows in [&mut batch.features, &mut batch.targets, &mut batch.soft] {
             mix(rows, count, offset, share, original);
         }
     }
@@ -266,6 +285,9 @@ fn mix(rows: &mut [f32], count: usize, offset: usize, share: f32, original: &mut
     original.clear();
     original.extend_from_slice(rows);
     let len = rows.len() / count;
+    if len == 0 {
+        return;
+    }
     for (i, row) in rows.chunks_exact_mut(len).enumerate() {
         let other = (i + offset) % count;
         let other = &original[other * len..(other + 1) * len];
@@ -381,6 +403,34 @@ mod tests {
         assert_eq!(steps, (0..batches.steps()).collect::<Vec<_>>());
         let other = Batches::new(&config, &data, None, &[1.0, 2.0], &clips, [8; 32]);
         assert_ne!(other.order, batches.order);
+    }
+
+    #[test]
+    fn what_the_teacher_says_is_weighted_and_mixed_like_the_targets() {
+        let (config, data) = (config(), data());
+        let clips: Vec<usize> = (0..CLIPS).collect();
+        // A teacher that knows all labels: what it says is what the labels say, without smoothing.
+        let logits: Vec<Vec<f32>> = (0..CLIPS)
+            .map(|clip| vec![0.0, if clip % 2 == 1 { 90.0 } else { -90.0 }])
+            .collect();
+        let soft = Soft::new(CLIPS, &clips, &logits, 1.0).unwrap();
+        let batches = Batches::new(&config, &data, None, &[1.0, 2.0], &clips, [7; 32]);
+        let batches = batches.with_soft(Some(&soft));
+        let (mut batch, mut scratch) = (Batch::default(), Scratch::new(&config).unwrap());
+        for step in 0..batches.steps() {
+            batches.fill(step, &mut batch, &mut scratch).unwrap();
+            assert_eq!(batch.soft.len(), batch.targets.len());
+            #[expect(clippy::cast_possible_truncation, reason = "a share")]
+            let share = config.training.label_smoothing as f32;
+            let rows = batch.soft.chunks(2).zip(batch.targets.chunks(2));
+            for (soft, targets) in rows {
+                let weight: f32 = soft.iter().sum();
+                for (soft, target) in soft.iter().zip(targets) {
+                    let smooth = soft * (1.0 - share) + weight * share / 2.0;
+                    assert!((smooth - target).abs() < 1e-5, "{smooth} {target}");
+                }
+            }
+        }
     }
 
     #[test]

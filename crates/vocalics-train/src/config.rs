@@ -9,7 +9,7 @@ use vocalics_features::LogMelConfig;
 use vocalics_models::{HeadConfig, NetworkConfig};
 use vocalics_runtime::Encoder;
 
-use crate::{AugmentConfig, EncoderConfig, TrainError};
+use crate::{AugmentConfig, DistillationConfig, EncoderConfig, TrainError, TransferConfig};
 
 /// A complete, re-runnable configuration, read from and written as TOML.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,11 @@ pub struct TrainConfig {
     pub augmentation: AugmentConfig,
     /// How the model is measured.
     pub evaluation: EvaluationConfig,
+    /// What a student learns from a teacher; nothing if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<DistillationConfig>,
+    /// What the training begins from.
+    pub transfer: TransferConfig,
 }
 
 /// Several networks that answer together; by default one answers alone.
@@ -196,6 +201,8 @@ impl Default for TrainConfig {
             training: TrainingConfig::default(),
             augmentation: AugmentConfig::default(),
             evaluation: EvaluationConfig::default(),
+            distillation: None,
+            transfer: TransferConfig::default(),
         }
     }
 }
@@ -281,6 +288,16 @@ impl TrainConfig {
     pub fn to_toml(&self) -> String {
         // Every field is a number, a string or a table of those.
         toml::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// What a run's checkpoints depend on: the configuration as TOML, without the sections that ask for nothing.
+    pub(crate) fn essence(&self) -> String {
+        let mut text = self.to_toml();
+        if self.transfer == TransferConfig::default() {
+            // The last section.
+            text.truncate(text.find("\n[transfer]").unwrap_or(text.len()));
+        }
+        text
     }
 
     /// Rejects values that no training can run with.
@@ -408,6 +425,10 @@ impl TrainConfig {
         if self.evaluation.repeats == 0 {
             return wrong("evaluation.repeats", "0".into(), "at least 1");
         }
+        self.transfer.validate()?;
+        if let Some(distillation) = &self.distillation {
+            distillation.validate(self.n_features())?;
+        }
         self.augmentation.validate(self.n_features())
     }
 
@@ -424,6 +445,13 @@ impl TrainConfig {
             return Ok(());
         };
         encoder.description.validate()?;
+        if self.transfer.has_init()
+            || self.transfer.has_pretraining()
+            || self.distillation.is_some()
+        {
+            let expected = "neither transfer nor distillation with an encoder: its head is small enough to learn from the start";
+            return wrong("encoder", encoder.description.name.clone(), expected);
+        }
         let mut networks = self.members().into_iter();
         if let Some(other) = networks.find(|n| !matches!(n, NetworkConfig::Head(_))) {
             let expected = "\"head\", the one network over the embeddings of an encoder";
@@ -466,6 +494,34 @@ impl TrainConfig {
         let networks = std::iter::once(&self.network).chain(&self.ensemble.networks);
         let all = networks.clone().count() * self.ensemble.seeds;
         networks.cycle().take(all).collect()
+    }
+
+    /// The student of this run's own model, if it has one.
+    #[must_use]
+    pub fn student(&self) -> Option<&NetworkConfig> {
+        self.distillation.as_ref()?.student.as_ref()
+    }
+
+    /// The networks of the model that a run ends with: the student, or else [`Self::members`].
+    #[must_use]
+    pub fn answering(&self) -> Vec<&NetworkConfig> {
+        match self.student() {
+            Some(student) => vec![student],
+            None => self.members(),
+        }
+    }
+
+    /// The configuration that the recordings of `[transfer.pretrain]` are loaded with; `None` where there are none.
+    #[must_use]
+    pub fn before(&self) -> Option<Self> {
+        let corpora = &self.transfer.pretrain.corpora;
+        if corpora.is_empty() {
+            return None;
+        }
+        let mut before = self.clone();
+        before.corpora.clone_from(corpora);
+        before.training.keep.clear();
+        Some(before)
     }
 
     /// What a protocol's split depends on besides the list.
@@ -525,6 +581,20 @@ mod tests {
             toml::from_str::<TrainConfig>(&config.to_toml()).unwrap(),
             config
         );
+    }
+
+    /// So that runs begun before there was such a section go on.
+    #[test]
+    fn what_asks_for_nothing_is_no_part_of_a_run() {
+        let mut config = TrainConfig::default();
+        assert!(config.to_toml().contains("\n[transfer]"));
+        let plain = config.essence();
+        assert!(!plain.contains("[transfer") && plain.ends_with("resamples = 2000\n"));
+        config.distillation = Some(DistillationConfig::default());
+        let taught = config.essence();
+        assert!(taught.contains("[distillation]") && !taught.contains("[transfer"));
+        config.transfer.layer_decay = 0.5;
+        assert_eq!(config.essence(), config.to_toml());
     }
 
     #[test]

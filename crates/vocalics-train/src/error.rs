@@ -196,6 +196,64 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The model file to begin or learn from has heard people whom the model would be tested on.
+    #[error("{fold}: the model file that the training would begin or learn from has heard {} of the test speakers: {}", speakers.len(), speakers.join(", "))]
+    SeenSpeakers {
+        /// Fold.
+        fold: String,
+        /// Their names.
+        speakers: Vec<String>,
+    },
+    /// The model file to begin from is not the one that the run began from.
+    #[error("{path} has changed since the run was begun", path = path.display())]
+    InitChanged {
+        /// The model file.
+        path: PathBuf,
+    },
+    /// The model file to begin from has several networks.
+    #[error("{path} is an ensemble of {members} networks, and a training begins from one", path = path.display())]
+    InitEnsemble {
+        /// The model file.
+        path: PathBuf,
+        /// Networks in it.
+        members: usize,
+    },
+    /// The model file to begin from was trained on other features.
+    #[error("{path} was trained with another front end: {differences}", path = path.display())]
+    InitFrontEnd {
+        /// The model file.
+        path: PathBuf,
+        /// Fields of `[front_end]` as the file has them.
+        differences: String,
+    },
+    /// The model file to begin from has no network of the configuration.
+    #[error("{path}: {source}{}", if network.is_empty() { String::new() } else { format!("; its network is {network}") }, path = path.display())]
+    InitNetwork {
+        /// The model file.
+        path: PathBuf,
+        /// What differs.
+        source: vocalics_models::ModelError,
+        /// Fields of `[network]` as the file has them, where it says so.
+        network: String,
+    },
+    /// The teacher answers with other labels.
+    #[error("the teacher {path} knows {teacher}; the recordings have {ours}", path = path.display())]
+    TeacherLabels {
+        /// The model file.
+        path: PathBuf,
+        /// Its target and labels.
+        teacher: String,
+        /// Those of the recordings.
+        ours: String,
+    },
+    /// The teacher has no answer to a training clip.
+    #[error("the teacher cannot answer to {id}")]
+    TeacherAnswer {
+        /// The clip.
+        id: String,
+        /// Why.
+        source: Box<vocalics_runtime::RuntimeError>,
+    },
     /// The thread pool of a training could not be started.
     #[error("cannot start {threads} threads for training")]
     Threads {
@@ -246,6 +304,27 @@ impl TrainError {
             }
             Self::Plan { source, .. } => source.hint(),
             Self::Sounds(source) => source.hint(),
+            Self::SeenSpeakers { .. } => {
+                "take a model of other speakers (train it on corpora or folds without them), or allow it with \
+                 --allow-seen-speakers, which says so beside every number"
+            }
+            Self::InitChanged { .. } => {
+                "give the file that the run began from, or begin another run (--run)"
+            }
+            Self::TeacherLabels { .. } => {
+                "map the labels to those of the teacher (--map), or take a teacher of the same labels"
+            }
+            Self::InitEnsemble { .. } => "choose one with --init-member N, from 1",
+            Self::InitFrontEnd { .. } => {
+                "set these fields under [front_end] of the configuration; what the network has learnt is about such features"
+            }
+            Self::InitNetwork {
+                source: vocalics_models::ModelError::NoWayBack { .. },
+                ..
+            } => "give a model file as `vocalics train` writes it",
+            Self::InitNetwork { .. } => {
+                "set [network] of the configuration to the network of the file"
+            }
             Self::Device { .. } => "train on the CPU with --device cpu",
             _ => return None,
         })

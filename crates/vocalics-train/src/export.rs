@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use vocalics_corpora::CorpusKind;
 use vocalics_eval::softmax_t;
 use vocalics_features::{Domain, FeatureMatrix};
 use vocalics_models::onnx::Graph;
 use vocalics_runtime::{
-    CorpusNote, ENCODER_FORMAT_VERSION, FORMAT_VERSION, ModelMetadata, ProtocolResult, Recognizer,
-    TestVector, attach_metadata,
+    ENCODER_FORMAT_VERSION, FORMAT_VERSION, ModelMetadata, ProtocolResult, Recognizer, TestVector,
+    attach_metadata,
 };
 
 use crate::cache::write;
 use crate::fold::infer;
+use crate::heard::Heard;
 use crate::{Data, GIT_REVISION, TrainConfig, TrainError, TrainedModel};
 
 /// Frames of the test vector.
@@ -26,6 +26,8 @@ pub struct ExportNotes {
     pub clips: Vec<usize>,
     /// What the configuration reached under a protocol.
     pub result: Option<ProtocolResult>,
+    /// Whom the model has heard besides, by what it began from or learnt from.
+    pub heard: Heard,
 }
 
 /// Writes the model to `path`, after loading the file again through the runtime, which recomputes
@@ -44,7 +46,9 @@ pub fn export(
     let encoder = data.embedded.as_ref().map(|e| e.encoder.note(false));
     let mut graph = Graph::default();
     model.ensemble.trace(&mut graph);
+    graph.name_networks(&config.answering())?;
     let graph = graph.into_bytes(n_mels, data.labels.len())?;
+    let heard = Heard::in_clips(data, &notes.clips).and(notes.heard.clone());
     let metadata = ModelMetadata {
         format_version: match encoder {
             None => FORMAT_VERSION,
@@ -58,8 +62,8 @@ pub fn export(
         standardiser: Some(model.standardiser.clone()),
         domain: domain(data, &notes.clips)?,
         temperature: model.temperature,
-        corpora: corpus_notes(data, &notes.clips),
-        speakers: names(data, &notes.clips, |u| u.speaker.clone()),
+        corpora: heard.corpora.into_values().collect(),
+        speakers: heard.speakers.into_iter().collect(),
         protocol_result: notes.result.clone(),
         manifest_hash: data.hash(),
         git_revision: GIT_REVISION.to_owned(),
@@ -86,37 +90,6 @@ fn domain(data: &Data, clips: &[usize]) -> Result<Option<Domain>, TrainError> {
     }
     let features = clips.iter().map(|&clip| &data.features[clip]);
     Ok(Some(Domain::fit(features)?))
-}
-
-fn names(
-    data: &Data,
-    clips: &[usize],
-    name: impl Fn(&vocalics_corpora::Utterance) -> String,
-) -> Vec<String> {
-    let mut names: Vec<String> = clips.iter().map(|&i| name(&data.utterances[i])).collect();
-    names.sort();
-    names.dedup();
-    names
-}
-
-fn corpus_notes(data: &Data, clips: &[usize]) -> Vec<CorpusNote> {
-    names(data, clips, |u| u.corpus.clone())
-        .into_iter()
-        .map(|name| {
-            let of: Vec<usize> = clips
-                .iter()
-                .copied()
-                .filter(|&i| data.utterances[i].corpus == name)
-                .collect();
-            let licence = CorpusKind::documenting(&name).map_or("unknown", |info| info.licence);
-            CorpusNote {
-                licence: licence.to_owned(),
-                clips: of.len() as u64,
-                speakers: names(data, &of, |u| u.speaker.clone()).len() as u64,
-                name,
-            }
-        })
-        .collect()
 }
 
 /// A synthetic input, moving in every band within the training range, and its scores.

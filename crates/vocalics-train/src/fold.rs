@@ -11,14 +11,17 @@ use vocalics_corpora::Fold;
 use vocalics_eval::{HistoryRow, training_name, write_history};
 use vocalics_features::{FeatureMatrix, Standardiser};
 use vocalics_models::input::Door;
+use vocalics_models::stages::freeze;
 use vocalics_models::{Ensemble, Mode, Network, NetworkConfig};
 
 use crate::batch::{self, Batch, Batches, EpochKey, Purpose};
 use crate::checkpoint::Checkpoint;
 use crate::config::ClassWeights;
+use crate::distillation::Soft;
 use crate::loss::Loss;
 use crate::optimiser::{self, AdamW};
 use crate::parameters::{gather, gather_gradients, scatter};
+use crate::start::Start;
 use crate::waveforms::Augmenter;
 use crate::{ComputeDevice, Data, Progress, Sampling, TrainConfig, TrainError};
 
@@ -67,6 +70,10 @@ pub(crate) struct Trainer<'a> {
     /// Place of the network in the ensemble, from 0.
     pub(crate) member: usize,
     pub(crate) standardiser: &'a Standardiser,
+    /// The weights to begin from; drawn where there are none.
+    pub(crate) start: Option<&'a Start>,
+    /// What a teacher says of the training clips.
+    pub(crate) soft: Option<&'a Soft>,
     /// Identifies configuration, recordings and device.
     pub(crate) key: &'a str,
     pub(crate) checkpoint: &'a Path,
@@ -149,6 +156,10 @@ impl Trainer<'_> {
         let counts = self.class_counts()?;
         let weights = self.class_weights(&counts);
         let loss = Loss::new(&self.config.training, &counts);
+        let loss = match &self.config.distillation {
+            Some(distillation) => loss.with_teacher(distillation),
+            None => loss,
+        };
         let n_mels = self.config.n_features();
         let augmenter = Augmenter::new(self.config, self.data, self.fold)?;
         let door = Door::new(n_mels, standardiser.mean(), standardiser.std())?;
@@ -157,8 +168,15 @@ impl Trainer<'_> {
             self.network
                 .init(n_mels, labels.len(), door.clone(), &mut rng, device)
         };
-        let (mut network, resting) = (network(&self.device.training())?, network(&Device::flex())?);
+        let (network, resting) = (network(&self.device.training())?, network(&Device::flex())?);
+        let (network, resting) = self.begin(network, resting)?;
+        let parameters = gather(&network).0.parameters();
+        let transfer = &self.config.transfer;
+        let stages = network.stages();
+        let frozen = transfer.frozen(&stages)?;
+        let mut network = freeze(network, frozen);
         let (layout, fresh) = gather(&network);
+        let layout = layout.staged(&stages, frozen, transfer.layer_decay);
         let (name, key) = (self.name(), self.key());
         let found = Checkpoint::load(self.checkpoint, &key)?;
         let mut at = found
@@ -213,8 +231,26 @@ impl Trainer<'_> {
         Ok(TrainedNetwork {
             network: scatter(resting, &at.average),
             history: at.history,
-            parameters: layout.parameters(),
+            parameters,
         })
+    }
+
+    /// The network to train and the one that rests, with the weights to begin from.
+    fn begin(&self, network: Network, resting: Network) -> Result<(Network, Network), TrainError> {
+        let Some(start) = self.start else {
+            return Ok((network, resting));
+        };
+        // The rows of the head that are drawn are those that a training from nothing would draw.
+        let drawn = scatter(resting, &gather(&network).1);
+        let clips: Vec<&FeatureMatrix> = self
+            .fold
+            .train
+            .iter()
+            .map(|&i| &self.data.features[i])
+            .collect();
+        let labels = self.data.labels.as_slice();
+        let resting = start.applied(self.network, drawn, self.config, labels, &clips)?;
+        Ok((scatter(network, &gather(&resting).1), resting))
     }
 
     fn steps(&self) -> usize {
@@ -275,17 +311,18 @@ impl Trainer<'_> {
             weights,
             &self.fold.train,
             key,
-        );
+        )
+        .with_soft(self.soft);
         let steps = batches.steps();
         let name = self.name();
         *network = scatter(network.clone(), &at.state);
         let mut tally = Tally::default();
         batches.for_each(|batch| {
             let clips = batches.clips(batch.step);
-            let (features, targets) = self.tensors(batch, clips.len());
+            let (features, targets, soft) = self.tensors(batch, clips.len());
             let mut rng = batch::generator(&key, Purpose::Dropout, batch.step);
             let logits = network.forward(features, Mode::Train(&mut rng));
-            let loss = loss.of(logits.clone(), targets, batch.weight);
+            let loss = loss.taught(logits.clone(), targets, soft, batch.weight);
             let value = f64::from(loss.clone().into_scalar::<f32>());
             if !value.is_finite() {
                 return Err(TrainError::Diverged {
@@ -302,7 +339,7 @@ impl Trainer<'_> {
             at.state = gather(network).1;
             at.optimiser
                 .update(training, layout, rate, &gradient, &mut at.state);
-            optimiser::average(training, step, &at.state, &mut at.average);
+            optimiser::average(training, layout, step, &at.state, &mut at.average);
             *network = scatter(network.clone(), &at.state);
             let logits: Vec<f32> = logits.into_data().try_to_vec().unwrap_or_default();
             for (row, &clip) in logits.chunks(classes).zip(clips) {
@@ -316,8 +353,9 @@ impl Trainer<'_> {
         Ok(tally)
     }
 
-    /// Features `[batch, crop frames, n_mels]` and targets `[batch, n_classes]` on the device.
-    fn tensors(&self, batch: &Batch, clips: usize) -> (Tensor<3>, Tensor<2>) {
+    /// Features `[batch, crop frames, n_mels]`, targets `[batch, n_classes]` and what a teacher says, of the same shape, on the
+    /// device.
+    fn tensors(&self, batch: &Batch, clips: usize) -> (Tensor<3>, Tensor<2>, Option<Tensor<2>>) {
         let frames = self.config.training.crop_frames;
         let features = [clips, frames, self.config.n_features()];
         let targets = [clips, self.data.labels.len()];
@@ -325,6 +363,8 @@ impl Trainer<'_> {
         (
             Tensor::from_data(TensorData::new(batch.features.clone(), features), &device),
             Tensor::from_data(TensorData::new(batch.targets.clone(), targets), &device),
+            self.soft
+                .map(|_| Tensor::from_data(TensorData::new(batch.soft.clone(), targets), &device)),
         )
     }
 

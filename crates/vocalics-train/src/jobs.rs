@@ -7,16 +7,28 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use vocalics_corpora::Fold;
 use vocalics_eval::{HistoryRow, fit_mixture_weights, fit_temperature, softmax_t};
 use vocalics_features::Standardiser;
-use vocalics_models::Ensemble;
+use vocalics_models::{Ensemble, NetworkConfig};
 
+use crate::distillation::{Soft, Teacher};
 use crate::fold::{TrainedModel, TrainedNetwork, Trainer, infer_all};
+use crate::heard::unheard_in;
+use crate::start::Start;
 use crate::waveforms::Augmenter;
-use crate::{ComputeDevice, Data, Progress, RunOptions, TrainConfig, TrainError, Weighting};
+use crate::{
+    ComputeDevice, Data, Freeze, Heard, Progress, RunOptions, TrainConfig, TrainError,
+    TransferConfig, Weighting,
+};
 
 /// What all trainings of a run have in common.
 pub(crate) struct Task<'a> {
     pub(crate) config: &'a TrainConfig,
     pub(crate) data: &'a Data,
+    /// Recordings that a training comes before on.
+    pub(crate) prior: Option<&'a Data>,
+    /// The model file that trainings begin from.
+    pub(crate) start: Option<&'a Start>,
+    /// The model file that trainings learn from.
+    pub(crate) teacher: Option<&'a Teacher>,
     /// Identifies configuration, recordings and device.
     pub(crate) key: &'a str,
     pub(crate) device: ComputeDevice,
@@ -42,8 +54,8 @@ impl Drop for StopOthers<'_> {
 }
 
 impl Task<'_> {
-    /// Trains a model for every fold and hands each to `finish` as soon as its last network is trained. `folder` is
-    /// where a fold keeps its checkpoints.
+    /// Trains a model for every fold and hands each to `finish` as soon as its last network is trained; where it is a
+    /// student of the fold's own teacher, with the teacher. `folder` is where a fold keeps its checkpoints.
     ///
     /// # Errors
     /// The first error of a training or of `finish`, by the order of folds. No new training starts after one; those
@@ -53,35 +65,45 @@ impl Task<'_> {
         folds: &[Fold],
         options: &RunOptions,
         folder: impl Fn(&Fold) -> PathBuf + Sync,
-        finish: impl Fn(&Fold, TrainedModel) -> Result<R, TrainError> + Sync,
+        finish: impl Fn(&Fold, TrainedModel, Option<TrainedModel>) -> Result<R, TrainError> + Sync,
     ) -> Result<Vec<R>, TrainError> {
         let members = self.config.members().len();
         self.check_weighting(folds)?;
         // A plan with nothing to draw from is better said before hours of training.
         for fold in folds {
             Augmenter::new(self.config, self.data, fold)?;
+            if let Some(prior) = self.prior {
+                Augmenter::new(self.config, prior, &self.before(fold, prior))?;
+            }
         }
         let slots = folds
             .iter()
             .map(|fold| {
-                let clips = fold.train.iter().map(|&i| &self.data.features[i]);
                 Ok(Slot {
-                    standardiser: Standardiser::fit(clips)?,
+                    standardiser: self.standardiser(fold)?,
                     networks: Mutex::new((0..members).map(|_| None).collect()),
                 })
             })
             .collect::<Result<Vec<Slot>, TrainError>>()?;
         let outcomes: Vec<Mutex<Option<Result<R, TrainError>>>> =
             folds.iter().map(|_| Mutex::new(None)).collect();
+        let soft = self.taught(folds)?;
         let next = AtomicUsize::new(0);
         let total = folds.len() * members;
         let one = |fold: usize, member: usize| -> Result<Option<R>, TrainError> {
             let (slot, fold) = (&slots[fold], &folds[fold]);
-            let trained = self.train(fold, &slot.standardiser, member, &folder(fold))?;
+            let at = (member, folder(fold));
+            let trained = self.train(fold, &slot.standardiser, &at, soft.as_ref())?;
             match complete(&slot.networks, member, trained) {
                 Some(networks) => {
                     let model = self.together(fold, slot.standardiser.clone(), networks)?;
-                    finish(fold, model).map(Some)
+                    match self.config.student() {
+                        None => finish(fold, model, None).map(Some),
+                        Some(student) => {
+                            let student = self.distil(fold, &model, student, &folder(fold))?;
+                            finish(fold, student, Some(model)).map(Some)
+                        }
+                    }
                 }
                 None => Ok(None),
             }
@@ -137,18 +159,143 @@ impl Task<'_> {
         }
     }
 
-    fn train(
+    /// Fitted where the first weights learn: on the clips of the training that comes first, unless the weights come from a
+    /// file, which brings its own.
+    fn standardiser(&self, fold: &Fold) -> Result<Standardiser, TrainError> {
+        if let Some(start) = self.start {
+            return Ok(start.standardiser.clone());
+        }
+        let before = self.prior.map(|prior| (prior, self.before(fold, prior)));
+        let (data, clips) = match &before {
+            Some((prior, before)) => (*prior, &before.train),
+            None => (self.data, &fold.train),
+        };
+        Ok(Standardiser::fit(clips.iter().map(|&i| &data.features[i]))?)
+    }
+
+    /// What comes before the training of a fold.
+    fn before(&self, fold: &Fold, prior: &Data) -> Fold {
+        Fold {
+            name: format!("{}, before", fold.name),
+            train: unheard_in(fold, self.data, prior),
+            validation: Vec::new(),
+            test: Vec::new(),
+        }
+    }
+
+    /// Trains on the other corpora, if there are any; its weights are what the training begins from then.
+    fn pretrain(
         &self,
         fold: &Fold,
         standardiser: &Standardiser,
         member: usize,
         folder: &Path,
+    ) -> Result<Option<Start>, TrainError> {
+        let Some(prior) = self.prior else {
+            return Ok(None);
+        };
+        let mut config = self.config.clone();
+        config.training.epochs = config.transfer.pretrain.epochs;
+        config.transfer.freeze = Freeze::default();
+        config.transfer.layer_decay = 1.0;
+        let before = self.before(fold, prior);
+        let trained = Trainer {
+            config: &config,
+            data: prior,
+            fold: &before,
+            network: self.config.members()[member],
+            member,
+            standardiser,
+            start: self.start,
+            soft: None,
+            key: self.key,
+            checkpoint: &folder.join("before").join("checkpoint"),
+            device: self.device,
+            progress: self.progress,
+        }
+        .train()?;
+        let labels = prior.labels.as_slice();
+        let standardiser = standardiser.clone();
+        let start = Start::of_network(trained.network, &config, labels, standardiser);
+        Ok(Some(start))
+    }
+
+    /// What the model file says of all clips that any fold trains on.
+    fn taught(&self, folds: &[Fold]) -> Result<Option<Soft>, TrainError> {
+        let (Some(teacher), Some(distillation)) = (self.teacher, &self.config.distillation) else {
+            return Ok(None);
+        };
+        let mut clips: Vec<usize> = folds.iter().flat_map(|fold| fold.train.clone()).collect();
+        clips.sort_unstable();
+        clips.dedup();
+        let soft = teacher.soft(self.data, &clips, distillation.temperature)?;
+        Ok(Some(soft))
+    }
+
+    /// Trains a student on what the fold's own model says of the training clips. Its history follows the teacher's.
+    fn distil(
+        &self,
+        fold: &Fold,
+        teacher: &TrainedModel,
+        network: &NetworkConfig,
+        folder: &Path,
+    ) -> Result<TrainedModel, TrainError> {
+        let mut config = self.config.clone();
+        // What the teacher began from has no place for another network.
+        config.transfer = TransferConfig::default();
+        let temperature = config
+            .distillation
+            .as_ref()
+            .map_or(1.0, |it| it.temperature);
+        let features = &self.data.features;
+        let logits = infer_all(&teacher.ensemble, features, &fold.train);
+        let soft = Soft::new(features.len(), &fold.train, &logits, temperature)?;
+        let trained = Trainer {
+            config: &config,
+            data: self.data,
+            fold,
+            network,
+            member: self.config.members().len(),
+            standardiser: &teacher.standardiser,
+            start: None,
+            soft: Some(&soft),
+            key: self.key,
+            checkpoint: &folder.join("student").join("checkpoint"),
+            device: self.device,
+            progress: self.progress,
+        }
+        .train()?;
+        let mut student = self.together(fold, teacher.standardiser.clone(), vec![trained])?;
+        student.history.splice(..0, teacher.history.clone());
+        Ok(student)
+    }
+
+    /// Whom the models of a fold have heard besides its own clips.
+    pub(crate) fn heard_before(&self, fold: &Fold) -> Heard {
+        let file = self.start.map(|start| start.heard.clone());
+        let teacher = self.teacher.map(|teacher| teacher.heard.clone());
+        let file = file.unwrap_or_default().and(teacher.unwrap_or_default());
+        let prior = self.prior.map(|prior| {
+            let before = self.before(fold, prior);
+            Heard::in_clips(prior, &before.train)
+        });
+        file.and(prior.unwrap_or_default())
+    }
+
+    fn train(
+        &self,
+        fold: &Fold,
+        standardiser: &Standardiser,
+        (member, folder): &(usize, PathBuf),
+        soft: Option<&Soft>,
     ) -> Result<TrainedNetwork, TrainError> {
+        let member = *member;
         // The first network keeps its files where a single one does.
         let folder = match member {
             0 => folder.to_owned(),
             member => folder.join(format!("network-{}", member + 1)),
         };
+        let pretrained = self.pretrain(fold, standardiser, member, &folder)?;
         Trainer {
             config: self.config,
             data: self.data,
@@ -156,6 +303,8 @@ impl Task<'_> {
             network: self.config.members()[member],
             member,
             standardiser,
+            start: pretrained.as_ref().or(self.start),
+            soft,
             key: self.key,
             checkpoint: &folder.join("checkpoint"),
             device: self.device,

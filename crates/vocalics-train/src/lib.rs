@@ -18,10 +18,12 @@ mod checkpoint;
 mod config;
 mod data;
 mod device;
+mod distillation;
 mod encoder;
 mod error;
 mod export;
 mod fold;
+mod heard;
 mod jobs;
 mod loss;
 mod optimiser;
@@ -29,6 +31,8 @@ mod parameters;
 mod progress;
 mod run;
 mod speaker;
+mod start;
+mod transfer;
 pub mod tune;
 mod waveforms;
 
@@ -40,13 +44,20 @@ pub use config::{
 };
 pub use data::{Data, Embedded, LoadOptions};
 pub use device::ComputeDevice;
+pub use distillation::DistillationConfig;
 pub use encoder::{EncoderConfig, open_encoder};
 pub use error::TrainError;
 pub use export::{ExportNotes, export};
 pub use fold::{TrainedModel, infer};
+pub use heard::Heard;
 pub use progress::{Progress, Silent};
-pub use run::{CrossValidation, RunOptions, cross_validate, train_model};
+pub use run::{
+    CrossValidation, RunOptions, cross_validate, cross_validate_after, train_model,
+    train_model_after,
+};
 pub use speaker::with_speaker_calibrated;
+pub use start::describe_init;
+pub use transfer::{Freeze, NamedFreeze, PretrainConfig, TransferConfig};
 pub use vocalics_models::{Ensemble, Network, NetworkConfig};
 pub use waveforms::Waveforms;
 

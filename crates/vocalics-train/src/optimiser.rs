@@ -53,7 +53,7 @@ impl AdamW {
         self.first.len()
     }
 
-    /// One step. `gradient` is zero where the state is not trained.
+    /// One step; each segment of the layout moves at its own share of `rate`. `gradient` is zero where the state is not trained.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "weights are single precision"
@@ -74,12 +74,17 @@ impl AdamW {
             .sqrt();
         let clip = (config.gradient_clip / (norm + 1e-6)).min(1.0) as f32;
         let exponent = i32::try_from(self.step).unwrap_or(i32::MAX);
-        let step_size = (rate / (1.0 - BETA_1.powi(exponent))) as f32;
+        let correction = 1.0 - BETA_1.powi(exponent);
         let root = (1.0 / (1.0 - BETA_2.powi(exponent)).sqrt()) as f32;
-        let keep = (1.0 - rate * config.weight_decay) as f32;
         let (b1, b2, epsilon) = (BETA_1 as f32, BETA_2 as f32, EPSILON as f32);
         for segment in layout.trained() {
-            let keep = if segment.decays { keep } else { 1.0 };
+            let rate = rate * segment.rate;
+            let step_size = (rate / correction) as f32;
+            let keep = if segment.decays {
+                (1.0 - rate * config.weight_decay) as f32
+            } else {
+                1.0
+            };
             let range = segment.range.clone();
             let moments = self.first[range.clone()]
                 .iter_mut()
@@ -95,18 +100,28 @@ impl AdamW {
     }
 }
 
-/// Moves the running average of the state towards it. Early steps count more, so that the first
+/// Moves the running average of the state towards it, where the state moves at all. Early steps count more, so that the first
 /// weights are soon forgotten.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     reason = "step counts are small, weights single precision"
 )]
-pub(crate) fn average(config: &TrainingConfig, step: usize, state: &[f32], average: &mut [f32]) {
+pub(crate) fn average(
+    config: &TrainingConfig,
+    layout: &Layout,
+    step: usize,
+    state: &[f32],
+    average: &mut [f32],
+) {
     let warm = (1.0 + step as f64) / (10.0 + step as f64);
     let decay = config.weight_average.min(warm) as f32;
-    for (average, state) in average.iter_mut().zip(state) {
-        *average = decay * *average + (1.0 - decay) * state;
+    for segment in layout.moving() {
+        let range = segment.range.clone();
+        let pairs = average[range.clone()].iter_mut().zip(&state[range]);
+        for (average, state) in pairs {
+            *average = decay * *average + (1.0 - decay) * state;
+        }
     }
 }
 
@@ -142,6 +157,8 @@ mod tests {
             range: 0..2,
             trained: true,
             decays: true,
+            frozen: false,
+            rate: 1.0,
         }]);
         let mut state = vec![1.0, -2.0];
         let mut adam = AdamW::new(2);
@@ -151,5 +168,38 @@ mod tests {
                 assert!((got - want).abs() < 1e-5, "{got} {want}");
             }
         }
+    }
+
+    #[test]
+    fn a_segment_moves_at_its_share_and_a_frozen_one_not_at_all() {
+        let config = TrainingConfig {
+            weight_decay: 0.5,
+            gradient_clip: 100.0,
+            ..TrainingConfig::default()
+        };
+        let segment = |place: usize, rate, frozen| Segment {
+            range: place..place + 1,
+            trained: true,
+            decays: true,
+            frozen,
+            rate,
+        };
+        let segments = vec![
+            segment(0, 1.0, false),
+            segment(1, 0.1, false),
+            segment(2, 1.0, true),
+        ];
+        let layout = Layout::from_segments(segments);
+        let (mut state, mut mean) = (vec![1.0; 3], vec![0.1; 3]);
+        AdamW::new(3).update(&config, &layout, 0.1, &[0.2; 3], &mut state);
+        average(&config, &layout, 0, &state, &mut mean);
+        for (got, want) in state.iter().zip([0.85, 0.985]) {
+            assert!((got - want).abs() < 1e-5, "{got} {want}");
+        }
+        assert_eq!(
+            (state[2].to_bits(), mean[2].to_bits()),
+            (1.0f32.to_bits(), 0.1f32.to_bits())
+        );
+        assert!((mean[1] - (0.1 * 0.1 + 0.9 * 0.985)).abs() < 1e-6);
     }
 }

@@ -3,33 +3,63 @@
 
 use std::ops::Range;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Tensor, TensorData};
+use vocalics_models::stages::Stage;
 
 /// One tensor within the flat vector.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Segment {
     pub(crate) range: Range<usize>,
     /// Moved by the optimiser; running statistics are not.
     pub(crate) trained: bool,
     /// Subject to weight decay: matrices and kernels, not biases and norms.
     pub(crate) decays: bool,
+    /// Stays as it is, running statistics too.
+    pub(crate) frozen: bool,
+    /// Learning rate over that of the head.
+    pub(crate) rate: f64,
 }
 
 /// Where each tensor lies within the flat vector.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Layout {
     segments: Vec<Segment>,
+    /// Of each segment.
+    ids: Vec<ParamId>,
 }
 
 impl Layout {
     #[cfg(test)]
     pub(crate) fn from_segments(segments: Vec<Segment>) -> Self {
-        Self { segments }
+        Self {
+            segments,
+            ids: Vec::new(),
+        }
+    }
+
+    /// The same with the first `frozen` stages frozen, and with rates that fall by the factor `decay` from stage to stage
+    /// away from the head.
+    pub(crate) fn staged(mut self, stages: &[Stage], frozen: usize, decay: f64) -> Self {
+        for (place, stage) in stages.iter().enumerate() {
+            let distance = i32::try_from(stages.len() - 1 - place).unwrap_or(i32::MAX);
+            for (segment, id) in self.segments.iter_mut().zip(&self.ids) {
+                if stage.parameters.contains(id) {
+                    segment.frozen = place < frozen;
+                    segment.rate = decay.powi(distance);
+                }
+            }
+        }
+        self
+    }
+
+    /// What moves: weights that are trained and running statistics.
+    pub(crate) fn moving(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().filter(|segment| !segment.frozen)
     }
 
     pub(crate) fn trained(&self) -> impl Iterator<Item = &Segment> {
-        self.segments.iter().filter(|segment| segment.trained)
+        self.moving().filter(|segment| segment.trained)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -63,7 +93,10 @@ impl ModuleVisitor for Gather {
             range,
             trained,
             decays: D > 1,
+            frozen: false,
+            rate: 1.0,
         });
+        self.layout.ids.push(param.id);
     }
 }
 

@@ -12,11 +12,14 @@ use vocalics_eval::{
 use vocalics_runtime::ProtocolResult;
 
 use crate::cache::write;
+use crate::distillation::Teacher;
 use crate::encoder::merge_into;
 use crate::export::{ExportNotes, export};
 use crate::fold::{TrainedModel, infer_all};
+use crate::heard::{Heard, unheard_in};
 use crate::jobs::Task;
 use crate::speaker::with_speaker_calibrated;
+use crate::start::Start;
 use crate::{ComputeDevice, Data, GIT_REVISION, Progress, TrainConfig, TrainError};
 
 /// Where and how a run works.
@@ -45,6 +48,8 @@ pub struct CrossValidation {
     pub history: Vec<HistoryRow>,
     /// Trained numbers of the network.
     pub parameters: usize,
+    /// The same numbers of the teachers, where the models measured are their students.
+    pub teacher: Option<Report>,
 }
 
 impl CrossValidation {
@@ -126,15 +131,18 @@ impl RunDirectory {
 }
 
 /// `manifest.csv`: which clip served for what in which fold.
-fn manifest(data: &Data, folds: &[Fold]) -> String {
+fn manifest(data: &Data, prior: Option<&Data>, folds: &[Fold]) -> String {
     let mut text = String::from("id,corpus,speaker,class,fold,part\n");
     for fold in folds {
+        let before = prior.map(|prior| (prior, unheard_in(fold, data, prior)));
+        let before = before.as_ref();
         let parts = [
-            ("train", &fold.train),
-            ("validation", &fold.validation),
-            ("test", &fold.test),
+            ("train", data, &fold.train),
+            ("validation", data, &fold.validation),
+            ("test", data, &fold.test),
         ];
-        for (part, clips) in parts {
+        let before = before.map(|(prior, clips)| ("before", *prior, clips));
+        for (part, data, clips) in before.into_iter().chain(parts) {
             for &i in clips {
                 let Utterance {
                     id,
@@ -154,13 +162,87 @@ fn manifest(data: &Data, folds: &[Fold]) -> String {
 pub(crate) fn key(
     config: &TrainConfig,
     data: &Data,
+    prior: Option<&Data>,
     protocol: &str,
     device: ComputeDevice,
 ) -> String {
-    let (config, data) = (config.to_toml(), data.hash());
-    blake3::hash(format!("{config}\n{data}\n{protocol}\n{device}").as_bytes())
-        .to_hex()
-        .to_string()
+    let (config, data) = (config.essence(), data.hash());
+    let mut text = format!("{config}\n{data}\n{protocol}\n{device}");
+    if let Some(prior) = prior {
+        text += &format!("\n{}", prior.hash());
+    }
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
+/// The model files that trainings draw on.
+struct Sources {
+    start: Option<Start>,
+    teacher: Option<Teacher>,
+}
+
+impl Sources {
+    /// Opens those of the configuration, which comes back with their hashes.
+    fn open(config: &TrainConfig, data: &Data) -> Result<(TrainConfig, Self), TrainError> {
+        let mut config = config.clone();
+        let start = Start::of_file(&config)?.map(|(start, hash)| {
+            config.transfer.init_hash = hash;
+            start
+        });
+        let teacher = Teacher::of_file(&config, data)?;
+        let teacher = teacher.map(|(teacher, hash)| {
+            if let Some(distillation) = &mut config.distillation {
+                distillation.teacher_hash = hash;
+            }
+            teacher
+        });
+        Ok((config, Self { start, teacher }))
+    }
+
+    /// Whom each has heard, and whether it may have heard test speakers.
+    fn heard(&self, config: &TrainConfig) -> Vec<(&Heard, bool)> {
+        let allowed = config.distillation.as_ref();
+        let allowed = allowed.is_some_and(|it| it.allow_seen_speakers);
+        let start = self.start.iter();
+        let start = start.map(|it| (&it.heard, config.transfer.allow_seen_speakers));
+        let teacher = self.teacher.iter().map(|it| (&it.heard, allowed));
+        start.chain(teacher).collect()
+    }
+}
+
+/// There must be recordings for the training that comes first, and for nothing else.
+fn check_prior(config: &TrainConfig, prior: Option<&Data>) -> Result<(), TrainError> {
+    if config.transfer.has_pretraining() == prior.is_some() {
+        return Ok(());
+    }
+    Err(TrainError::Config {
+        field: "transfer.pretrain.corpora",
+        actual: config.transfer.pretrain.corpora.join(", "),
+        expected: "recordings of these corpora, loaded with TrainConfig::before",
+    })
+}
+
+/// Numbers on validation speakers whom the model file has heard are too good, which is no leak but worth knowing.
+fn tell_heard_validation(
+    folds: &[Fold],
+    data: &Data,
+    heard: &[(&Heard, bool)],
+    progress: &dyn Progress,
+) {
+    for fold in folds {
+        let mut seen = BTreeSet::new();
+        for (heard, _) in heard {
+            seen.extend(heard.among(&fold.validation, &data.utterances));
+        }
+        if !seen.is_empty() {
+            let speakers: Vec<String> = seen.into_iter().collect();
+            progress.warning(&format!(
+                "{}: the model file has heard the validation speakers {}; the temperature and the validation numbers \
+                 of the history are too good",
+                fold.name,
+                speakers.join(", ")
+            ));
+        }
+    }
 }
 
 /// Trains one model per fold of a protocol and measures it on the fold's test part.
@@ -179,8 +261,27 @@ pub fn cross_validate(
     options: &RunOptions,
     progress: &dyn Progress,
 ) -> Result<CrossValidation, TrainError> {
+    cross_validate_after(config, data, None, protocol, options, progress)
+}
+
+/// As [`cross_validate`], with the recordings of the corpora in `[transfer.pretrain]`, loaded with
+/// [`TrainConfig::before`]. Each fold trains on those of them first whose speakers it neither tests nor validates on.
+///
+/// # Errors
+/// As [`cross_validate`]; when `prior` is given and the configuration asks for none, or the reverse.
+pub fn cross_validate_after(
+    config: &TrainConfig,
+    data: &Data,
+    prior: Option<&Data>,
+    protocol: &Protocol,
+    options: &RunOptions,
+    progress: &dyn Progress,
+) -> Result<CrossValidation, TrainError> {
     config.validate()?;
+    check_prior(config, prior)?;
     options.device.check()?;
+    let (config, sources) = Sources::open(config, data)?;
+    let config = &config;
     let folds = protocol.folds(&data.utterances, &data.classes, &config.split_options())?;
     let mut folds = chosen(folds, &options.folds)?;
     for fold in &mut folds {
@@ -189,12 +290,21 @@ pub fn cross_validate(
     if !protocol.speakers_shared() {
         refuse_leaks(&folds, &data.utterances)?;
     }
+    let heard = sources.heard(config);
+    let mut speakers_shared = protocol.speakers_shared();
+    for &(heard, allowed) in &heard {
+        speakers_shared |= heard.test_speakers(&folds, &data.utterances, allowed)?;
+    }
+    tell_heard_validation(&folds, data, &heard, progress);
     let directory = RunDirectory::open(&options.directory, config)?;
-    directory.write("manifest.csv", manifest(data, &folds).as_bytes())?;
-    let key = key(config, data, protocol.name(), options.device);
+    directory.write("manifest.csv", manifest(data, prior, &folds).as_bytes())?;
+    let key = key(config, data, prior, protocol.name(), options.device);
     let task = Task {
         config,
         data,
+        prior,
+        start: sources.start.as_ref(),
+        teacher: sources.teacher.as_ref(),
         key: &key,
         device: options.device,
         progress,
@@ -203,11 +313,15 @@ pub fn cross_validate(
         &folds,
         options,
         |fold| directory.path.join(&fold.name),
-        |fold, model| measure(&task, fold, model, &directory.path.join(&fold.name)),
+        |fold, model, teacher| {
+            let folder = directory.path.join(&fold.name);
+            measure(&task, fold, model, teacher.as_ref(), &folder)
+        },
     )?;
     let (mut rows, mut history, mut parameters) = (Vec::new(), Vec::new(), 0);
-    let mut shares = Vec::new();
+    let (mut shares, mut teacher_rows) = (Vec::new(), Vec::new());
     for outcome in outcomes {
+        teacher_rows.extend(outcome.teacher_rows);
         shares.push(outcome.shares);
         rows.extend(outcome.rows);
         history.extend(outcome.history);
@@ -228,10 +342,23 @@ pub fn cross_validate(
     let provenance = Provenance {
         corpora: tested,
         protocol: protocol.name().to_owned(),
-        speakers_shared: protocol.speakers_shared(),
+        speakers_shared,
         folds: folds.len(),
         labels,
         seed: config.seed,
+    };
+    let resamples = config.evaluation.resamples;
+    let teacher = if teacher_rows.is_empty() {
+        None
+    } else {
+        let predictions = Predictions {
+            labels: predictions.labels.clone(),
+            rows: teacher_rows,
+        };
+        predictions.write_csv(&directory.path.join("teacher-predictions.csv"))?;
+        let report = Report::new(&predictions, provenance.clone(), resamples)?;
+        report.write_json(&directory.path.join("teacher-metrics.json"))?;
+        Some(report)
     };
     let page = Page {
         title: config.name.clone(),
@@ -243,6 +370,8 @@ pub fn cross_validate(
             ("networks", networks(config)),
             ("shares of the networks", shares.join("; ")),
             ("device", options.device.to_string()),
+            ("begun from", begun_from(config)),
+            ("teacher", taught_by(config, teacher.as_ref())),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec(),
@@ -252,8 +381,9 @@ pub fn cross_validate(
         provenance,
         history,
         parameters,
+        teacher,
     };
-    measured.write(&directory.path, config.evaluation.resamples, &page)
+    measured.write(&directory.path, resamples, &page)
 }
 
 /// What the folds of a run gave.
@@ -262,6 +392,8 @@ struct Measured {
     provenance: Provenance,
     history: Vec<HistoryRow>,
     parameters: usize,
+    /// The teacher's numbers, where there was one.
+    teacher: Option<Report>,
 }
 
 impl Measured {
@@ -277,6 +409,7 @@ impl Measured {
             provenance,
             history,
             parameters,
+            teacher,
         } = self;
         let report = Report::new(&predictions, provenance, resamples)?;
         let report = with_speaker_calibrated(report, &predictions, resamples)?;
@@ -290,6 +423,7 @@ impl Measured {
             predictions,
             history,
             parameters,
+            teacher,
         })
     }
 }
@@ -313,6 +447,7 @@ pub(crate) fn measured_together(
         provenance: first.report.provenance,
         history: first.history,
         parameters: first.parameters,
+        teacher: None,
     };
     for run in runs {
         all.predictions.rows.extend(run.predictions.rows);
@@ -321,6 +456,34 @@ pub(crate) fn measured_together(
         all.parameters = all.parameters.max(run.parameters);
     }
     all.write(directory, resamples, page)
+}
+
+/// Who the model learnt from, for people.
+fn taught_by(config: &TrainConfig, teacher: Option<&Report>) -> String {
+    match (&config.distillation, teacher) {
+        (_, Some(report)) => report.headline().join("; "),
+        (Some(distillation), None) => {
+            let hash: String = distillation.teacher_hash.chars().take(16).collect();
+            format!("{} (BLAKE3 {hash})", distillation.teacher.display())
+        }
+        (None, None) => "none".to_owned(),
+    }
+}
+
+/// Where the first weights come from, for people.
+fn begun_from(config: &TrainConfig) -> String {
+    let transfer = &config.transfer;
+    let mut text = if transfer.has_init() {
+        let hash: String = transfer.init_hash.chars().take(16).collect();
+        format!("{} (BLAKE3 {hash})", transfer.init.display())
+    } else {
+        "drawn weights".to_owned()
+    };
+    if transfer.has_pretraining() {
+        let (epochs, corpora) = (transfer.pretrain.epochs, &transfer.pretrain.corpora);
+        text += &format!(", then {epochs} epochs on {}", corpora.join(" + "));
+    }
+    text
 }
 
 pub(crate) fn chosen(folds: Vec<Fold>, names: &[String]) -> Result<Vec<Fold>, TrainError> {
@@ -404,6 +567,8 @@ pub(crate) fn refuse_leaks(folds: &[Fold], utterances: &[Utterance]) -> Result<(
 
 struct FoldOutcome {
     rows: Vec<Scored>,
+    /// Of the fold's own teacher, if it has one.
+    teacher_rows: Vec<Scored>,
     history: Vec<HistoryRow>,
     parameters: usize,
     /// Of each network in the answer, for people.
@@ -413,20 +578,15 @@ struct FoldOutcome {
 /// The kinds of a model's networks, for people.
 fn networks(config: &TrainConfig) -> String {
     let kinds: Vec<&str> = config
-        .members()
+        .answering()
         .into_iter()
         .map(vocalics_models::NetworkConfig::kind)
         .collect();
     kinds.join(", ")
 }
 
-/// Tests a fold's model on the fold's test part, and writes both.
-fn measure(
-    task: &Task<'_>,
-    fold: &Fold,
-    model: TrainedModel,
-    folder: &Path,
-) -> Result<FoldOutcome, TrainError> {
+/// What a model says of the fold's test part.
+fn test(task: &Task<'_>, fold: &Fold, model: &TrainedModel) -> Result<Predictions, TrainError> {
     let Task { config, data, .. } = *task;
     let mut rows = Vec::with_capacity(fold.test.len());
     let logits = infer_all(&model.ensemble, &data.features, &fold.test);
@@ -443,17 +603,37 @@ fn measure(
             scores: softmax_t(&logits, model.temperature)?,
         });
     }
-    let predictions = Predictions {
+    Ok(Predictions {
         labels: data.labels.as_slice().to_vec(),
         rows,
-    };
+    })
+}
+
+/// Tests a fold's model on the fold's test part, and writes both; the same of its teacher.
+fn measure(
+    task: &Task<'_>,
+    fold: &Fold,
+    model: TrainedModel,
+    teacher: Option<&TrainedModel>,
+    folder: &Path,
+) -> Result<FoldOutcome, TrainError> {
+    let Task { config, data, .. } = *task;
+    let predictions = test(task, fold, &model)?;
     predictions.write_csv(&folder.join("predictions.csv"))?;
     let clips = fold.train.iter().chain(&fold.validation).copied().collect();
     let notes = ExportNotes {
         clips,
         result: None,
+        heard: task.heard_before(fold),
     };
     export(&model, config, data, &notes, &folder.join("model.onnx"))?;
+    let mut teacher_rows = Vec::new();
+    if let Some(teacher) = teacher {
+        let predictions = test(task, fold, teacher)?;
+        predictions.write_csv(&folder.join("teacher-predictions.csv"))?;
+        export_teacher(teacher, config, data, &notes, folder)?;
+        teacher_rows = predictions.rows;
+    }
     let shares: Vec<String> = model
         .ensemble
         .weights()
@@ -468,10 +648,27 @@ fn measure(
     } = model;
     Ok(FoldOutcome {
         rows: predictions.rows,
+        teacher_rows,
         history,
         parameters,
         shares,
     })
+}
+
+/// `teacher.onnx`: the model that the student learnt from.
+fn export_teacher(
+    teacher: &TrainedModel,
+    config: &TrainConfig,
+    data: &Data,
+    notes: &ExportNotes,
+    folder: &Path,
+) -> Result<(), TrainError> {
+    let config = TrainConfig {
+        distillation: None,
+        name: format!("{}-teacher", config.name),
+        ..config.clone()
+    };
+    export(teacher, &config, data, notes, &folder.join("teacher.onnx"))
 }
 
 /// Trains one model on all recordings but those of the validation speakers, which fit the
@@ -488,32 +685,66 @@ pub fn train_model(
     options: &RunOptions,
     progress: &dyn Progress,
 ) -> Result<TrainedModel, TrainError> {
+    train_model_after(config, data, None, result, options, progress)
+}
+
+/// As [`train_model`], with the recordings of the corpora in `[transfer.pretrain]`; see [`cross_validate_after`].
+///
+/// # Errors
+/// As [`cross_validate_after`].
+pub fn train_model_after(
+    config: &TrainConfig,
+    data: &Data,
+    prior: Option<&Data>,
+    result: Option<ProtocolResult>,
+    options: &RunOptions,
+    progress: &dyn Progress,
+) -> Result<TrainedModel, TrainError> {
     config.validate()?;
+    check_prior(config, prior)?;
     options.device.check()?;
+    let (config, sources) = Sources::open(config, data)?;
+    let config = &config;
     let mut fold = whole(config, data)?;
     thin(&mut fold, config, data)?;
     let directory = RunDirectory::open(&options.directory, config)?;
     directory.write(
         "manifest.csv",
-        manifest(data, std::slice::from_ref(&fold)).as_bytes(),
+        manifest(data, prior, std::slice::from_ref(&fold)).as_bytes(),
     )?;
-    let key = key(config, data, "all", options.device);
+    let folds = std::slice::from_ref(&fold);
+    tell_heard_validation(folds, data, &sources.heard(config), progress);
+    let key = key(config, data, prior, "all", options.device);
     let task = Task {
         config,
         data,
+        prior,
+        start: sources.start.as_ref(),
+        teacher: sources.teacher.as_ref(),
         key: &key,
         device: options.device,
         progress,
     };
     let clips = fold.train.iter().chain(&fold.validation).copied().collect();
-    let notes = ExportNotes { clips, result };
+    let heard = task.heard_before(&fold);
+    let notes = ExportNotes {
+        clips,
+        result,
+        heard,
+    };
     let path = directory.path.join("model.onnx");
-    let finish = |_: &Fold, model: TrainedModel| {
+    let finish = |_: &Fold, model: TrainedModel, teacher: Option<TrainedModel>| {
+        if let Some(teacher) = &teacher {
+            let notes = ExportNotes {
+                result: None,
+                ..notes.clone()
+            };
+            export_teacher(teacher, config, data, &notes, &directory.path)?;
+        }
         export(&model, config, data, &notes, &path)?;
         merge_into(&path, data, progress)?;
         Ok(model)
     };
-    let folds = std::slice::from_ref(&fold);
     let mut models = task.run(folds, options, |_| directory.path.clone(), finish)?;
     // One fold has one model or an error.
     let model = models.swap_remove(0);

@@ -4,16 +4,20 @@
 
 mod onnxruntime;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use rten_onnx::onnx::ModelProto;
 use rten_tensor::NdTensorView;
 use rten_tensor::prelude::*;
 use vocalics_corpora::LabelSet;
 use vocalics_features::{FeatureMatrix, Standardiser};
 use vocalics_models::input::Door;
-use vocalics_models::{Mode, Network, NetworkConfig};
+use vocalics_models::onnx::Graph;
+use vocalics_models::restore::{ModelWeights, with_measured_norms};
+use vocalics_models::stages::freeze;
+use vocalics_models::{Ensemble, Mode, Network, NetworkConfig};
 use vocalics_runtime::{Engine, Recognizer};
 use vocalics_train::{Data, ExportNotes, TrainConfig, TrainedModel, export, infer};
 
@@ -176,6 +180,200 @@ fn burn_rten_and_onnxruntime_agree_at_any_length_and_batch() {
             }
         }
         onnxruntime::agrees(&path, &rows, 1e-5);
+    }
+}
+
+/// All numbers of a network, running statistics among them.
+struct Numbers(Vec<u32>);
+
+impl ModuleVisitor for Numbers {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0
+            .extend(values(param.val()).into_iter().map(f32::to_bits));
+    }
+}
+
+fn numbers(network: &Network) -> Vec<u32> {
+    let mut numbers = Numbers(Vec::new());
+    network.visit(&mut numbers);
+    numbers.0
+}
+
+fn fresh(config: &NetworkConfig, seed: u64, device: &Device) -> Network {
+    let door = Door::new(N_MELS, &[-4.0; N_MELS], &[3.0; N_MELS]).expect("a door");
+    let rng = &mut StdRng::seed_from_u64(seed);
+    config
+        .init(N_MELS, N_CLASSES, door, rng, device)
+        .expect("a network")
+}
+
+fn written(ensemble: &Ensemble, networks: &[&NetworkConfig]) -> Vec<u8> {
+    let mut graph = Graph::default();
+    ensemble.trace(&mut graph);
+    graph.name_networks(networks).expect("names");
+    graph.into_bytes(N_MELS, N_CLASSES).expect("a file")
+}
+
+#[test]
+fn a_network_comes_back_from_its_file_bit_for_bit() {
+    let device = Device::flex();
+    for config in configs() {
+        let rng = &mut StdRng::seed_from_u64(23);
+        let (moved, _) = network(&config, &device, rng);
+        let untouched = fresh(&config, 4, &device);
+        let [whole, members] = [vec![moved.clone()], vec![untouched, moved]].map(|networks| {
+            let shares = vec![1.0 / networks.len() as f32; networks.len()];
+            Ensemble::new(networks, shares).expect("an ensemble")
+        });
+        for ensemble in [whole, members] {
+            let bytes = written(&ensemble, &vec![&config; ensemble.members().len()]);
+            let weights = ModelWeights::parse(&bytes).expect("our file");
+            assert_eq!(weights.members(), ensemble.members().len());
+            for (member, network) in ensemble.members().iter().enumerate() {
+                assert_eq!(weights.network(member), Some(&config));
+                let back = weights.restore(member, fresh(&config, 9, &device));
+                let back = numbers(&back.expect("the same network"));
+                assert_eq!(numbers(network), back, "{config:?} member {member}");
+            }
+        }
+    }
+}
+
+/// Two keys that a file of an earlier version lacks.
+fn without_notes(bytes: &[u8]) -> Vec<u8> {
+    let mut model = ModelProto::parse_buf(bytes).expect("ONNX");
+    model.metadata_props.clear();
+    model.write_buf().expect("ONNX")
+}
+
+#[test]
+fn a_file_without_norms_gives_the_same_answers_and_norms_again() {
+    let device = Device::flex();
+    for config in configs() {
+        let rng = &mut StdRng::seed_from_u64(29);
+        let (network, standardiser) = network(&config, &device, rng);
+        let bytes = without_notes(&written(&network.clone().into(), &[&config]));
+        let weights = ModelWeights::parse(&bytes).expect("our file");
+        assert!(!weights.has_norms() && weights.network(0).is_none());
+        let door = Door::new(N_MELS, standardiser.mean(), standardiser.std()).expect("a door");
+        let other = config.init(N_MELS, N_CLASSES, door, rng, &device);
+        let back = weights.restore(0, other.expect("a network"));
+        let shape = [6, 70, N_MELS];
+        let features = noise(shape.iter().product(), rng);
+        let x = || batch(shape, &features, &device);
+        let back = with_measured_norms(back.expect("the same network"), x());
+        let answers = |network: &Network, mode| values(network.forward(x(), mode));
+        let (want, got) = (answers(&network, Mode::Infer), answers(&back, Mode::Infer));
+        for (a, b) in want.iter().zip(&got) {
+            assert!(
+                (a - b).abs() < 2e-3 * (1.0 + a.abs()),
+                "{config:?}: {a} {b}"
+            );
+        }
+        // With the statistics of the batch that they were measured on, training answers as inference does.
+        let dropout = "dropout = 0.0\n".to_owned() + &toml::to_string(&config).expect("TOML");
+        let lines = dropout.lines().enumerate();
+        let dropout = lines.filter(|(place, line)| *place == 0 || !line.starts_with("dropout"));
+        let dropout: Vec<&str> = dropout.map(|(_, line)| line).collect();
+        let sober: NetworkConfig = toml::from_str(&dropout.join("\n")).expect("a configuration");
+        let door = Door::new(N_MELS, standardiser.mean(), standardiser.std()).expect("a door");
+        let sober = sober.init(N_MELS, N_CLASSES, door, rng, &device);
+        let sober = weights.restore(0, sober.expect("a network"));
+        let sober = with_measured_norms(sober.expect("the same network"), x());
+        let trained = answers(&sober, Mode::Train(rng));
+        for (a, b) in want.iter().zip(&trained) {
+            assert!(
+                (a - b).abs() < 2e-3 * (1.0 + a.abs()),
+                "{config:?}: {a} {b}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_of_another_network_says_where_it_differs() {
+    let device = Device::flex();
+    let configured = |text: &str| toml::from_str::<NetworkConfig>(text).expect("a configuration");
+    let of = |config: &NetworkConfig| written(&fresh(config, 1, &device).into(), &[config]);
+    let small = configured("kind = 'temporal'\nchannels = 8\ndilations = [1, 2]");
+    let weights = ModelWeights::parse(&of(&small)).expect("our file");
+    for (text, parts) in [
+        (
+            "kind = 'temporal'\nchannels = 9\ndilations = [1, 2]",
+            ["[8, 192, 1, 5]", "[9, 192, 1, 5]"],
+        ),
+        (
+            "kind = 'temporal'\nchannels = 8\ndilations = [2, 1]",
+            ["dilations [1, 2]", "strides [1, 1]"],
+        ),
+        (
+            "kind = 'temporal'\nchannels = 8\ndilations = [1]",
+            ["conv.weight [8, 8, 1, 3]", "dense.weight"],
+        ),
+    ] {
+        let error = weights.restore(0, fresh(&configured(text), 1, &device));
+        let error = error.expect_err(text).to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+    assert!(weights.restore(1, fresh(&small, 1, &device)).is_err());
+    let bytes = of(&small);
+    let mut model = ModelProto::parse_buf(&bytes).expect("ONNX");
+    let graph = model.graph.as_mut().expect("a graph");
+    let bias = graph.initializer.iter().find(|it| {
+        let name = it.name.as_deref().unwrap_or_default();
+        name.starts_with("conv.bias")
+    });
+    let raw = bias.and_then(|it| it.raw_data.as_ref()).expect("a bias");
+    raw.borrow_mut()[..4].copy_from_slice(&9.0f32.to_le_bytes());
+    let weights = ModelWeights::parse(&model.write_buf().expect("ONNX")).expect("our file");
+    let error = weights.restore(0, fresh(&small, 1, &device));
+    let error = error.expect_err("a changed bias").to_string();
+    assert!(error.contains("norms"), "{error}");
+    assert!(ModelWeights::parse(b"no model").is_err());
+}
+
+#[test]
+fn stages_hold_every_number_once_and_the_head_comes_last() {
+    let device = Device::flex().autodiff();
+    for config in configs() {
+        let network = fresh(&config, 2, &device);
+        let stages = network.stages();
+        let mut all: Vec<ParamId> = stages.iter().flat_map(|it| it.parameters.clone()).collect();
+        let count = all.len();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), count, "{config:?}");
+        struct Count(usize);
+        impl ModuleVisitor for Count {
+            fn visit_float<const D: usize>(&mut self, _: &Param<Tensor<D>>) {
+                self.0 += 1;
+            }
+        }
+        let mut tensors = Count(0);
+        network.visit(&mut tensors);
+        assert_eq!(tensors.0, count, "{config:?}");
+        assert!(stages.len() >= 3, "{config:?}");
+        let head = stages.last().expect("a stage");
+        assert_eq!((head.name.as_str(), head.parameters.len()), ("head", 2));
+
+        // All but the head frozen: nothing of them moves in a pass, and only the head has a gradient.
+        let frozen = freeze(network, stages.len() - 1);
+        let before = numbers(&frozen);
+        let rng = &mut StdRng::seed_from_u64(2);
+        let x = batch([3, 33, N_MELS], &noise(3 * 33 * N_MELS, rng), &device);
+        let gradients = frozen.forward(x, Mode::Train(rng)).sum().backward();
+        assert_eq!(numbers(&frozen), before, "{config:?}");
+        let mut trained = Trained {
+            gradients: &gradients,
+            numbers: 0,
+        };
+        frozen.visit(&mut trained);
+        assert_eq!(trained.numbers % N_CLASSES, 0);
+        assert!(
+            trained.numbers > 0 && trained.numbers < 30_000,
+            "{}",
+            trained.numbers
+        );
     }
 }
 

@@ -187,7 +187,19 @@ impl TuneConfig {
                 expected: "one of the two: no search.epochs, and another strategy than halving",
             });
         }
-        self.base().validate()?;
+        let base = self.base();
+        base.validate()?;
+        if base.transfer.has_init()
+            || base.transfer.has_pretraining()
+            || base.distillation.is_some()
+        {
+            return Err(TrainError::Config {
+                field: "config.transfer",
+                actual: "a training that begins or learns from another".into(),
+                expected: "neither transfer nor distillation in a search: they cost a training more for each trial, and a model file may have heard \
+                           the validation speakers",
+            });
+        }
         space::Space::new(&self.base(), &self.parameters).map(|_| ())
     }
 

@@ -357,7 +357,7 @@ fn score(
     };
     thin(&mut fold, job.config, data)?;
     let parts = format!("{}/{:?}/{:?}", fold.name, fold.train, fold.validation);
-    let key = run::key(job.config, data, &parts, options.device);
+    let key = run::key(job.config, data, None, &parts, options.device);
     let folder = options
         .directory
         .join("trials")
@@ -377,6 +377,9 @@ fn score(
     let task = Task {
         config: job.config,
         data,
+        prior: None,
+        start: None,
+        teacher: None,
         key: &key,
         device: options.device,
         progress: &named,
@@ -386,7 +389,7 @@ fn score(
         ..options.clone()
     };
     let folds = std::slice::from_ref(&fold);
-    let finish = |fold: &Fold, model: TrainedModel| validation(&model, data, fold);
+    let finish = |fold: &Fold, model: TrainedModel, _| validation(&model, data, fold);
     let scores = task.run(folds, &alone, |_| folder.clone(), finish)?;
     let score = scores[0];
     let text = toml::to_string(&score).unwrap_or_default();

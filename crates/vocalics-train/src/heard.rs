@@ -1,0 +1,113 @@
+//! Whom a model has heard on the way to its weights, and whom it must not have heard.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vocalics_corpora::{CorpusKind, Fold, Utterance};
+use vocalics_runtime::{CorpusNote, ModelMetadata};
+
+use crate::{Data, TrainError};
+
+/// Speakers and corpora that a model was trained on, itself or what it began from or learnt from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Speakers, as [`Utterance::speaker`].
+    pub speakers: BTreeSet<String>,
+    /// Corpora, by name.
+    pub corpora: BTreeMap<String, CorpusNote>,
+}
+
+impl Heard {
+    /// What a model file says.
+    pub(crate) fn by_model(metadata: &ModelMetadata) -> Self {
+        let corpora = metadata.corpora.iter();
+        Self {
+            speakers: metadata.speakers.iter().cloned().collect(),
+            corpora: corpora
+                .map(|note| (note.name.clone(), note.clone()))
+                .collect(),
+        }
+    }
+
+    /// What these clips let hear.
+    pub(crate) fn in_clips(data: &Data, clips: &[usize]) -> Self {
+        let mut heard = Self::default();
+        let mut by_corpus: BTreeMap<&str, (u64, BTreeSet<&str>)> = BTreeMap::new();
+        for &clip in clips {
+            let Utterance {
+                speaker, corpus, ..
+            } = &data.utterances[clip];
+            heard.speakers.insert(speaker.clone());
+            let (clips, speakers) = by_corpus.entry(corpus).or_default();
+            *clips += 1;
+            speakers.insert(speaker);
+        }
+        for (name, (clips, speakers)) in by_corpus {
+            let licence = CorpusKind::documenting(name).map_or("unknown", |info| info.licence);
+            let note = CorpusNote {
+                name: name.to_owned(),
+                licence: licence.to_owned(),
+                clips,
+                speakers: speakers.len() as u64,
+            };
+            heard.corpora.insert(name.to_owned(), note);
+        }
+        heard
+    }
+
+    /// Both. Of a corpus that both have heard the larger numbers count: which clips they share is not known.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.speakers.extend(other.speakers);
+        for (name, theirs) in other.corpora {
+            let ours = self.corpora.entry(name).or_insert_with(|| theirs.clone());
+            ours.clips = ours.clips.max(theirs.clips);
+            ours.speakers = ours.speakers.max(theirs.speakers);
+        }
+        self
+    }
+
+    /// The speakers among these clips that were heard.
+    pub(crate) fn among(&self, clips: &[usize], utterances: &[Utterance]) -> BTreeSet<String> {
+        let speakers = clips.iter().map(|&clip| &utterances[clip].speaker);
+        speakers
+            .filter(|speaker| self.speakers.contains(*speaker))
+            .cloned()
+            .collect()
+    }
+
+    /// Whether the speakers of a test part were heard, in any of the folds.
+    ///
+    /// # Errors
+    /// [`TrainError::SeenSpeakers`] if so and it is not `allowed`.
+    pub(crate) fn test_speakers(
+        &self,
+        folds: &[Fold],
+        utterances: &[Utterance],
+        allowed: bool,
+    ) -> Result<bool, TrainError> {
+        let mut any = false;
+        for fold in folds {
+            let seen = self.among(&fold.test, utterances);
+            if !seen.is_empty() && !allowed {
+                return Err(TrainError::SeenSpeakers {
+                    fold: fold.name.clone(),
+                    speakers: seen.into_iter().collect(),
+                });
+            }
+            any |= !seen.is_empty();
+        }
+        Ok(any)
+    }
+}
+
+/// The clips of other corpora that may be trained on before a fold: those of no speaker whom the fold tests or validates on.
+pub(crate) fn unheard_in(fold: &Fold, data: &Data, prior: &Data) -> Vec<usize> {
+    let held: BTreeSet<&str> = fold
+        .test
+        .iter()
+        .chain(&fold.validation)
+        .map(|&clip| data.utterances[clip].speaker.as_str())
+        .collect();
+    (0..prior.utterances.len())
+        .filter(|&clip| !held.contains(prior.utterances[clip].speaker.as_str()))
+        .collect()
+}
