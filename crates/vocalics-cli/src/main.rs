@@ -11,6 +11,7 @@
 //! - [`recognition`]: a model and a recording to scores, several side by side in a stable order.
 
 mod augment;
+mod compare;
 mod data;
 mod denoise;
 mod evaluate;
@@ -58,6 +59,7 @@ enum Command {
     Data(data::Arguments),
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
+    Compare(compare::Arguments),
     Report(report::Arguments),
     Export(export::Arguments),
     Completions(manual::CompletionsArguments),
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Data(arguments) => data::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments),

@@ -1,9 +1,10 @@
 //! `vocalics train`: one model from corpora.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, value_parser};
-use vocalics_corpora::{LabelMap, Target};
+use vocalics_corpora::{LabelMap, LabelSet, Target, Utterance};
 use vocalics_eval::Report;
 use vocalics_runtime::ProtocolResult;
 use vocalics_train::{ComputeDevice, Data, LoadOptions, RunOptions, TrainConfig, train_model};
@@ -102,6 +103,16 @@ pub(crate) struct Loading {
 }
 
 impl Loading {
+    /// The options as the library takes them.
+    pub(crate) fn options(&self) -> LoadOptions {
+        LoadOptions {
+            cache: self.cache.clone(),
+            keep_going: self.keep_going,
+            noise: self.noise.clone(),
+            rooms: self.rooms.clone(),
+        }
+    }
+
     /// Loads the recordings of a configuration, and tells what they are.
     pub(crate) fn load(
         &self,
@@ -110,29 +121,27 @@ impl Loading {
         progress: &Training,
     ) -> Result<Data, Failure> {
         let specs = corpora.of_config(config)?;
-        let options = LoadOptions {
-            cache: self.cache.clone(),
-            keep_going: self.keep_going,
-            noise: self.noise.clone(),
-            rooms: self.rooms.clone(),
-        };
-        let data = Data::load(config, &specs, &options, progress)?;
-        let mut speakers: Vec<&str> = data.utterances.iter().map(|u| u.speaker.as_str()).collect();
-        speakers.sort_unstable();
-        speakers.dedup();
-        tell(&format!(
-            "{}: {} clips of {} speakers, {} classes ({})",
-            data.corpora().join(" + "),
-            data.utterances.len(),
-            speakers.len(),
-            data.labels.len(),
-            data.labels.as_slice().join(" ")
-        ));
+        let data = Data::load(config, &specs, &self.options(), progress)?;
+        tell_recordings(&data.utterances, &data.labels);
         if !config.map.is_empty() {
             tell(&format!("label map: {}", config.label_map()?));
         }
         Ok(data)
     }
+}
+
+/// Tells what recordings there are.
+pub(crate) fn tell_recordings(utterances: &[Utterance], labels: &LabelSet) {
+    let distinct = |of: fn(&Utterance) -> &str| utterances.iter().map(of).collect::<BTreeSet<_>>();
+    let corpora: Vec<&str> = distinct(|u| &u.corpus).into_iter().collect();
+    tell(&format!(
+        "{}: {} clips of {} speakers, {} classes ({})",
+        corpora.join(" + "),
+        utterances.len(),
+        distinct(|u| &u.speaker).len(),
+        labels.len(),
+        labels.as_slice().join(" ")
+    ));
 }
 
 /// Reads a configuration, or takes the default.

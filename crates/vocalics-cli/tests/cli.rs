@@ -1055,6 +1055,7 @@ fn help_is_as_committed() {
         "data get",
         "train",
         "evaluate",
+        "compare",
         "report",
         "export",
         "completions",

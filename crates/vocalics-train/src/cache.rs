@@ -1,13 +1,13 @@
 //! Features on disk, so that they are computed once.
 //!
-//! One file per recording and front end: `<root>/<fingerprint>/<hash of the audio file>.feat`.
+//! One file per recording and front end or feature set: `<root>/<fingerprint>/<hash of the audio file>.feat`.
 //! A file that is damaged, or of another shape, is computed again and replaced.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use vocalics_audio::DecodeOptions;
-use vocalics_features::{FeatureMatrix, LogMel};
+use vocalics_features::{FeatureError, FeatureMatrix, FeatureSet, LogMel};
 
 use crate::TrainError;
 
@@ -39,21 +39,58 @@ impl FeatureCache {
         path: &Path,
         decode: &DecodeOptions,
     ) -> Result<(FeatureMatrix, Option<std::io::Error>), TrainError> {
+        let (kind, n_mels) = (
+            front_end.fingerprint().to_owned(),
+            front_end.config().n_mels,
+        );
+        self.kept(&kind, n_mels, path, decode, |samples, _| {
+            front_end.compute(samples)
+        })
+    }
+
+    /// The functionals of a set of an audio file, one row; otherwise as [`Self::features`].
+    ///
+    /// # Errors
+    /// As [`Self::features`], and when the set cannot be computed.
+    pub fn functionals(
+        &self,
+        set: &dyn FeatureSet,
+        path: &Path,
+        decode: &DecodeOptions,
+    ) -> Result<(FeatureMatrix, Option<std::io::Error>), TrainError> {
+        let rate = decode
+            .sample_rate
+            .map_or_else(|| "own".to_owned(), |rate| rate.to_string());
+        let kind = format!("{}-v{}-functionals-{rate}", set.name(), set.version());
+        let width = set.functional_names().len();
+        self.kept(&kind, width, path, decode, |samples, rate| {
+            FeatureMatrix::new(set.functionals(samples, rate)?, width)
+        })
+    }
+
+    /// What `compute` makes of a recording's samples and rate, or made of them before.
+    fn kept(
+        &self,
+        kind: &str,
+        width: usize,
+        path: &Path,
+        decode: &DecodeOptions,
+        compute: impl FnOnce(&[f32], u32) -> Result<FeatureMatrix, FeatureError>,
+    ) -> Result<(FeatureMatrix, Option<std::io::Error>), TrainError> {
         let bytes = std::fs::read(path).map_err(TrainError::io("read", path))?;
         let file = self
             .root
-            .join(front_end.fingerprint())
+            .join(kind)
             .join(format!("{}.feat", blake3::hash(&bytes).to_hex()));
-        let n_mels = front_end.config().n_mels;
         if let Some(features) = std::fs::read(&file)
             .ok()
-            .and_then(|bytes| parse(&bytes, n_mels))
+            .and_then(|bytes| parse(&bytes, width))
         {
             return Ok((features, None));
         }
         let name = path.display().to_string();
         let waveform = vocalics_audio::decode_bytes(bytes, &name, decode)?;
-        let features = front_end.compute(waveform.samples())?;
+        let features = compute(waveform.samples(), waveform.sample_rate())?;
         let written = write(&file, &serialise(&features)).err();
         Ok((features, written))
     }
@@ -71,16 +108,16 @@ fn serialise(features: &FeatureMatrix) -> Vec<u8> {
     bytes
 }
 
-fn parse(bytes: &[u8], n_mels: usize) -> Option<FeatureMatrix> {
+fn parse(bytes: &[u8], width: usize) -> Option<FeatureMatrix> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (hash, data) = rest.split_at_checked(HASH_LEN)?;
-    if blake3::hash(data).as_bytes() != hash || data.is_empty() || data.len() % (4 * n_mels) != 0 {
+    if blake3::hash(data).as_bytes() != hash || data.is_empty() || data.len() % (4 * width) != 0 {
         return None;
     }
     let (values, _) = data.as_chunks::<4>();
     FeatureMatrix::new(
         values.iter().map(|x| f32::from_le_bytes(*x)).collect(),
-        n_mels,
+        width,
     )
     .ok()
 }
@@ -142,6 +179,32 @@ mod tests {
             assert_eq!(again, first);
             assert_eq!(std::fs::read(&entry).unwrap(), good);
         }
+    }
+
+    #[test]
+    fn functionals_are_kept_apart_by_set_and_rate() {
+        let folder = tempfile::tempdir().unwrap();
+        let audio = folder.path().join("tone.wav");
+        vocalics_audio::write_wav16(&audio, &[0.1, 0.2, -0.1].repeat(6000), 16_000).unwrap();
+        let cache = FeatureCache::new(folder.path().join("cache"));
+        let at = |sample_rate| DecodeOptions {
+            sample_rate,
+            ..DecodeOptions::default()
+        };
+        for (name, rate) in [("mfcc", 16_000), ("chroma", 16_000), ("mfcc", 8_000)] {
+            let set = vocalics_features::set_by_name(name).unwrap();
+            let decode = at(Some(rate));
+            let (first, _) = cache.functionals(set, &audio, &decode).unwrap();
+            assert_eq!(first.n_frames(), 1);
+            assert_eq!(first.n_features(), set.functional_names().len());
+            let samples = vocalics_audio::read_file(&audio, &decode).unwrap();
+            let plain = set.functionals(samples.samples(), rate).unwrap();
+            assert_eq!(first.as_slice(), plain);
+            let (again, _) = cache.functionals(set, &audio, &decode).unwrap();
+            assert_eq!(again, first);
+        }
+        let folders = std::fs::read_dir(folder.path().join("cache")).unwrap();
+        assert_eq!(folders.count(), 3);
     }
 
     #[test]

@@ -83,19 +83,7 @@ struct RunDirectory {
 impl RunDirectory {
     fn open(path: &Path, config: &TrainConfig) -> Result<Self, TrainError> {
         std::fs::create_dir_all(path).map_err(TrainError::io("create", path))?;
-        let lock_path = path.join(".lock");
-        let lock = File::create(&lock_path).map_err(TrainError::io("create", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(TrainError::Busy {
-                    path: path.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(TrainError::io("lock", &lock_path)(error));
-            }
-        }
+        let lock = lock(path)?;
         let config_path = path.join("config.toml");
         if config_path.exists() && TrainConfig::read(&config_path)? != *config {
             return Err(TrainError::OtherRun {
@@ -113,6 +101,19 @@ impl RunDirectory {
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
         let path = self.path.join(name);
         write(&path, bytes).map_err(TrainError::io("write", path))
+    }
+}
+
+/// Locks a directory that exists against other processes, for as long as the file returned lives.
+pub(crate) fn lock(directory: &Path) -> Result<File, TrainError> {
+    let path = directory.join(".lock");
+    let lock = File::create(&path).map_err(TrainError::io("create", &path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(TrainError::Busy {
+            path: directory.to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(TrainError::io("lock", &path)(error)),
     }
 }
 
@@ -254,7 +255,8 @@ pub fn cross_validate(
     })
 }
 
-fn chosen(folds: Vec<Fold>, names: &[String]) -> Result<Vec<Fold>, TrainError> {
+/// The folds of the given names, all for none.
+pub(crate) fn chosen(folds: Vec<Fold>, names: &[String]) -> Result<Vec<Fold>, TrainError> {
     if let Some(unknown) = names
         .iter()
         .find(|name| !folds.iter().any(|f| f.name == **name))
@@ -320,7 +322,7 @@ fn thin(fold: &mut Fold, config: &TrainConfig, data: &Data) -> Result<(), TrainE
     Ok(())
 }
 
-fn refuse_leaks(folds: &[Fold], utterances: &[Utterance]) -> Result<(), TrainError> {
+pub(crate) fn refuse_leaks(folds: &[Fold], utterances: &[Utterance]) -> Result<(), TrainError> {
     for fold in folds {
         if !speaker_overlap(fold, utterances).is_empty() {
             return Err(TrainError::Config {
