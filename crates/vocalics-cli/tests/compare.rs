@@ -380,9 +380,9 @@ fn bad_arguments_exit_2_and_bad_hyper_parameters_are_named() {
         .exits(2)
         .says(&["would be called tiny", "hint: "]);
     bench
-        .compare(&["--protocol", "five-fold"])
-        .exits(2)
-        .says(&["--protocol"]);
+        .run(&["compare", "--protocol", "five-fold"])
+        .exits(1)
+        .says(&["unknown protocol", "emobox-6fold"]);
     fs::write(bench.path("small.toml"), "[svm_rbf]\nc = []\n").unwrap();
     bench
         .compare(&["--method", "majority"])

@@ -276,13 +276,8 @@ impl<'a, T: Target> Grower<'a, T> {
         sums
     }
 
-    /// Feature and bin after which to split, if that gains anything.
-    fn best_split(
-        &mut self,
-        clips: &[u32],
-        total: &[f64],
-        rng: &mut StdRng,
-    ) -> Option<(usize, u8)> {
+    /// Where to split, if that gains anything.
+    fn best_split(&mut self, clips: &[u32], total: &[f64], rng: &mut StdRng) -> Option<Cut> {
         if clips.len() < 2 {
             return None;
         }
