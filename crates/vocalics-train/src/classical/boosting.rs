@@ -18,7 +18,7 @@ const LEAST_WEIGHT: f64 = 1.0;
 /// Gradient Boosting*, 2002; leaves and gain as in T. Chen and C. Guestrin, *XGBoost*, KDD 2016, equations 5 to 7.
 /// Reference: `sklearn.ensemble.HistGradientBoostingClassifier`, UAR within about a point.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Boosting {
+pub(super) struct Boosting {
     start: Vec<f32>,
     /// `[rounds][n_classes]`
     rounds: Vec<Vec<Tree>>,
@@ -130,6 +130,18 @@ impl Boosting {
         }
     }
 
+    /// The first of the rounds: what the same fit gives that ends with them.
+    pub(super) fn first(&self, rounds: usize) -> Self {
+        Self {
+            start: self.start.clone(),
+            rounds: self.rounds[..rounds.min(self.rounds.len())].to_vec(),
+        }
+    }
+
+    pub(super) fn n_rounds(&self) -> usize {
+        self.rounds.len()
+    }
+
     pub(super) fn logits(&self, vector: &[f32]) -> Vec<f32> {
         let mut scores = self.start.clone();
         for trees in &self.rounds {
@@ -182,6 +194,14 @@ mod tests {
             });
         let right = right.count();
         assert!(right > 780, "{right} of 800");
+    }
+
+    #[test]
+    fn the_first_rounds_are_those_of_a_shorter_fit() {
+        let train = xor(20, 7);
+        let long = fit(train.sample(), 12);
+        assert_eq!(long.first(5), fit(train.sample(), 5));
+        assert_eq!(long.first(99), long);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::tree::{Binned, Growth, Target, Tree, grow};
 /// as in G. Ke et al., *LightGBM*, NeurIPS 2017.
 /// Reference: `sklearn.ensemble.RandomForestClassifier`, UAR within a point.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Forest {
+pub(super) struct Forest {
     trees: Vec<Tree>,
     n_classes: usize,
 }

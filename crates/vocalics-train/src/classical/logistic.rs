@@ -19,7 +19,7 @@ const TOLERANCE: f64 = 1e-3;
 /// Source: C. Bishop, *Pattern Recognition and Machine Learning*, 2006, section 4.3.4.
 /// Reference: `sklearn.linear_model.LogisticRegression(C=c)`, probabilities within 1e-3.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Logistic {
+pub(super) struct Logistic {
     weights: Vec<f32>,
     n_features: usize,
 }

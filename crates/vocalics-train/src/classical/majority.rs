@@ -4,7 +4,7 @@ use super::sample::{Sample, single};
 
 /// How often each class came in training.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Majority {
+pub(super) struct Majority {
     log_shares: Vec<f32>,
 }
 

@@ -287,6 +287,18 @@ pub(super) enum Classifier {
 }
 
 impl Classifier {
+    /// What `setting` would give with the same random numbers, where that is a part of this: fewer rounds.
+    pub(super) fn part(&self, setting: &Setting) -> Option<Self> {
+        match (self, setting) {
+            (Self::Boosting(fitted), Setting::Boosting { rounds, .. })
+                if *rounds <= fitted.n_rounds() =>
+            {
+                Some(Self::Boosting(fitted.first(*rounds)))
+            }
+            _ => None,
+        }
+    }
+
     /// Scores before calibration, finite, `[n_classes]`, of a standardised vector `[n_features]`.
     pub(super) fn logits(&self, vector: &[f32]) -> Vec<f32> {
         match self {

@@ -20,7 +20,7 @@ const TOLERANCE: f64 = 1e-3;
 /// and Audio Processing 3(1), 1995 (with its variance floor); start: D. Arthur and S. Vassilvitskii, *k-means++*, SODA 2007.
 /// Reference: `sklearn.mixture.GaussianMixture(covariance_type="diag")`; with one component the densities agree within 1e-4.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Mixture {
+pub(super) struct Mixture {
     classes: Vec<Density>,
 }
 

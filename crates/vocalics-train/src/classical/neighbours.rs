@@ -13,7 +13,7 @@ use super::sample::{Sample, count, single, squared_distance};
 /// Source: T. Cover and P. Hart, *Nearest neighbor pattern classification*, IEEE Trans. Inf. Theory 13(1), 1967.
 /// Reference: `sklearn.neighbors.KNeighborsClassifier(n_neighbors=k)`, the same votes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Neighbours {
+pub(super) struct Neighbours {
     vectors: FeatureMatrix,
     classes: Vec<usize>,
     n_classes: usize,
@@ -88,10 +88,10 @@ mod tests {
                     .total_cmp(&squared_distance(owned.vectors.row(b), &probe))
             });
             let logits = fitted.logits(&probe);
-            for class in 0..3 {
+            for (class, logit) in logits.iter().enumerate() {
                 let votes = order[..7].iter().filter(|&&i| owned.classes[i] == class);
                 let expected = (count(votes.count()) + 1.0 / 3.0) / 8.0;
-                assert!((f64::from(logits[class]).exp() - expected).abs() < 1e-6);
+                assert!((f64::from(*logit).exp() - expected).abs() < 1e-6);
             }
         }
     }

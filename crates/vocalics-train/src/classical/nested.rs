@@ -127,9 +127,14 @@ impl Fitted {
                 classes: &classes,
                 n_classes: part.labels.len(),
             };
-            for (setting, logits) in settings.iter().zip(&mut logits) {
-                let fitted = setting.fit(sample, &mut rng(format!("inner {index}")));
+            // From the richest on, of which simpler ones may be a part.
+            let mut richer: Option<Classifier> = None;
+            for (setting, logits) in settings.iter().zip(&mut logits).rev() {
+                let fitted = richer
+                    .and_then(|richer| richer.part(setting))
+                    .unwrap_or_else(|| setting.fit(sample, &mut rng(format!("inner {index}"))));
                 logits.extend(held.rows().map(|row| fitted.logits(row)));
+                richer = Some(fitted);
             }
         }
         let best = best(&logits, &truth, part.labels.len());

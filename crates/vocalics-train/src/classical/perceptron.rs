@@ -20,7 +20,7 @@ const EPSILON: f32 = 1e-8;
 /// F. Hutter, *Decoupled Weight Decay Regularization*, ICLR 2019; first weights: K. He et al., *Delving Deep into Rectifiers*, ICCV 2015.
 /// Reference: gradients by finite differences; `sklearn.neural_network.MLPClassifier`, UAR within a few points (it has no dropout).
 #[derive(Debug, Clone, PartialEq)]
-pub struct Perceptron {
+pub(super) struct Perceptron {
     /// `A`, `[hidden, n_features]`
     inner: Layer,
     /// `B`, `[n_classes, hidden]`

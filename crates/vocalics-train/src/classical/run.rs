@@ -221,10 +221,14 @@ impl Task<'_> {
 
     fn key(&self) -> String {
         let heard = self.method.hears().then_some(self.vectors);
+        let n_features = self.vectors.matrix.n_features();
+        // What other methods are made with does not matter.
         let text = format!(
-            "{VERSION}\n{}\n{}\n{}\n{}\n{:?}",
+            "{VERSION}\n{}\n{:?}\n{}\n{}\n{}\n{}\n{:?}",
             self.method,
-            self.config.to_toml(),
+            self.method.settings(self.config, n_features),
+            self.config.seed,
+            self.config.inner_folds,
             self.data.hash(heard),
             self.protocol,
             self.folds,
@@ -516,6 +520,17 @@ mod tests {
             std::fs::read_to_string(kept.join("predictions.csv")).unwrap(),
             text
         );
+
+        let mut larger = config.clone();
+        larger.forest.trees = 12;
+        let rerun = run(&data, &larger, folder.path(), 1);
+        for (a, b) in first.iter().zip(&rerun) {
+            let same = a.train_secs.to_bits() == b.train_secs.to_bits();
+            assert_eq!(
+                same,
+                ![Method::RandomForest, Method::SvmRbf].contains(&a.method)
+            );
+        }
 
         let mut moved = data.clone();
         moved.vectors[0].matrix.as_mut_slice()[0] += 0.5;

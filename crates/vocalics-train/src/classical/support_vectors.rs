@@ -109,7 +109,7 @@ enum Terms {
 /// Reference: `sklearn.svm.SVC(kernel, C=c, gamma=gamma, decision_function_shape="ovr", break_ties=True)`, the same
 /// class for all but clips on an edge.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SupportVectors {
+pub(super) struct SupportVectors {
     kernel: Kernel,
     /// Training clips that carry a coefficient in any pair; empty with a linear kernel.
     vectors: Option<FeatureMatrix>,
