@@ -11,6 +11,7 @@
 //! - [`recognition`]: a model and a recording to scores, several side by side in a stable order.
 
 mod augment;
+mod compare;
 mod data;
 mod denoise;
 mod evaluate;
@@ -60,6 +61,7 @@ enum Command {
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
     Tune(tune::Arguments),
+    Compare(compare::Arguments),
     Report(report::Arguments),
     Export(export::Arguments),
     Completions(manual::CompletionsArguments),
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Tune(arguments) => tune::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments),

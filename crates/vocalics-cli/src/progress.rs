@@ -11,6 +11,7 @@ use crate::output::tell;
 const CLIPS: &str = "{prefix} {bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left";
 const BYTES: &str = "{prefix} {bar:30} {bytes}/{total_bytes}  {binary_bytes_per_sec}  {eta} left";
 const STEPS: &str = "{prefix} {bar:30} {percent:>3} %  {eta} left  {msg}";
+const FOLDS: &str = "{prefix} {bar:30} {human_pos}/{human_len} folds  {eta} left";
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
@@ -156,6 +157,28 @@ impl vocalics_train::Progress for Training {
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = bars.remove(training) {
             at.bar.finish_and_clear();
+        }
+    }
+
+    fn fitted(&self, row: &str, done: usize, folds: usize) {
+        let mut bars = self
+            .trainings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let at = bars.entry(row.to_owned()).or_insert_with(|| TrainingBar {
+            bar: self.all.add(
+                ProgressBar::new(folds as u64)
+                    .with_style(style(FOLDS))
+                    .with_prefix(row.to_owned()),
+            ),
+            epochs: folds,
+            epochs_done: 0,
+            moving: true,
+        });
+        at.bar.set_position(done as u64);
+        if done == folds {
+            at.bar.finish_and_clear();
+            bars.remove(row);
         }
     }
 

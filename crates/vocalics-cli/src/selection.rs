@@ -95,28 +95,41 @@ impl CorpusOptions {
 
     /// Puts the corpora named into a configuration, whose own are used otherwise.
     pub(crate) fn override_names(&self, config: &mut TrainConfig) {
-        if self.is_named() {
+        if let Some(names) = self.names() {
+            config.corpora = names;
+        }
+    }
+
+    /// The names of the corpora named, if any were.
+    pub(crate) fn names(&self) -> Option<Vec<String>> {
+        self.is_named().then(|| {
             let name = |argument: &CorpusArgument| match argument {
                 CorpusArgument::Placed(spec) => spec.kind.name().to_owned(),
                 CorpusArgument::Named(kind) => kind.name().to_owned(),
             };
-            config.corpora = self.corpora.iter().map(name).collect();
-            config.corpora.dedup();
-        }
+            let mut names: Vec<String> = self.corpora.iter().map(name).collect();
+            names.dedup();
+            names
+        })
     }
 
     /// The corpora named, else those of the configuration, under the data root.
     pub(crate) fn of_config(&self, config: &TrainConfig) -> Result<Vec<CorpusSpec>, Failure> {
+        self.of_names(&config.corpora)
+    }
+
+    /// The corpora named, else those of the given names, under the data root.
+    pub(crate) fn of_names(&self, corpora: &[String]) -> Result<Vec<CorpusSpec>, Failure> {
         if self.is_named() {
             return self.named();
         }
-        if config.corpora.is_empty() {
+        if corpora.is_empty() {
             return Err(Failure::new(
                 "the configuration names no corpora",
                 "list them under `corpora`, or give --corpus NAME=DIR",
             ));
         }
-        self.named_in(&config.corpora)
+        self.named_in(corpora)
     }
 
     /// Corpora by name, under the data root.

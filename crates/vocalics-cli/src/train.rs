@@ -1,10 +1,11 @@
 //! `vocalics train`: one model from corpora.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, value_parser};
-use vocalics_corpora::{CorpusSpec, LabelMap, Target};
+use vocalics_corpora::{CorpusSpec, LabelMap, LabelSet, Target, Utterance};
 use vocalics_eval::Report;
 use vocalics_runtime::{Encoder, ProtocolResult};
 use vocalics_train::{
@@ -205,7 +206,7 @@ impl Loading {
             ..self.options()
         };
         let data = Data::load(config, specs, &options, progress)?;
-        tell_of(&data);
+        tell_recordings(&data.utterances, &data.labels);
         if !config.map.is_empty() {
             tell(&format!("label map: {}", config.label_map()?));
         }
@@ -226,11 +227,12 @@ impl Loading {
         let options = self.options();
         let data = Data::load(&before, &specs, &options, progress)?;
         tell("before that:");
-        tell_of(&data);
+        tell_recordings(&data.utterances, &data.labels);
         Ok(Some(data))
     }
 
-    fn options(&self) -> LoadOptions {
+    /// The options as the library takes them, without the encoder.
+    pub(crate) fn options(&self) -> LoadOptions {
         LoadOptions {
             encoder: None,
             cache: self.cache.clone(),
@@ -241,17 +243,17 @@ impl Loading {
     }
 }
 
-fn tell_of(data: &Data) {
-    let mut speakers: Vec<&str> = data.utterances.iter().map(|u| u.speaker.as_str()).collect();
-    speakers.sort_unstable();
-    speakers.dedup();
+/// Tells what recordings there are.
+pub(crate) fn tell_recordings(utterances: &[Utterance], labels: &LabelSet) {
+    let distinct = |of: fn(&Utterance) -> &str| utterances.iter().map(of).collect::<BTreeSet<_>>();
+    let corpora: Vec<&str> = distinct(|u| &u.corpus).into_iter().collect();
     tell(&format!(
         "{}: {} clips of {} speakers, {} classes ({})",
-        data.corpora().join(" + "),
-        data.utterances.len(),
-        speakers.len(),
-        data.labels.len(),
-        data.labels.as_slice().join(" ")
+        corpora.join(" + "),
+        utterances.len(),
+        distinct(|u| &u.speaker).len(),
+        labels.len(),
+        labels.as_slice().join(" ")
     ));
 }
 

@@ -1212,6 +1212,7 @@ fn help_is_as_committed() {
         "train",
         "evaluate",
         "tune",
+        "compare",
         "report",
         "export",
         "completions",

@@ -61,12 +61,7 @@ pub fn bootstrap_intervals(
     seed: u64,
 ) -> Result<Intervals, EvalError> {
     predictions.validate()?;
-    if resamples < MIN_RESAMPLES {
-        return Err(EvalError::TooFewResamples {
-            resamples,
-            minimum: MIN_RESAMPLES,
-        });
-    }
+    check_resamples(resamples)?;
     let classes = predictions.labels.len();
     let mut by_speaker: BTreeMap<&str, Confusion> = BTreeMap::new();
     for row in &predictions.rows {
@@ -137,7 +132,19 @@ pub fn bootstrap_war(
     bootstrap_intervals(predictions, resamples, seed).map(|intervals| intervals.war)
 }
 
-fn interval(mut values: Vec<f64>) -> Option<Interval> {
+/// Refuses fewer resamples than percentiles need.
+pub(crate) fn check_resamples(resamples: usize) -> Result<(), EvalError> {
+    if resamples < MIN_RESAMPLES {
+        return Err(EvalError::TooFewResamples {
+            resamples,
+            minimum: MIN_RESAMPLES,
+        });
+    }
+    Ok(())
+}
+
+/// The percentile interval of resampled values; `None` of nothing.
+pub(crate) fn interval(mut values: Vec<f64>) -> Option<Interval> {
     values.sort_by(f64::total_cmp);
     Some(Interval {
         low: quantile(&values, (1.0 - LEVEL) / 2.0)?,
@@ -166,7 +173,7 @@ fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
 /// The splitmix64 generator: written out here so that an interval never changes with a dependency.
 ///
 /// Source: G. L. Steele, D. Lea, C. H. Flood, *Fast Splittable Pseudorandom Number Generators*, 2014.
-struct SplitMix64(u64);
+pub(crate) struct SplitMix64(pub(crate) u64);
 
 impl SplitMix64 {
     fn next(&mut self) -> u64 {
@@ -182,7 +189,7 @@ impl SplitMix64 {
         clippy::cast_possible_truncation,
         reason = "the result is below n, a usize"
     )]
-    fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.next()) * n as u128) >> 64) as usize
     }
 }

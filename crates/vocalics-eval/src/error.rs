@@ -112,6 +112,26 @@ pub enum EvalError {
         /// The smallest number accepted.
         minimum: usize,
     },
+    /// Two tables that do not test the same.
+    #[error("not the same test: {reason}")]
+    NotComparable {
+        /// What differs first.
+        reason: String,
+    },
+    /// A row of a comparison cannot stand beside the others.
+    #[error("{name}: {source}")]
+    Row {
+        /// The row.
+        name: String,
+        /// Why.
+        source: Box<EvalError>,
+    },
+    /// Two rows of a comparison have one name.
+    #[error("two rows are called {name}")]
+    DuplicateName {
+        /// The name.
+        name: String,
+    },
     /// The provenance of a report does not fit its predictions.
     #[error(
         "provenance does not match the predictions: {what}: expected {expected}, found {actual}"

@@ -8,6 +8,7 @@
 //!   rates per fold, sex, intensity and speaker.
 //! - [`bootstrap_intervals`] says how sure those numbers are. It resamples *speakers*, never clips: the clips
 //!   of one speaker are not independent of each other, and an interval over clips is several times too narrow.
+//! - [`paired_difference`] says how sure the difference between two of them is, and [`Comparison`] sets several side by side.
 //! - [`fit_temperature`] calibrates logits on held-out speakers before any of this is measured.
 //! - [`Report`] joins the numbers with their [`Provenance`], without which no number is printed, and goes to
 //!   `metrics.json`, to a self-contained HTML page ([`html`]) and to figures in SVG and PNG ([`plot`]).
@@ -37,6 +38,7 @@
 
 mod bootstrap;
 mod calibration;
+mod comparison;
 mod confusion;
 mod error;
 mod file;
@@ -44,6 +46,7 @@ mod history;
 pub mod html;
 mod metrics;
 mod mixture;
+mod paired;
 pub mod plot;
 mod predictions;
 mod report;
@@ -57,11 +60,13 @@ pub use calibration::{
     ECE_BINS, MAX_TEMPERATURE, MIN_TEMPERATURE, NLL_FLOOR, ReliabilityBin, fit_temperature,
     softmax_t,
 };
+pub use comparison::{Comparison, Entry, Row};
 pub use confusion::Confusion;
 pub use error::EvalError;
 pub use history::{HistoryRow, history_to_csv, read_history, training_name, write_history};
 pub use metrics::{ClassMetrics, FoldMetrics, GroupMetrics, Metrics, evaluate};
 pub use mixture::fit_mixture_weights;
-pub use predictions::{Predictions, Scored};
+pub use paired::{Difference, paired_difference};
+pub use predictions::{Predictions, Scored, same_test};
 pub use report::{Provenance, Report, SPEAKERS_DISJOINT, SPEAKERS_SHARED};
 pub use speaker::{SpeakerCalibrated, SpeakerPoint};

@@ -1,6 +1,6 @@
 //! The table a test leaves behind: one row per clip, one probability per class.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -321,6 +321,54 @@ impl Predictions {
         predictions.validate()?;
         Ok(predictions)
     }
+}
+
+/// Whether two tables score the same clips of the same folds, with the same true classes, under one label set.
+///
+/// # Errors
+/// [`EvalError::NotComparable`] with the first difference.
+pub fn same_test(a: &Predictions, b: &Predictions) -> Result<(), EvalError> {
+    let refuse = |reason: String| Err(EvalError::NotComparable { reason });
+    if a.labels != b.labels {
+        return refuse(format!(
+            "the label sets differ: {} and {}",
+            a.labels.join(" "),
+            b.labels.join(" ")
+        ));
+    }
+    let clips = |table: &Predictions| -> BTreeMap<(String, String), (usize, String)> {
+        let rows = table.rows.iter();
+        rows.map(|row| {
+            let clip = (row.fold.clone(), row.id.clone());
+            (clip, (row.truth, row.speaker.clone()))
+        })
+        .collect()
+    };
+    let (a_clips, b_clips) = (clips(a), clips(b));
+    for (one, other) in [(&a_clips, &b_clips), (&b_clips, &a_clips)] {
+        let mut missing = one.keys().filter(|clip| !other.contains_key(clip));
+        if let Some((fold, id)) = missing.next() {
+            let more = missing.count();
+            let verb = if more == 0 { "is" } else { "are" };
+            return refuse(format!(
+                "{} of {} clips {verb} not in the other, the first: {id} in {fold}",
+                more + 1,
+                one.len()
+            ));
+        }
+    }
+    for ((fold, id), (truth, speaker)) in &a_clips {
+        let Some((other, other_speaker)) = b_clips.get(&(fold.clone(), id.clone())) else {
+            continue;
+        };
+        if truth != other || speaker != other_speaker {
+            return refuse(format!(
+                "clip {id} in {fold} is {} of {speaker} here and {} of {other_speaker} there",
+                a.labels[*truth], a.labels[*other]
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The text a CSV writer gathered in memory.

@@ -1,6 +1,6 @@
 //! Features on disk, so that they are computed once.
 //!
-//! One file per recording and front end: `<root>/<fingerprint>/<hash of the audio file>.feat`. Embeddings of an
+//! One file per recording and front end or feature set: `<root>/<fingerprint>/<hash of the audio file>.feat`. Embeddings of an
 //! encoder are kept the same way, as one frame with the seconds they come from behind it.
 //! A file that is damaged, or of another shape, is computed again and replaced.
 
@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use vocalics_audio::{DecodeOptions, Waveform};
-use vocalics_features::{FeatureMatrix, LogMel};
+use vocalics_features::{FeatureMatrix, FeatureSet, LogMel};
 use vocalics_runtime::{Embedding, Encoder};
 
 use crate::TrainError;
@@ -82,6 +82,27 @@ impl FeatureCache {
         Ok((Embedding { values, seconds }, warning))
     }
 
+    /// The functionals of a set of an audio file, one row; otherwise as [`Self::features`].
+    ///
+    /// # Errors
+    /// As [`Self::features`], and when the set cannot be computed.
+    pub fn functionals(
+        &self,
+        set: &dyn FeatureSet,
+        path: &Path,
+        decode: &DecodeOptions,
+    ) -> Result<(FeatureMatrix, Option<std::io::Error>), TrainError> {
+        let rate = decode
+            .sample_rate
+            .map_or_else(|| "own".to_owned(), |rate| rate.to_string());
+        let kind = format!("{}-v{}-functionals-{rate}", set.name(), set.version());
+        let width = set.functional_names().len();
+        self.kept(&kind, width, path, decode, |waveform| {
+            let values = set.functionals(waveform.samples(), waveform.sample_rate())?;
+            Ok(FeatureMatrix::new(values, width)?)
+        })
+    }
+
     /// Rows of `width` values under a name of theirs, computed where they are not kept.
     fn kept(
         &self,
@@ -122,16 +143,16 @@ fn serialise(features: &FeatureMatrix) -> Vec<u8> {
     bytes
 }
 
-fn parse(bytes: &[u8], n_mels: usize) -> Option<FeatureMatrix> {
+fn parse(bytes: &[u8], width: usize) -> Option<FeatureMatrix> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (hash, data) = rest.split_at_checked(HASH_LEN)?;
-    if blake3::hash(data).as_bytes() != hash || data.is_empty() || data.len() % (4 * n_mels) != 0 {
+    if blake3::hash(data).as_bytes() != hash || data.is_empty() || data.len() % (4 * width) != 0 {
         return None;
     }
     let (values, _) = data.as_chunks::<4>();
     FeatureMatrix::new(
         values.iter().map(|x| f32::from_le_bytes(*x)).collect(),
-        n_mels,
+        width,
     )
     .ok()
 }
@@ -193,6 +214,32 @@ mod tests {
             assert_eq!(again, first);
             assert_eq!(std::fs::read(&entry).unwrap(), good);
         }
+    }
+
+    #[test]
+    fn functionals_are_kept_apart_by_set_and_rate() {
+        let folder = tempfile::tempdir().unwrap();
+        let audio = folder.path().join("tone.wav");
+        vocalics_audio::write_wav16(&audio, &[0.1, 0.2, -0.1].repeat(6000), 16_000).unwrap();
+        let cache = FeatureCache::new(folder.path().join("cache"));
+        let at = |sample_rate| DecodeOptions {
+            sample_rate,
+            ..DecodeOptions::default()
+        };
+        for (name, rate) in [("mfcc", 16_000), ("chroma", 16_000), ("mfcc", 8_000)] {
+            let set = vocalics_features::set_by_name(name).unwrap();
+            let decode = at(Some(rate));
+            let (first, _) = cache.functionals(set, &audio, &decode).unwrap();
+            assert_eq!(first.n_frames(), 1);
+            assert_eq!(first.n_features(), set.functional_names().len());
+            let samples = vocalics_audio::read_file(&audio, &decode).unwrap();
+            let plain = set.functionals(samples.samples(), rate).unwrap();
+            assert_eq!(first.as_slice(), plain);
+            let (again, _) = cache.functionals(set, &audio, &decode).unwrap();
+            assert_eq!(again, first);
+        }
+        let folders = std::fs::read_dir(folder.path().join("cache")).unwrap();
+        assert_eq!(folders.count(), 3);
     }
 
     #[test]

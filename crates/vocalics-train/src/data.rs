@@ -1,13 +1,13 @@
 //! The recordings of a run with their classes and features.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use vocalics_audio::{DecodeOptions, read_file};
 use vocalics_augment::{ImpulseResponse, Sound, read_responses, read_sounds};
-use vocalics_corpora::{CorpusSpec, LabelSet, Utterance, scan_all};
+use vocalics_corpora::{CorpusSpec, LabelMap, LabelSet, Target, Utterance, scan_all};
 use vocalics_features::{FeatureMatrix, LogMel};
 use vocalics_runtime::Encoder;
 
@@ -82,59 +82,28 @@ impl Data {
         options: &LoadOptions,
         progress: &dyn Progress,
     ) -> Result<Self, TrainError> {
-        let scan = scan_all(corpora)?;
-        let mut problems: Vec<String> = scan.problems.iter().map(ToString::to_string).collect();
-        let utterances = config.label_map()?.apply_all(scan.utterances)?;
         let target = config.target()?;
-        // Recordings whose corpus does not document the target have no class.
-        let utterances: Vec<Utterance> = utterances
-            .into_iter()
-            .filter(|u| target.label_of(u).is_some())
-            .collect();
+        let (utterances, problems) = labelled(corpora, &config.label_map()?, target)?;
         // Said before the recordings are read.
         if !config.training.keep.is_empty() {
             check_kept(config, &LabelSet::for_target(&utterances, target)?)?;
         }
         let sounds = recorded_sounds(config, options)?;
-        let total = utterances.len() + problems.len();
         let encoder = encoder(config, options)?;
         let results = match &encoder {
             Some(encoder) => load_embeddings(encoder, &utterances, options, progress),
             None => load_features(config, &utterances, options, progress)?,
         };
-        let mut kept = Vec::with_capacity(utterances.len());
-        let mut features = Vec::with_capacity(utterances.len());
-        let mut seconds = Vec::with_capacity(utterances.len());
+        let (kept, loaded) = usable(utterances, results, problems, options, progress)?;
+        let mut features = Vec::with_capacity(loaded.len());
+        let mut seconds = Vec::with_capacity(loaded.len());
         let mut clips = Vec::new();
-        for (utterance, result) in utterances.into_iter().zip(results) {
-            match result {
-                Ok(loaded) => {
-                    kept.push(utterance);
-                    features.push(loaded.features);
-                    seconds.push(loaded.seconds);
-                    clips.extend(loaded.waveform);
-                }
-                Err(error) => problems.push(with_sources(&error)),
-            }
+        for clip in loaded {
+            features.push(clip.features);
+            seconds.push(clip.seconds);
+            clips.extend(clip.waveform);
         }
-        if !problems.is_empty() {
-            if !options.keep_going {
-                return Err(TrainError::BadRecordings { problems, total });
-            }
-            for problem in &problems {
-                progress.warning(problem);
-            }
-        }
-        let labels = LabelSet::for_target(&kept, target)?;
-        if labels.len() < 2 {
-            return Err(TrainError::TooFewClasses {
-                actual: labels.len(),
-            });
-        }
-        let classes = kept
-            .iter()
-            .filter_map(|u| target.label_of(u).and_then(|label| labels.index_of(&label)))
-            .collect();
+        let (labels, classes) = classes(&kept, target)?;
         Ok(Self {
             utterances: kept,
             labels,
@@ -197,6 +166,92 @@ impl Data {
             }
         }
         hasher.finalize().to_hex()[..16].to_owned()
+    }
+}
+
+/// The recordings of the corpora that have a class after mapping, and what is wrong with others.
+pub(crate) fn labelled(
+    corpora: &[CorpusSpec],
+    map: &LabelMap,
+    target: Target,
+) -> Result<(Vec<Utterance>, Vec<String>), TrainError> {
+    let scan = scan_all(corpora)?;
+    let problems = scan.problems.iter().map(ToString::to_string).collect();
+    let utterances = map.apply_all(scan.utterances)?;
+    // Recordings whose corpus does not document the target have no class.
+    let utterances = utterances
+        .into_iter()
+        .filter(|u| target.label_of(u).is_some())
+        .collect();
+    Ok((utterances, problems))
+}
+
+/// The recordings that could be read, with what was read of them; the others are an error unless `keep_going`.
+pub(crate) fn usable<T>(
+    utterances: Vec<Utterance>,
+    results: Vec<Result<T, TrainError>>,
+    mut problems: Vec<String>,
+    options: &LoadOptions,
+    progress: &dyn Progress,
+) -> Result<(Vec<Utterance>, Vec<T>), TrainError> {
+    let total = utterances.len() + problems.len();
+    let mut kept = Vec::with_capacity(utterances.len());
+    let mut read = Vec::with_capacity(utterances.len());
+    for (utterance, result) in utterances.into_iter().zip(results) {
+        match result {
+            Ok(found) => {
+                kept.push(utterance);
+                read.push(found);
+            }
+            Err(error) => problems.push(with_sources(&error)),
+        }
+    }
+    if !problems.is_empty() {
+        if !options.keep_going {
+            return Err(TrainError::BadRecordings { problems, total });
+        }
+        for problem in &problems {
+            progress.warning(problem);
+        }
+    }
+    Ok((kept, read))
+}
+
+/// The label set of recordings, and the class of each.
+pub(crate) fn classes(
+    utterances: &[Utterance],
+    target: Target,
+) -> Result<(LabelSet, Vec<usize>), TrainError> {
+    let labels = LabelSet::for_target(utterances, target)?;
+    if labels.len() < 2 {
+        return Err(TrainError::TooFewClasses {
+            actual: labels.len(),
+        });
+    }
+    let classes = utterances
+        .iter()
+        .filter_map(|u| target.label_of(u).and_then(|label| labels.index_of(&label)))
+        .collect();
+    Ok((labels, classes))
+}
+
+/// Says once that features cannot be kept, whoever finds out first.
+#[derive(Debug, Default)]
+pub(crate) struct Unkept(AtomicBool);
+
+impl Unkept {
+    pub(crate) fn warn(
+        &self,
+        warning: Option<std::io::Error>,
+        options: &LoadOptions,
+        progress: &dyn Progress,
+    ) {
+        if let Some(warning) = warning
+            && !self.0.swap(true, Ordering::Relaxed)
+        {
+            let folder = options.cache.display();
+            progress.warning(&format!("features are not kept in {folder}: {warning}"));
+        }
     }
 }
 
@@ -272,25 +327,6 @@ struct Loaded {
     waveform: Option<Sound>,
 }
 
-/// Tells of the first feature that could not be kept.
-struct Warned<'a> {
-    once: AtomicBool,
-    cache: &'a Path,
-    progress: &'a dyn Progress,
-}
-
-impl Warned<'_> {
-    fn tell(&self, warning: Option<std::io::Error>) {
-        if let Some(warning) = warning
-            && !self.once.swap(true, Ordering::Relaxed)
-        {
-            let folder = self.cache.display();
-            self.progress
-                .warning(&format!("features are not kept in {folder}: {warning}"));
-        }
-    }
-}
-
 /// Embeddings, of several clips side by side.
 fn load_embeddings(
     encoder: &Encoder,
@@ -303,17 +339,12 @@ fn load_embeddings(
         sample_rate: Some(encoder.sample_rate()),
         ..DecodeOptions::default()
     };
-    let done = AtomicUsize::new(0);
-    let warned = Warned {
-        once: AtomicBool::new(false),
-        cache: &options.cache,
-        progress,
-    };
+    let (done, unkept) = (AtomicUsize::new(0), Unkept::default());
     utterances
         .par_iter()
         .map(|utterance| {
             let (embedding, warning) = cache.embedding(encoder, &utterance.path, &decode)?;
-            warned.tell(warning);
+            unkept.warn(warning, options, progress);
             progress.features(done.fetch_add(1, Ordering::Relaxed) + 1, utterances.len());
             Ok(Loaded {
                 features: FeatureMatrix::new(embedding.values, encoder.dim())?,
@@ -338,12 +369,7 @@ fn load_features(
     // Fails here, once, rather than in every worker.
     LogMel::new(config.front_end.clone())?;
     let waveforms = !config.augmentation.waveform.steps.is_empty();
-    let done = AtomicUsize::new(0);
-    let warned = Warned {
-        once: AtomicBool::new(false),
-        cache: &options.cache,
-        progress,
-    };
+    let (done, unkept) = (AtomicUsize::new(0), Unkept::default());
     let results = utterances
         .par_iter()
         .map_init(
@@ -360,7 +386,7 @@ fn load_features(
                     }
                 };
                 let (features, warning) = cache.features(front_end, &utterance.path, &decode)?;
-                warned.tell(warning);
+                unkept.warn(warning, options, progress);
                 let waveform = if waveforms {
                     let samples = read_file(&utterance.path, &decode)?.into_samples();
                     let rate = config.front_end.sample_rate;

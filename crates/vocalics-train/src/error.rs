@@ -130,6 +130,29 @@ pub enum TrainError {
         /// The run directory.
         path: PathBuf,
     },
+    /// A directory to be compared with holds no finished run.
+    #[error("{path} is no finished run: it has no {missing}", path = path.display())]
+    NoRun {
+        /// The directory.
+        path: PathBuf,
+        /// The file that is not there.
+        missing: String,
+    },
+    /// A finished run that does not test what the comparison tests.
+    #[error("{path}: its {what} is {actual}, expected {expected}", path = path.display())]
+    OtherTest {
+        /// The run directory.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// What the run has.
+        actual: String,
+        /// What the comparison has.
+        expected: String,
+    },
+    /// A model could not be run.
+    #[error(transparent)]
+    Runtime(#[from] vocalics_runtime::RuntimeError),
     /// Another process is writing the run directory.
     #[error("{path} is in use by another process", path = path.display())]
     Busy {
@@ -143,6 +166,14 @@ pub enum TrainError {
         fold: String,
         /// Class.
         label: String,
+    },
+    /// A training part whose speakers cannot be parted to choose hyper-parameters.
+    #[error("{fold}: {actual} training speaker(s), expected at least 2 to choose hyper-parameters")]
+    TooFewSpeakers {
+        /// Fold.
+        fold: String,
+        /// Speakers of the training part.
+        actual: usize,
     },
     /// Fewer than two classes.
     #[error("the recordings have {actual} class(es), expected at least 2")]
@@ -293,6 +324,11 @@ impl TrainError {
             Self::OtherRun { .. } => "choose another run directory, or remove this one",
             Self::Busy { .. } => "wait for the other process, or choose another run directory",
             Self::EmptyClass { .. } => "map or drop the class (--map), or use a larger corpus",
+            Self::NoRun { .. } => "give a directory written by `vocalics evaluate`",
+            Self::OtherTest { .. } => {
+                "compare runs of one protocol, with the same corpora, labels and seed of the split"
+            }
+            Self::TooFewSpeakers { .. } => "give more speakers, or choose another protocol",
             Self::TooFewClasses { .. } => "give more corpora, or map fewer labels away",
             Self::Diverged { .. } => "lower training.learning_rate or training.gradient_clip",
             Self::BadRecordings { .. } => {

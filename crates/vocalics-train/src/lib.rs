@@ -6,6 +6,8 @@
 //! exports it. Both write the run directory as they go: a run that is killed goes on from its last
 //! checkpoint and ends with the same numbers.
 //!
+//! [`classical`] fits methods that take one vector per clip, for comparison, and [`FinishedRun`] reads a run back for the same.
+//!
 //! What a test clip could reach: nothing. Standardisation, weights and temperature come from the
 //! training and validation parts of the fold; the number of epochs is fixed in the configuration
 //! and the weights used are those of the last epoch, so that nothing is selected. Augmentation
@@ -15,6 +17,7 @@ mod augment;
 mod batch;
 mod cache;
 mod checkpoint;
+pub mod classical;
 mod config;
 mod data;
 mod device;
@@ -22,6 +25,7 @@ mod distillation;
 mod encoder;
 mod error;
 mod export;
+mod finished;
 mod fold;
 mod heard;
 mod jobs;
@@ -48,6 +52,7 @@ pub use distillation::DistillationConfig;
 pub use encoder::{EncoderConfig, open_encoder};
 pub use error::TrainError;
 pub use export::{ExportNotes, export};
+pub use finished::{FinishedRun, network_names};
 pub use fold::{TrainedModel, infer};
 pub use heard::Heard;
 pub use progress::{Progress, Silent};

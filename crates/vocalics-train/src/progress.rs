@@ -24,6 +24,10 @@ pub trait Progress: Sync {
     fn training_finished(&self, training: &str) {
         let _ = training;
     }
+    /// `done` of `folds` folds of a classical method, named as its row, are fitted.
+    fn fitted(&self, row: &str, done: usize, folds: usize) {
+        let _ = (row, done, folds);
+    }
     /// Something that the user should know and that does not stop the run.
     fn warning(&self, message: &str) {
         let _ = message;

@@ -486,6 +486,7 @@ fn begun_from(config: &TrainConfig) -> String {
     text
 }
 
+/// The folds of the given names, all for none.
 pub(crate) fn chosen(folds: Vec<Fold>, names: &[String]) -> Result<Vec<Fold>, TrainError> {
     if let Some(unknown) = names
         .iter()

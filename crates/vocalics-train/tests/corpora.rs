@@ -5,9 +5,12 @@ mod onnxruntime;
 
 use std::path::{Path, PathBuf};
 
-use vocalics_corpora::{CorpusKind, locate};
+use vocalics_corpora::{CorpusKind, Protocol, locate};
 use vocalics_models::ResidualCnnConfig;
 use vocalics_runtime::Recognizer;
+use vocalics_train::classical::{
+    ClassicalConfig, ClassicalData, ClassicalOptions, Method, SummarySet, evaluate_classical,
+};
 use vocalics_train::{
     ComputeDevice, Data, LoadOptions, NetworkConfig, RunOptions, Silent, TrainConfig,
     TrainingConfig, infer, train_model,
@@ -80,4 +83,43 @@ fn two_epochs_lower_the_loss_and_the_export_agrees() {
     }
     assert_eq!(rows.len(), 50);
     onnxruntime::agrees(&file, &rows, 1e-4);
+}
+
+#[test]
+fn a_linear_method_hears_new_speakers_well_above_chance() {
+    let Some(folder) = corpora() else {
+        println!("skipped: no corpora (set VOCALICS_DATA)");
+        return;
+    };
+    let specs: Vec<_> = locate(&folder)
+        .into_iter()
+        .filter(|spec| spec.kind == CorpusKind::RavdessSpeech)
+        .collect();
+    let scratch = tempfile::tempdir().expect("temporary folder");
+    let load = LoadOptions::new(scratch.path().join("features"));
+    let mut config = ClassicalConfig {
+        corpora: vec!["ravdess-speech".into()],
+        ..ClassicalConfig::default()
+    };
+    config.logistic.c = vec![0.01];
+    let set = SummarySet::from_name("mfcc").expect("a set");
+    let data = ClassicalData::load(&config, &specs, &[set], &load, &Silent).expect("recordings");
+    assert_eq!(data.vectors[0].matrix.n_frames(), 1440);
+    let options = ClassicalOptions {
+        directory: scratch.path().join("run"),
+        folds: vec!["fold-5".into()],
+        jobs: 1,
+    };
+    let methods = [Method::Majority, Method::LogisticRegression];
+    let protocol = Protocol::Emobox6Fold;
+    let rows = evaluate_classical(&config, &data, &protocol, &methods, &options, &Silent)
+        .expect("both methods");
+    let uar = |row: usize| {
+        vocalics_eval::evaluate(&rows[row].predictions)
+            .expect("predictions")
+            .uar
+    };
+    assert_eq!(rows[1].predictions.rows.len(), 240);
+    assert!((uar(0) - 0.125).abs() < 1e-9);
+    assert!(uar(1) > 0.35 && uar(1) < 0.8, "{}", uar(1));
 }

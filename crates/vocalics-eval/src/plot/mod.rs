@@ -8,6 +8,7 @@
 //! A new figure is one new file beside these and one line in [`write_all`].
 
 mod axes;
+mod comparison;
 mod confusion;
 mod figure;
 mod learning;
@@ -21,6 +22,7 @@ mod speech;
 
 use std::path::{Path, PathBuf};
 
+pub use comparison::comparison;
 pub use confusion::confusion;
 pub use figure::Figure;
 pub(crate) use figure::escape;

@@ -1,0 +1,483 @@
+//! `vocalics compare`: classical methods and networks on the same clips.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, value_parser};
+use vocalics_corpora::{Protocol, Utterance};
+use vocalics_eval::{Comparison, Entry, Predictions, Provenance, SPEAKERS_SHARED, same_test};
+use vocalics_train::classical::{
+    ClassicalConfig, ClassicalData, ClassicalOptions, ClassicalRow, Method, SummarySet,
+    classical_folds, evaluate_classical, planned_test,
+};
+use vocalics_train::{
+    ComputeDevice, Data, FinishedRun, RunOptions, TrainConfig, TrainError, cross_validate_after,
+};
+
+use crate::failure::Failure;
+use crate::output::{print, tell, write_beside};
+use crate::progress::Training;
+use crate::recognition::cores;
+use crate::selection::CorpusOptions;
+use crate::table::Table;
+use crate::train::{Loading, Overrides, tell_recordings};
+
+/// Compare methods on the same test clips
+///
+/// Classical methods are fitted to a vector per clip, networks are trained with --config, and finished runs of
+/// `vocalics evaluate` are taken as they are with --with. Every row is tested on the same clips of the same
+/// folds, or refused. Hyper-parameters of classical methods are chosen in every fold by cross-validation over the speakers of its training part.
+///
+/// Each difference to the reference row comes with an interval by the paired bootstrap over speakers. Writes
+/// compare.csv, compare.md, compare.svg and compare.png into the run directory; the same command goes on
+/// with a comparison that was stopped.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Classical methods; all if not given
+    #[arg(long = "method", value_name = "NAME", num_args = 1.., value_parser = method_parser())]
+    methods: Vec<Choice>,
+    /// Feature sets that classical methods are fitted to
+    #[arg(long = "set", value_name = "NAME", num_args = 1.., default_value = "egemaps", value_parser = set_parser())]
+    sets: Vec<SummarySet>,
+    /// Hyper-parameters of the classical methods; --print-classical shows every field with its default
+    #[arg(long, value_name = "CLASSICAL.toml")]
+    classical: Option<PathBuf>,
+    /// Configurations to train networks with, each in a folder of its name in the run directory
+    #[arg(long = "config", value_name = "CONFIG.toml", num_args = 1..)]
+    configs: Vec<PathBuf>,
+    /// Finished runs of `vocalics evaluate`, called NAME or after their networks
+    #[arg(long = "with", value_name = "[NAME=]RUN", num_args = 1..)]
+    with: Vec<NamedRun>,
+    /// Row that the others are compared with; the last network if not given, else logistic regression
+    #[arg(long, value_name = "NAME")]
+    reference: Option<String>,
+    /// Protocol: emobox-6fold, luna-5fold, loso, random-80-20, seed-mix, or a .csv or .tsv file of folds
+    #[arg(long, value_name = "PROTOCOL", default_value = "emobox-6fold")]
+    protocol: String,
+    /// Folds to run; all if not given
+    #[arg(long = "fold", value_name = "NAME", num_args = 1..)]
+    folds: Vec<String>,
+    #[command(flatten)]
+    corpora: CorpusOptions,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(flatten)]
+    loading: Loading,
+    /// Folds side by side; as many as there are cores if not given
+    #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Threads of each training of a network; what the trainings side by side leave if not given
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Where the networks learn: cpu, or cuda, cuda:N, wgpu, wgpu:N in a program built for them
+    #[arg(long, value_name = "DEVICE", default_value_t = ComputeDevice::Cpu)]
+    device: ComputeDevice,
+    /// Run directory, runs/compare-PROTOCOL if not given
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Write the complete hyper-parameters of the classical methods to standard output and do nothing else
+    #[arg(long)]
+    print_classical: bool,
+}
+
+/// A method, or none at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Choice(Option<Method>);
+
+fn method_parser() -> impl TypedValueParser<Value = Choice> {
+    let methods = Method::ALL.map(|method| PossibleValue::new(method.name()).help(method.about()));
+    let none = PossibleValue::new("none").help("no classical method");
+    PossibleValuesParser::new(methods.into_iter().chain([none]))
+        .map(|name| Choice(Method::from_name(&name)))
+}
+
+fn set_parser() -> impl TypedValueParser<Value = SummarySet> {
+    let names = SummarySet::all()
+        .into_iter()
+        .map(|set| PossibleValue::new(set.name()).help(set.about()));
+    PossibleValuesParser::new(names)
+        .try_map(|name| SummarySet::from_name(&name).ok_or("no such set"))
+}
+
+/// `NAME=DIR` or `DIR`.
+#[derive(Debug, Clone)]
+struct NamedRun {
+    name: Option<String>,
+    path: PathBuf,
+}
+
+impl FromStr for NamedRun {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.split_once('=') {
+            Some((name, path)) if !name.is_empty() && !Path::new(text).exists() => Self {
+                name: Some(name.to_owned()),
+                path: path.into(),
+            },
+            _ => Self {
+                name: None,
+                path: text.into(),
+            },
+        })
+    }
+}
+
+/// What is compared.
+struct Plan {
+    classical: ClassicalConfig,
+    methods: Vec<Method>,
+    sets: Vec<SummarySet>,
+    networks: Vec<TrainConfig>,
+    /// Finished runs, by the names of their rows.
+    runs: Vec<(String, FinishedRun)>,
+    protocol: Protocol,
+    reference: String,
+    directory: PathBuf,
+}
+
+/// Where all rows are tested: provenance, the test clips, and recordings as far as they were read.
+struct Test {
+    provenance: Provenance,
+    clips: Predictions,
+    utterances: Vec<Utterance>,
+}
+
+impl Test {
+    fn folds(&self) -> Vec<String> {
+        let mut folds: Vec<String> = self.clips.rows.iter().map(|row| row.fold.clone()).collect();
+        folds.dedup();
+        folds
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let plan = plan(arguments)?;
+    if arguments.print_classical {
+        return print(&plan.classical.to_toml());
+    }
+    let directory = &plan.directory;
+    tell(&format!("run directory: {}", directory.display()));
+    let mut entries = Vec::new();
+    let mut test = None;
+    if !plan.methods.is_empty() {
+        let (rows, tested) = classical_rows(arguments, &plan)?;
+        entries.extend(rows);
+        test = Some(tested);
+    }
+    for config in &plan.networks {
+        let (entry, tested) = network_row(arguments, &plan, config, test.as_ref())?;
+        entries.push(entry);
+        test.get_or_insert(tested);
+    }
+    let test = match test {
+        Some(test) => test,
+        None => test_of_runs(arguments, &plan)?,
+    };
+    for (name, run) in &plan.runs {
+        let mut entry = run.entry(name.clone(), &test.folds())?;
+        entry.inference_ms =
+            run.inference_ms(&test.utterances, &arguments.loading.options().cache)?;
+        entries.push(entry);
+    }
+    let resamples = plan.classical.resamples;
+    let comparison = Comparison::new(&entries, &test.provenance, &plan.reference, resamples)?;
+    std::fs::create_dir_all(directory).map_err(|error| Failure::io("create", directory, &error))?;
+    comparison.write(directory)?;
+    show(&comparison)?;
+    tell(&format!(
+        "figure: {}",
+        directory.join("compare.svg").display()
+    ));
+    Ok(())
+}
+
+/// Everything that can be wrong with the arguments is found here, before any work.
+fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
+    let mut classical = match &arguments.classical {
+        Some(path) => ClassicalConfig::read(path)?,
+        None => ClassicalConfig::default(),
+    };
+    let overrides = &arguments.overrides;
+    if let Some(seed) = overrides.seed {
+        classical.seed = seed;
+    }
+    if let Some(map) = &overrides.map {
+        classical.map.clone_from(map);
+    }
+    if let Some(target) = overrides.target {
+        classical.target = target.name().to_owned();
+    }
+    if let Some(names) = arguments.corpora.names() {
+        classical.corpora = names;
+    }
+    classical.validate()?;
+    if arguments.loading.encoder.is_some() {
+        return Err(Failure::usage(
+            "--encoder in a comparison",
+            "run `vocalics evaluate --encoder` first, and give its run directory with --with",
+        ));
+    }
+    let protocol = Protocol::from_name_or_file(&arguments.protocol)?;
+    let mut networks = Vec::new();
+    for path in &arguments.configs {
+        let mut config = TrainConfig::read(path)?;
+        overrides.apply(&mut config);
+        arguments.corpora.override_names(&mut config);
+        if !matches!(protocol, Protocol::User(_)) {
+            config.evaluation.protocol = protocol.name().to_owned();
+        }
+        config.validate()?;
+        networks.push(config);
+    }
+    let mut runs = Vec::new();
+    for NamedRun { name, path } in &arguments.with {
+        let run = FinishedRun::read(path)?;
+        runs.push((name.clone().unwrap_or_else(|| run.name.clone()), run));
+    }
+    let methods: Vec<Method> = if arguments.methods.is_empty() {
+        Method::ALL.to_vec()
+    } else {
+        // In the order of tables, each once.
+        let asked = |method: &Method| arguments.methods.contains(&Choice(Some(*method)));
+        Method::ALL.into_iter().filter(asked).collect()
+    };
+    let mut sets: Vec<SummarySet> = Vec::new();
+    for set in &arguments.sets {
+        if !sets.contains(set) {
+            sets.push(*set);
+        }
+    }
+    let mut plan = Plan {
+        classical,
+        methods,
+        sets,
+        networks,
+        runs,
+        directory: arguments
+            .run
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("runs").join(format!("compare-{}", protocol.name()))),
+        protocol,
+        reference: String::new(),
+    };
+    plan.reference = reference(arguments, &plan)?;
+    Ok(plan)
+}
+
+/// The reference row: the one asked for, the last network, logistic regression, or the first row.
+fn reference(arguments: &Arguments, plan: &Plan) -> Result<String, Failure> {
+    let mut names: Vec<String> = Vec::new();
+    for (index, set) in plan.sets.iter().enumerate() {
+        let methods = plan.methods.iter().filter(|m| m.hears() || index == 0);
+        names.extend(methods.map(|method| row_name(*method, *set)));
+    }
+    let logistic = plan
+        .sets
+        .first()
+        .map(|set| row_name(Method::LogisticRegression, *set));
+    let networks = plan.networks.iter().map(|config| config.name.clone());
+    let networks: Vec<String> = networks
+        .chain(plan.runs.iter().map(|(name, _)| name.clone()))
+        .collect();
+    names.extend(networks.iter().cloned());
+    for (index, name) in names.iter().enumerate() {
+        let folder_of_a_set = plan.sets.iter().any(|set| set.name() == name);
+        if names[..index].contains(name) || folder_of_a_set {
+            return Err(Failure::usage(
+                format!("two rows or folders would be called {name}"),
+                "name finished runs apart with --with NAME=RUN, configurations by their field `name`",
+            ));
+        }
+    }
+    let Some(first) = names.first() else {
+        return Err(Failure::usage(
+            "nothing to compare",
+            "give methods with --method, configurations with --config, or finished runs with --with",
+        ));
+    };
+    match &arguments.reference {
+        Some(name) if names.contains(name) => Ok(name.clone()),
+        Some(name) => Err(Failure::usage(
+            format!("no row is called {name}"),
+            format!("the rows are {}", names.join(", ")),
+        )),
+        None => Ok(networks
+            .last()
+            .cloned()
+            .or_else(|| logistic.filter(|name| names.contains(name)))
+            .unwrap_or_else(|| first.clone())),
+    }
+}
+
+fn row_name(method: Method, set: SummarySet) -> String {
+    ClassicalRow::name(method, method.hears().then(|| set.name()))
+}
+
+fn classical_rows(arguments: &Arguments, plan: &Plan) -> Result<(Vec<Entry>, Test), Failure> {
+    let Plan {
+        classical: config,
+        protocol,
+        ..
+    } = plan;
+    let progress = Training::default();
+    let specs = arguments.corpora.of_names(&config.corpora)?;
+    let options = arguments.loading.options();
+    let data = ClassicalData::load(config, &specs, &plan.sets, &options, &progress)?;
+    tell_recordings(&data.utterances, &data.labels);
+    if !config.map.is_empty() {
+        tell(&format!("label map: {}", config.label_map()?));
+    }
+    let folds = classical_folds(config, &data, protocol, &arguments.folds)?;
+    let (provenance, clips) = planned_test(
+        &data.utterances,
+        &data.classes,
+        &data.labels,
+        &folds,
+        protocol,
+        config.seed,
+    );
+    let test = Test {
+        provenance,
+        clips,
+        utterances: data.utterances.clone(),
+    };
+    check_runs(plan, &test)?;
+    let directory = &plan.directory;
+    std::fs::create_dir_all(directory).map_err(|error| Failure::io("create", directory, &error))?;
+    write_beside(&directory.join("classical.toml"), |out| {
+        std::io::Write::write_all(out, config.to_toml().as_bytes())
+    })?;
+    let options = ClassicalOptions {
+        directory: directory.clone(),
+        folds: arguments.folds.clone(),
+        jobs: arguments.jobs.map_or_else(cores, usize::from),
+    };
+    let rows = evaluate_classical(config, &data, protocol, &plan.methods, &options, &progress)?;
+    let entries = rows.into_iter().map(|row| row.entry(config.seed)).collect();
+    Ok((entries, test))
+}
+
+/// Trains a configuration's networks, or goes on with them, unless they would be tested elsewhere than the rows before.
+fn network_row(
+    arguments: &Arguments,
+    plan: &Plan,
+    config: &TrainConfig,
+    test: Option<&Test>,
+) -> Result<(Entry, Test), Failure> {
+    let progress = Training::default();
+    let data: Data = arguments
+        .loading
+        .load(config, None, &arguments.corpora, &progress)?;
+    let prior = arguments
+        .loading
+        .load_before(config, &arguments.corpora, &progress)?;
+    let mut folds =
+        plan.protocol
+            .folds(&data.utterances, &data.classes, &config.split_options())?;
+    folds.retain(|fold| arguments.folds.is_empty() || arguments.folds.contains(&fold.name));
+    let (provenance, clips) = planned_test(
+        &data.utterances,
+        &data.classes,
+        &data.labels,
+        &folds,
+        &plan.protocol,
+        config.seed,
+    );
+    let own = Test {
+        provenance,
+        clips,
+        utterances: data.utterances.clone(),
+    };
+    match test {
+        Some(test) => same_as(&config.name, &test.clips, &own.clips)?,
+        None => check_runs(plan, &own)?,
+    }
+    let jobs = arguments.jobs.map_or_else(cores, usize::from);
+    let jobs = jobs.min(folds.len() * config.members().len()).max(1);
+    let directory = plan.directory.join(&config.name);
+    let options = RunOptions {
+        directory: directory.clone(),
+        folds: arguments.folds.clone(),
+        jobs,
+        threads: arguments
+            .threads
+            .map_or_else(|| (cores() / jobs).max(1), usize::from),
+        device: arguments.device,
+    };
+    cross_validate_after(
+        config,
+        &data,
+        prior.as_ref(),
+        &plan.protocol,
+        &options,
+        &progress,
+    )?;
+    let run = FinishedRun::read(&directory)?;
+    run.check(&plan.protocol, &own.provenance.labels, &own.folds())?;
+    let mut entry = run.entry(config.name.clone(), &own.folds())?;
+    entry.inference_ms = run.inference_ms(&own.utterances, &arguments.loading.options().cache)?;
+    Ok((entry, own))
+}
+
+/// The test of finished runs alone: that of the first, in the folds asked for.
+fn test_of_runs(arguments: &Arguments, plan: &Plan) -> Result<Test, Failure> {
+    let Some((_, first)) = plan.runs.first() else {
+        return Err(Failure::usage(
+            "nothing to compare",
+            "give finished runs with --with",
+        ));
+    };
+    first.check(&plan.protocol, &first.provenance.labels, &arguments.folds)?;
+    let mut clips = first.predictions.clone();
+    if !arguments.folds.is_empty() {
+        clips.rows.retain(|row| arguments.folds.contains(&row.fold));
+    }
+    let mut test = Test {
+        provenance: first.provenance.clone(),
+        clips,
+        utterances: Vec::new(),
+    };
+    test.provenance.folds = test.folds().len();
+    check_runs(plan, &test)?;
+    Ok(test)
+}
+
+/// Refuses finished runs that are tested elsewhere.
+fn check_runs(plan: &Plan, test: &Test) -> Result<(), Failure> {
+    let folds = test.folds();
+    for (name, run) in &plan.runs {
+        run.check(&plan.protocol, &test.provenance.labels, &folds)?;
+        let mut own = run.predictions.clone();
+        own.rows.retain(|row| folds.contains(&row.fold));
+        same_as(name, &test.clips, &own)?;
+    }
+    Ok(())
+}
+
+fn same_as(name: &str, test: &Predictions, own: &Predictions) -> Result<(), Failure> {
+    same_test(test, own).map_err(|source| {
+        TrainError::Eval(vocalics_eval::EvalError::Row {
+            name: name.to_owned(),
+            source: Box::new(source),
+        })
+        .into()
+    })
+}
+
+fn show(comparison: &Comparison) -> Result<(), Failure> {
+    let heads = comparison.heads();
+    let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
+    let mut table = Table::new(&heads).left(2);
+    for row in comparison.cells() {
+        table.row(row);
+    }
+    let note = if comparison.provenance.speakers_shared {
+        SPEAKERS_SHARED
+    } else {
+        ""
+    };
+    print(&format!("{}\n{}\n", table.render(note), comparison.notes()))
+}

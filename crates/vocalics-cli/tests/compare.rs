@@ -1,0 +1,416 @@
+//! `compare` as a user runs it.
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may fail it")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use vocalics_audio::write_wav16;
+
+struct Bench {
+    folder: tempfile::TempDir,
+    corpus: String,
+}
+
+struct Run {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Run {
+    #[track_caller]
+    fn exits(self, code: i32) -> Self {
+        let Self { out, err, .. } = &self;
+        assert_eq!(self.code, Some(code), "stdout: {out}\nstderr: {err}");
+        self
+    }
+
+    #[track_caller]
+    fn says(self, parts: &[&str]) -> Self {
+        for part in parts {
+            assert!(self.err.contains(part), "no {part:?} in {}", self.err);
+        }
+        self
+    }
+}
+
+/// Harmonics of `pitch` hertz, switched on and off like syllables.
+#[expect(clippy::cast_possible_truncation, reason = "samples")]
+fn voice(pitch: f64, syllables_hz: f64) -> Vec<f32> {
+    let tau = std::f64::consts::TAU;
+    let sample = |n: u16| {
+        let time = f64::from(n) / 16_000.0;
+        let tone: f64 = (1..12)
+            .map(|k| (tau * pitch * f64::from(k) * time).sin() / f64::from(k))
+            .sum();
+        (0.1 * (0.5 - 0.5 * (tau * syllables_hz * time).cos()) * tone) as f32
+    };
+    (0..9_600).map(sample).collect()
+}
+
+impl Bench {
+    /// RAVDESS-named clips of four actors: calm and angry, three takes of each, which pitch and rate tell apart.
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("speech");
+        for actor in 1..=4_u32 {
+            let place = root.join(format!("Actor_{actor:02}"));
+            fs::create_dir_all(&place).unwrap();
+            for (emotion, pitch, rate) in [("02", 120.0, 3.0), ("05", 240.0, 6.0)] {
+                for take in 1..=3_u32 {
+                    let name = format!("03-01-{emotion}-01-01-0{take}-{actor:02}.wav");
+                    let pitch = pitch + 4.0 * f64::from(actor) + f64::from(take);
+                    write_wav16(&place.join(name), &voice(pitch, rate), 16_000).unwrap();
+                }
+            }
+        }
+        let bench = Self {
+            corpus: format!("ravdess-speech={}", root.display()),
+            folder,
+        };
+        fs::write(
+            bench.path("tiny.toml"),
+            "name = \"tiny\"\n[network]\nkind = \"residual-cnn\"\nchannels = [4, 4]\nattention = 4\n\
+             [training]\nepochs = 1\nbatch_size = 2\ncrop_frames = 32\n\
+             [evaluation]\nprotocol = \"loso\"\nvalidation_speakers = 1\nresamples = 200\n",
+        )
+        .unwrap();
+        fs::write(
+            bench.path("small.toml"),
+            "resamples = 200\n[forest]\ntrees = 10\n[boosting]\nrounds = [5]\n[perceptron]\nepochs = 5\n",
+        )
+        .unwrap();
+        bench
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `vocalics compare --protocol loso` with quick hyper-parameters on the corpus, and these arguments.
+    fn compare(&self, arguments: &[&str]) -> Run {
+        let base = [
+            "compare",
+            "--protocol",
+            "loso",
+            "--classical",
+            "small.toml",
+            "--corpus",
+            &self.corpus,
+        ];
+        self.run(&[&base[..], arguments].concat())
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let output = Command::new(env!("CARGO_BIN_EXE_vocalics"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_remove("VOCALICS_DATA")
+            .env_remove("COLUMNS")
+            .output()
+            .unwrap();
+        Run {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// Cells of `compare.csv` under a head, by row.
+fn column(folder: &Path, head: &str) -> Vec<String> {
+    let text = fs::read_to_string(folder.join("compare.csv")).unwrap();
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let at = reader
+        .headers()
+        .unwrap()
+        .iter()
+        .position(|name| name == head)
+        .unwrap();
+    reader
+        .records()
+        .map(|row| row.unwrap()[at].to_owned())
+        .collect()
+}
+
+#[test]
+fn methods_networks_and_finished_runs_stand_in_one_table() {
+    let bench = Bench::new();
+    let evaluate = [
+        "evaluate",
+        "--config",
+        "tiny.toml",
+        "--corpus",
+        &bench.corpus,
+        "--run",
+        "done",
+    ];
+    bench.run(&evaluate).exits(0);
+    let arguments = [
+        "--set",
+        "prosody",
+        "logmel",
+        "--config",
+        "tiny.toml",
+        "--with",
+        "older=done",
+        "--run",
+        "c",
+    ];
+    let first = bench.compare(&arguments).exits(0);
+    let folder = bench.path("c");
+    let names = column(&folder, "method");
+    assert_eq!(names.len(), 9 + 8 + 2, "{names:?}");
+    assert_eq!(names[0], "majority");
+    assert!(names.contains(&"logmel/svm-rbf".to_owned()));
+    assert_eq!(names[17..], ["tiny", "older"]);
+    assert!(
+        column(&folder, "reference")
+            .iter()
+            .all(|name| name == "older")
+    );
+    let uar: Vec<f64> = column(&folder, "uar")
+        .iter()
+        .map(|x| x.parse().unwrap())
+        .collect();
+    assert!((uar[0] - 0.5).abs() < 1e-9);
+    let of = |name: &str| uar[names.iter().position(|n| n == name).unwrap()];
+    assert!(
+        of("prosody/logistic-regression") > 0.99,
+        "{names:?} {uar:?}"
+    );
+    // The same network on the same folds, once trained here and once before.
+    assert_eq!(column(&folder, "difference")[17], "0");
+    for head in ["parameters", "train_secs", "inference_ms"] {
+        let cells = column(&folder, head);
+        assert!(
+            cells.iter().all(|cell| cell.parse::<f64>().unwrap() >= 0.0),
+            "{head}: {cells:?}"
+        );
+    }
+    assert!(first.out.contains(
+        "ravdess-speech, loso, 4 folds, 2 classes (calm angry), seed 1, speakers disjoint"
+    ));
+    for file in [
+        "compare.md",
+        "compare.svg",
+        "compare.png",
+        "classical.toml",
+        "prosody/mlp/predictions.csv",
+        "tiny/metrics.json",
+    ] {
+        assert!(folder.join(file).is_file(), "{file}");
+    }
+    // Nothing is computed again: times are those of the first run.
+    let again = bench.compare(&arguments).exits(0);
+    let classical = |text: &str| -> Vec<String> {
+        let lines = text
+            .lines()
+            .filter(|line| !line.contains("log-mel") && line.contains('/'));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(classical(&again.out), classical(&first.out));
+
+    // Finished runs alone need no recordings.
+    let alone = [
+        "compare",
+        "--protocol",
+        "loso",
+        "--method",
+        "none",
+        "--with",
+        "a=done",
+        "b=c/tiny",
+        "--run",
+        "d",
+    ];
+    bench.run(&alone).exits(0);
+    assert_eq!(column(&bench.path("d"), "method"), ["a", "b"]);
+    assert_eq!(column(&bench.path("d"), "inference_ms"), ["", ""]);
+}
+
+#[test]
+fn one_fold_is_one_speaker_without_an_interval() {
+    let bench = Bench::new();
+    let run = bench
+        .compare(&[
+            "--method",
+            "nearest-neighbours",
+            "majority",
+            "--fold",
+            "ravdess-02",
+            "--run",
+            "c",
+        ])
+        .exits(0);
+    let folder = bench.path("c");
+    assert_eq!(
+        column(&folder, "method"),
+        ["majority", "egemaps/nearest-neighbours"]
+    );
+    assert_eq!(column(&folder, "reference")[0], "majority");
+    assert_eq!(column(&folder, "folds"), ["1", "1"]);
+    assert_eq!(column(&folder, "uar_low"), ["", ""]);
+    assert!(run.out.contains("1 fold"), "{}", run.out);
+    bench
+        .compare(&["--method", "majority", "--fold", "fold-1"])
+        .exits(1)
+        .says(&["fold is fold-1", "ravdess-02"]);
+}
+
+#[test]
+fn every_row_says_where_speakers_are_shared() {
+    let bench = Bench::new();
+    let base = [
+        "compare",
+        "--protocol",
+        "random-80-20",
+        "--classical",
+        "small.toml",
+        "--corpus",
+        &bench.corpus,
+    ];
+    let methods = [
+        "--method",
+        "majority",
+        "svm-linear",
+        "--set",
+        "mfcc",
+        "--run",
+        "c",
+    ];
+    let run = bench.run(&[&base[..], &methods].concat()).exits(0);
+    for name in ["majority", "mfcc/svm-linear"] {
+        let line = run.out.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(
+            line.contains("speakers shared between train and test"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_before_any_work() {
+    let bench = Bench::new();
+    let evaluate = |protocol: &str, more: &[&str], run: &str| {
+        let base = [
+            "evaluate",
+            "--config",
+            "tiny.toml",
+            "--corpus",
+            &bench.corpus,
+            "--protocol",
+            protocol,
+            "--run",
+            run,
+        ];
+        bench.run(&[&base[..], more].concat()).exits(0);
+    };
+    evaluate("random-80-20", &[], "random");
+    evaluate("loso", &["--map", "calm=neutral"], "mapped");
+    evaluate("loso", &["--fold", "ravdess-01", "ravdess-02"], "half");
+    let with = |run: &str| {
+        bench
+            .compare(&["--method", "majority", "--with", run])
+            .exits(1)
+    };
+    with("random").says(&[
+        "random: its protocol is random-80-20, expected loso",
+        "hint: ",
+    ]);
+    with("mapped").says(&["mapped: its label set is neutral angry, expected calm angry"]);
+    with("half")
+        .says(&["half: its set of folds is ravdess-01 ravdess-02, expected one with ravdess-03"]);
+    with("speech").says(&[
+        "speech is no finished run: it has no metrics.json",
+        "vocalics evaluate",
+    ]);
+    bench
+        .compare(&[
+            "--method",
+            "majority",
+            "--with",
+            "half",
+            "--fold",
+            "ravdess-02",
+        ])
+        .exits(0);
+
+    // A run whose first weights had heard the test speakers.
+    let metrics = bench.path("half/metrics.json");
+    let disjoint = fs::read_to_string(&metrics).unwrap();
+    let shared = disjoint.replace("\"speakers_shared\": false", "\"speakers_shared\": true");
+    assert_ne!(shared, disjoint);
+    fs::write(&metrics, shared).unwrap();
+    let half = [
+        "--method",
+        "majority",
+        "--with",
+        "half",
+        "--fold",
+        "ravdess-02",
+    ];
+    bench.compare(&half).exits(1).says(&[
+        "its division of speakers is speakers shared",
+        "expected speakers disjoint",
+    ]);
+    fs::write(&metrics, disjoint).unwrap();
+
+    // A table in which one clip has another name.
+    let table = bench.path("half/predictions.csv");
+    let text = fs::read_to_string(&table)
+        .unwrap()
+        .replace("-01-01-01-02,", "-01-01-09-02,");
+    fs::write(&table, text).unwrap();
+    bench
+        .compare(&[
+            "--method",
+            "majority",
+            "--with",
+            "half",
+            "--fold",
+            "ravdess-02",
+        ])
+        .exits(1)
+        .says(&["not the same test", "03-01-02-01-01-01-02", "hint: "]);
+}
+
+#[test]
+fn bad_arguments_exit_2_and_bad_hyper_parameters_are_named() {
+    let bench = Bench::new();
+    bench
+        .compare(&["--method", "svm"])
+        .exits(2)
+        .says(&["invalid value 'svm'", "svm-rbf"]);
+    bench
+        .compare(&["--set", "mfc"])
+        .exits(2)
+        .says(&["invalid value 'mfc'", "egemaps", "logmel"]);
+    bench
+        .compare(&["--method", "none"])
+        .exits(2)
+        .says(&["nothing to compare", "hint: "]);
+    bench
+        .compare(&["--method", "majority", "--reference", "best"])
+        .exits(2)
+        .says(&["no row is called best", "the rows are majority"]);
+    bench
+        .compare(&["--config", "tiny.toml", "tiny.toml"])
+        .exits(2)
+        .says(&["would be called tiny", "hint: "]);
+    bench
+        .run(&["compare", "--protocol", "five-fold"])
+        .exits(1)
+        .says(&["unknown protocol", "emobox-6fold"]);
+    fs::write(bench.path("small.toml"), "[svm_rbf]\nc = []\n").unwrap();
+    bench
+        .compare(&["--method", "majority"])
+        .exits(1)
+        .says(&["small.toml: svm_rbf.c is []", "hint: "]);
+    let printed = bench
+        .run(&["compare", "--print-classical", "--seed", "7"])
+        .exits(0);
+    let config: vocalics_train::classical::ClassicalConfig = toml::from_str(&printed.out).unwrap();
+    assert_eq!(config.seed, 7);
+}
