@@ -58,9 +58,10 @@ impl Bench {
             let place = root.join(format!("Actor_{actor:02}"));
             fs::create_dir_all(&place).unwrap();
             for (emotion, pitch, rate) in [("02", 120.0, 3.0), ("05", 240.0, 6.0)] {
-                for take in 1..=3_u32 {
-                    let name = format!("03-01-{emotion}-01-01-0{take}-{actor:02}.wav");
-                    let pitch = pitch + 4.0 * f64::from(actor) + f64::from(take);
+                for (statement, take) in [("01", "01"), ("01", "02"), ("02", "01")] {
+                    let name = format!("03-01-{emotion}-01-{statement}-{take}-{actor:02}.wav");
+                    let more = u8::from(take == "02") + 2 * u8::from(statement == "02");
+                    let pitch = pitch + 4.0 * f64::from(actor) + f64::from(more);
                     write_wav16(&place.join(name), &voice(pitch, rate), 16_000).unwrap();
                 }
             }

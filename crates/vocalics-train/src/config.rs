@@ -308,10 +308,9 @@ impl TrainConfig {
     pub fn validate(&self) -> Result<(), TrainError> {
         self.validate_values()?;
         self.transfer.validate_source()?;
-        let distillation = self.distillation.iter();
-        distillation
-            .map(DistillationConfig::validate_source)
-            .collect()
+        self.distillation
+            .iter()
+            .try_for_each(DistillationConfig::validate_source)
     }
 
     fn validate_values(&self) -> Result<(), TrainError> {

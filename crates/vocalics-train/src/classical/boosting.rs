@@ -4,8 +4,9 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
+use super::bins::Binned;
 use super::sample::{Sample, count, log_sum_exp, single};
-use super::tree::{Binned, Growth, Target, Tree, grow};
+use super::tree::{Growth, Target, Tree, grow};
 
 /// Penalty on the squared values of leaves.
 const PENALTY: f64 = 1.0;
@@ -24,7 +25,7 @@ pub(super) struct Boosting {
     rounds: Vec<Vec<Tree>>,
 }
 
-/// Hyper-parameters of [`Boosting`].
+/// Hyper-parameters of gradient boosting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BoostingConfig {

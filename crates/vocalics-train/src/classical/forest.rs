@@ -4,8 +4,9 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
+use super::bins::Binned;
 use super::sample::{Sample, count, single};
-use super::tree::{Binned, Growth, Target, Tree, grow};
+use super::tree::{Growth, Target, Tree, grow};
 
 /// Random forest: trees by the Gini criterion on bootstrap samples, `√n_features` features drawn for every split, shares of
 /// the classes in the leaves averaged. The score of a class is the logarithm of its share, mixed with one
@@ -20,7 +21,7 @@ pub(super) struct Forest {
     n_classes: usize,
 }
 
-/// Hyper-parameters of [`Forest`].
+/// Hyper-parameters of the random forest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ForestConfig {

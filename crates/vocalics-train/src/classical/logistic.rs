@@ -24,7 +24,7 @@ pub(super) struct Logistic {
     n_features: usize,
 }
 
-/// Hyper-parameters of [`Logistic`] to choose from.
+/// Hyper-parameters of logistic regression to choose from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogisticConfig {

@@ -24,7 +24,7 @@ pub(super) struct Mixture {
     classes: Vec<Density>,
 }
 
-/// Hyper-parameters of [`Mixture`] to choose from.
+/// Hyper-parameters of Gaussian mixtures to choose from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MixtureConfig {

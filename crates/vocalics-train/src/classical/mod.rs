@@ -9,7 +9,7 @@
 //! | k nearest neighbours | `neighbours.rs` |
 //! | multinomial logistic regression | `logistic.rs`, its minimiser `lbfgs.rs` |
 //! | support vector machine, linear and Gaussian | `support_vectors.rs`, its solver `smo.rs` |
-//! | random forest | `forest.rs`, its trees `tree.rs` |
+//! | random forest | `forest.rs`, its trees `tree.rs` and `bins.rs` |
 //! | gradient boosting | `boosting.rs`, the same trees |
 //! | Gaussian mixture per class | `mixture.rs` |
 //! | multi-layer perceptron | `perceptron.rs` |
@@ -18,6 +18,7 @@
 //! temperature are chosen by cross-validation over its speakers, and then all of it is fitted to. Each fit runs on one thread, so
 //! that its result does not depend on how many folds run side by side.
 
+mod bins;
 mod boosting;
 mod config;
 mod data;

@@ -20,7 +20,7 @@ pub(super) struct Neighbours {
     k: usize,
 }
 
-/// Hyper-parameters of [`Neighbours`] to choose from.
+/// Hyper-parameters of k nearest neighbours to choose from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NeighboursConfig {

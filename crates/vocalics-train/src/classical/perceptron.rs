@@ -27,7 +27,7 @@ pub(super) struct Perceptron {
     outer: Layer,
 }
 
-/// Hyper-parameters of [`Perceptron`].
+/// Hyper-parameters of the multi-layer perceptron.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PerceptronConfig {
