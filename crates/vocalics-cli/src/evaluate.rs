@@ -148,10 +148,9 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
     let prior = prior.as_ref();
     let result = cross_validate_after(&config, &data, prior, &protocol, &options, &progress)?;
     show(&result.report, arguments.format)?;
-    if let Some(teacher) = &result.teacher {
-        if let Some(line) = teacher.headline().first() {
-            tell(&format!("its teacher: {line}"));
-        }
+    let teacher = result.teacher.as_ref().map(|teacher| teacher.headline());
+    if let Some(line) = teacher.iter().flatten().next() {
+        tell(&format!("its teacher: {line}"));
     }
     tell(&format!(
         "report: {}",
