@@ -147,7 +147,9 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
     let result = cross_validate_after(&config, &data, prior, &protocol, &options, &progress)?;
     show(&result.report, arguments.format)?;
     if let Some(teacher) = &result.teacher {
-        tell(&format!("its teacher: {}", teacher.headline().join("; ")));
+        if let Some(line) = teacher.headline().first() {
+            tell(&format!("its teacher: {line}"));
+        }
     }
     tell(&format!(
         "report: {}",

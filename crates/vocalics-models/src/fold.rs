@@ -2,7 +2,7 @@
 //!
 //! The folded weight is `v = w · s`, rounded, with `s = γ / √(σ² + ε)` of the norm. From `γ, β, μ, σ²`, four numbers a channel,
 //! `s` follows exactly, and `w` lies within two steps of single precision of `v / s`. Mostly one number there gives `v`
-//! and nothing more is needed; where several do, their place in ascending order is kept: 0.2 to 0.3 bits a weight. Where
+//! and nothing more is needed; where several do, their place in ascending order is kept: a fraction of a bit a weight. Where
 //! none does (`s` is zero in a fresh residual branch) the channel's weights are kept whole.
 
 /// Bits, the first of a byte in its lowest place.

@@ -203,11 +203,12 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// Reads and validates a configuration file.
+    /// Reads a configuration file and validates its values. Whether it says all that its sections need is for
+    /// [`Self::validate`], after the command line has had its say.
     ///
     /// # Errors
     /// [`TrainError::Io`], [`TrainError::ConfigSyntax`], or [`TrainError::ConfigValue`] around what
-    /// [`Self::validate`] says.
+    /// [`Self::validate`] says of values.
     pub fn read(path: &Path) -> Result<Self, TrainError> {
         let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
         let config: Self = toml::from_str(&text).map_err(|source| TrainError::ConfigSyntax {
@@ -215,7 +216,7 @@ impl TrainConfig {
             source: Box::new(source),
         })?;
         config
-            .validate()
+            .validate_values()
             .map_err(|source| TrainError::ConfigValue {
                 path: path.to_owned(),
                 source: Box::new(source),
@@ -240,11 +241,20 @@ impl TrainConfig {
         text
     }
 
-    /// Rejects values that no training can run with.
+    /// Rejects values that no training can run with, and sections that lack what they need.
     ///
     /// # Errors
     /// [`TrainError::Config`] and its like, naming the field.
     pub fn validate(&self) -> Result<(), TrainError> {
+        self.validate_values()?;
+        self.transfer.validate_source()?;
+        match &self.distillation {
+            Some(distillation) => distillation.validate_source(),
+            None => Ok(()),
+        }
+    }
+
+    fn validate_values(&self) -> Result<(), TrainError> {
         let wrong = |field, actual: String, expected| {
             Err(TrainError::Config {
                 field,

@@ -53,6 +53,14 @@ impl Default for DistillationConfig {
     }
 }
 
+fn wrong(field: &'static str, actual: String, expected: &'static str) -> Result<(), TrainError> {
+    Err(TrainError::Config {
+        field,
+        actual,
+        expected,
+    })
+}
+
 impl DistillationConfig {
     /// Whether the teacher is a model file.
     #[must_use]
@@ -63,13 +71,6 @@ impl DistillationConfig {
     /// # Errors
     /// [`TrainError::Config`] naming the field; [`TrainError::Model`] for sizes that no student can have.
     pub(crate) fn validate(&self, n_mels: usize) -> Result<(), TrainError> {
-        let wrong = |field, actual: String, expected| {
-            Err(TrainError::Config {
-                field,
-                actual,
-                expected,
-            })
-        };
         if !(self.temperature > 0.0 && self.temperature <= 100.0) {
             let actual = self.temperature.to_string();
             return wrong(
@@ -82,6 +83,17 @@ impl DistillationConfig {
             let actual = self.weight.to_string();
             return wrong("distillation.weight", actual, "above 0 and at most 1");
         }
+        match &self.student {
+            Some(student) => Ok(student.validate(n_mels)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Rejects no teacher and two; a file alone need not name one, since the command line can.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] naming the field.
+    pub(crate) fn validate_source(&self) -> Result<(), TrainError> {
         if self.has_file() == self.student.is_some() {
             let actual = if self.has_file() {
                 "given beside distillation.student"
@@ -94,10 +106,7 @@ impl DistillationConfig {
             let field = "distillation.allow_seen_speakers or teacher_hash";
             return wrong(field, "given".into(), "a model file as the teacher");
         }
-        match &self.student {
-            Some(student) => Ok(student.validate(n_mels)?),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -216,7 +225,8 @@ mod tests {
     fn a_teacher_is_a_file_or_the_runs_own_model() {
         let check = |text: &str| {
             let config: DistillationConfig = toml::from_str(text).unwrap();
-            config.validate(64).map_err(|error| error.to_string())
+            let checked = config.validate(64).and_then(|()| config.validate_source());
+            checked.map_err(|error| error.to_string())
         };
         check("teacher = 'm.onnx'").unwrap();
         check("[student]\nkind = 'light-cnn'").unwrap();

@@ -391,7 +391,7 @@ pub fn cross_validate_after(
 /// Who the model learnt from, for people.
 fn taught_by(config: &TrainConfig, teacher: Option<&Report>) -> String {
     match (&config.distillation, teacher) {
-        (_, Some(report)) => report.headline().join("; "),
+        (_, Some(report)) => report.headline().into_iter().next().unwrap_or_default(),
         (Some(distillation), None) => {
             let hash: String = distillation.teacher_hash.chars().take(16).collect();
             format!("{} (BLAKE3 {hash})", distillation.teacher.display())

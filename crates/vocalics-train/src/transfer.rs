@@ -87,6 +87,14 @@ pub struct PretrainConfig {
     pub epochs: usize,
 }
 
+fn wrong(field: &'static str, actual: String, expected: &'static str) -> Result<(), TrainError> {
+    Err(TrainError::Config {
+        field,
+        actual,
+        expected,
+    })
+}
+
 impl TransferConfig {
     /// Whether the weights come from a model file.
     #[must_use]
@@ -100,21 +108,36 @@ impl TransferConfig {
         !self.pretrain.corpora.is_empty()
     }
 
+    /// Rejects values that mean nothing.
+    ///
     /// # Errors
     /// [`TrainError::Config`] naming the field.
     pub(crate) fn validate(&self) -> Result<(), TrainError> {
-        let wrong = |field, actual: String, expected| {
-            Err(TrainError::Config {
-                field,
-                actual,
-                expected,
-            })
-        };
-        let begun = self.has_init() || self.has_pretraining();
         if !(self.layer_decay > 0.0 && self.layer_decay <= 1.0) {
             let actual = self.layer_decay.to_string();
             return wrong("transfer.layer_decay", actual, "above 0 and at most 1");
         }
+        if self.has_pretraining() != (self.pretrain.epochs > 0) {
+            return wrong(
+                "transfer.pretrain",
+                format!(
+                    "{} epochs on {} corpora",
+                    self.pretrain.epochs,
+                    self.pretrain.corpora.len()
+                ),
+                "corpora and at least 1 epoch, or neither",
+            );
+        }
+        Ok(())
+    }
+
+    /// Rejects what needs something to begin from where there is nothing; a file alone need not say it, since the command line
+    /// can.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] naming the field.
+    pub(crate) fn validate_source(&self) -> Result<(), TrainError> {
+        let begun = self.has_init() || self.has_pretraining();
         if !begun && self.freeze != Freeze::default() && self.freeze != Freeze::Stages(0) {
             return wrong(
                 "transfer.freeze",
@@ -132,17 +155,6 @@ impl TransferConfig {
                     return wrong(field, "given".into(), "a model file in transfer.init");
                 }
             }
-        }
-        if self.has_pretraining() != (self.pretrain.epochs > 0) {
-            return wrong(
-                "transfer.pretrain",
-                format!(
-                    "{} epochs on {} corpora",
-                    self.pretrain.epochs,
-                    self.pretrain.corpora.len()
-                ),
-                "corpora and at least 1 epoch, or neither",
-            );
         }
         Ok(())
     }
@@ -226,7 +238,9 @@ mod tests {
             ("[pretrain]\nepochs = 3", "3 epochs on 0 corpora"),
             ("[pretrain]\ncorpora = ['tess']", "0 epochs on 1 corpora"),
         ] {
-            let error = read(text).unwrap().validate().unwrap_err().to_string();
+            let config = read(text).unwrap();
+            let error = config.validate().and_then(|()| config.validate_source());
+            let error = error.unwrap_err().to_string();
             assert!(error.contains(wrong), "{text}: {error}");
         }
     }
