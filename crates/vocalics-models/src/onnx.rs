@@ -239,10 +239,9 @@ impl Graph {
 
     /// A dense layer over `[batch, in]`.
     pub fn dense(&mut self, x: &str, layer: &Dense) -> String {
-        let weight = layer.weight.val();
-        let [inputs, outputs] = weight.dims();
-        let weight = self.constant("dense.weight", values(weight), &[inputs, outputs]);
-        let bias = self.constant("dense.bias", values(layer.bias.val()), &[outputs]);
+        let dims = layer.weight.dims();
+        let weight = self.stacked("dense.weight", std::iter::once(&layer.weight), &dims);
+        let bias = self.stacked("dense.bias", std::iter::once(&layer.bias), &dims[1..]);
         self.node("Gemm", &[x, &weight, &bias])
     }
 

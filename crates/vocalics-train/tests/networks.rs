@@ -352,7 +352,11 @@ fn stages_hold_every_number_once_and_the_head_comes_last() {
         let mut tensors = Count(0);
         network.visit(&mut tensors);
         assert_eq!(tensors.0, count, "{config:?}");
-        assert!(stages.len() >= 3, "{config:?}");
+        let least = match config {
+            NetworkConfig::Head(_) => 1,
+            _ => 3,
+        };
+        assert!(stages.len() >= least, "{config:?}");
         let head = stages.last().expect("a stage");
         assert_eq!((head.name.as_str(), head.parameters.len()), ("head", 2));
 
