@@ -79,7 +79,7 @@ pub(crate) struct Beginning {
     /// Network of an ensemble to begin from, from 1
     #[arg(long, value_name = "N", requires = "init", value_parser = value_parser!(u16).range(1..))]
     init_member: Option<u16>,
-    /// Learn from the scores of a model file too; how much is in the configuration under [distillation]
+    /// Learn from the scores of a model file too; how much is in the section distillation of the configuration
     #[arg(long, value_name = "MODEL.onnx")]
     teacher: Option<PathBuf>,
 }
