@@ -7,10 +7,10 @@ use std::sync::Arc;
 use clap::{Args, value_parser};
 use vocalics_corpora::{CorpusSpec, LabelMap, LabelSet, Target, Utterance};
 use vocalics_eval::Report;
-use vocalics_runtime::{Encoder, ProtocolResult};
+use vocalics_runtime::Encoder;
 use vocalics_train::{
     ComputeDevice, Data, EncoderConfig, LoadOptions, RunOptions, TrainConfig, TrainError,
-    describe_init, open_encoder, train_model_after,
+    describe_init, open_encoder, protocol_result, train_model_after,
 };
 
 use crate::failure::Failure;
@@ -313,29 +313,4 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let prior = prior.as_ref();
     train_model_after(&config, &data, prior, result, &options, &progress)?;
     print(&format!("{}\n", directory.join("model.onnx").display()))
-}
-
-/// What a model file carries of a report.
-fn protocol_result(report: &Report) -> ProtocolResult {
-    let Report {
-        provenance,
-        metrics,
-        uar_interval,
-        ..
-    } = report;
-    let (uar_low, uar_high) = uar_interval.map_or((metrics.uar, metrics.uar), |bounds| {
-        (bounds.low, bounds.high)
-    });
-    ProtocolResult {
-        protocol: provenance.protocol.clone(),
-        corpora: provenance.corpora.clone(),
-        folds: provenance.folds,
-        labels: provenance.labels.clone(),
-        seed: provenance.seed,
-        speakers_shared: provenance.speakers_shared,
-        uar: metrics.uar,
-        uar_low,
-        uar_high,
-        war: metrics.war,
-    }
 }

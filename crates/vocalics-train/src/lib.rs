@@ -57,8 +57,8 @@ pub use fold::{TrainedModel, infer};
 pub use heard::Heard;
 pub use progress::{Progress, Silent};
 pub use run::{
-    CrossValidation, RunOptions, cross_validate, cross_validate_after, train_model,
-    train_model_after,
+    CrossValidation, RunOptions, cross_validate, cross_validate_after, protocol_result,
+    train_model, train_model_after,
 };
 pub use speaker::with_speaker_calibrated;
 pub use start::describe_init;

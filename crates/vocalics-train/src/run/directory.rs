@@ -1,0 +1,104 @@
+//! The directory of a run: its lock, its configuration, its manifest, and what its checkpoints depend on.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use vocalics_corpora::{Fold, Utterance};
+
+use crate::cache::write;
+use crate::heard::unheard_in;
+use crate::{ComputeDevice, Data, TrainConfig, TrainError};
+
+/// Keeps other processes out of a run directory for as long as it lives.
+pub(crate) struct RunLock {
+    _file: File,
+}
+
+impl RunLock {
+    /// Creates the directory if it is absent, and takes its lock.
+    pub(crate) fn take(path: &Path) -> Result<Self, TrainError> {
+        std::fs::create_dir_all(path).map_err(TrainError::io("create", path))?;
+        let lock_path = path.join(".lock");
+        let lock = File::create(&lock_path).map_err(TrainError::io("create", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { _file: lock }),
+            Err(TryLockError::WouldBlock) => Err(TrainError::Busy {
+                path: path.to_owned(),
+            }),
+            Err(TryLockError::Error(error)) => Err(TrainError::io("lock", &lock_path)(error)),
+        }
+    }
+}
+
+/// The directory of one configuration, locked.
+pub(super) struct RunDirectory {
+    pub(super) path: PathBuf,
+    _lock: RunLock,
+}
+
+impl RunDirectory {
+    pub(super) fn open(path: &Path, config: &TrainConfig) -> Result<Self, TrainError> {
+        let lock = RunLock::take(path)?;
+        let config_path = path.join("config.toml");
+        if config_path.exists() && TrainConfig::read(&config_path)? != *config {
+            return Err(TrainError::OtherRun {
+                path: path.to_owned(),
+            });
+        }
+        let directory = Self {
+            path: path.to_owned(),
+            _lock: lock,
+        };
+        directory.write("config.toml", config.to_toml().as_bytes())?;
+        Ok(directory)
+    }
+
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
+        let path = self.path.join(name);
+        write(&path, bytes).map_err(TrainError::io("write", path))
+    }
+}
+
+/// `manifest.csv`: which clip served for what in which fold.
+pub(super) fn manifest(data: &Data, prior: Option<&Data>, folds: &[Fold]) -> String {
+    let mut text = String::from("id,corpus,speaker,class,fold,part\n");
+    for fold in folds {
+        let before = prior.map(|prior| (prior, unheard_in(fold, data, prior)));
+        let before = before.as_ref();
+        let parts = [
+            ("train", data, &fold.train),
+            ("validation", data, &fold.validation),
+            ("test", data, &fold.test),
+        ];
+        let before = before.map(|(prior, clips)| ("before", *prior, clips));
+        for (part, data, clips) in before.into_iter().chain(parts) {
+            for &i in clips {
+                let Utterance {
+                    id,
+                    corpus,
+                    speaker,
+                    ..
+                } = &data.utterances[i];
+                let class = &data.labels.as_slice()[data.classes[i]];
+                text += &format!("{id},{corpus},{speaker},{class},{},{part}\n", fold.name);
+            }
+        }
+    }
+    text
+}
+
+/// Everything that must be equal for a checkpoint to be of this run.
+pub(crate) fn key(
+    config: &TrainConfig,
+    data: &Data,
+    prior: Option<&Data>,
+    protocol: &str,
+    device: ComputeDevice,
+) -> String {
+    let (config, data) = (config.essence(), data.hash());
+    let mut text = format!("{config}\n{data}\n{protocol}\n{device}");
+    if let Some(prior) = prior {
+        text += &format!("\n{}", prior.hash());
+    }
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
