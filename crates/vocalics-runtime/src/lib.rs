@@ -48,6 +48,7 @@ mod encoder;
 mod engine;
 mod error;
 mod foreign;
+mod graph;
 mod idle;
 mod metadata;
 mod native;

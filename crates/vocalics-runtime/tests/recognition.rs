@@ -6,7 +6,7 @@ use common::{model, voiced};
 use proptest::prelude::*;
 use vocalics_features::FeatureMatrix;
 use vocalics_runtime::{
-    Clip, Prediction, Recognizer, RecognizerOptions, RuntimeError, softmax_with_temperature,
+    Clip, Engine, Prediction, Recognizer, RecognizerOptions, RuntimeError, softmax_with_temperature,
 };
 
 const RATE: u32 = 16_000;
@@ -248,6 +248,22 @@ fn thread_counts_and_threads_agree() {
             });
         }
     });
+}
+
+/// Workers of a pool that wait for the engine's must not take up one clip on top of another.
+#[test]
+fn rten_on_the_workers_of_a_pool_gives_what_it_gives_alone() {
+    use rayon::prelude::*;
+    let options = RecognizerOptions::default().with_engine(Engine::Rten);
+    let recognizer = Recognizer::from_bytes_with(model(), &options).unwrap();
+    let clips: Vec<Vec<f32>> = (0..600).map(|i| voiced(8_000 + 10 * i)).collect();
+    let together: Vec<_> = clips
+        .par_iter()
+        .map(|clip| recognizer.recognize(clip, RATE).unwrap())
+        .collect();
+    for (clip, found) in clips.iter().zip(&together).step_by(97) {
+        assert_close(found, &recognizer.recognize(clip, RATE).unwrap(), 0.0);
+    }
 }
 
 #[test]

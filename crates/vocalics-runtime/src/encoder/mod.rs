@@ -9,7 +9,6 @@
 
 mod description;
 mod file;
-mod graph;
 mod merge;
 mod note;
 mod pool;
@@ -21,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rten::Model;
+use rten_tensor::TensorView;
 use vocalics_features::LogMel;
 
 pub use description::{
@@ -28,6 +28,7 @@ pub use description::{
     LogScale, Normalisation, Standardise, WaveformInput,
 };
 
+use crate::graph::{self, Graph, RunFailure};
 use crate::idle::Idle;
 use crate::onnx::inspect_with_files_beside;
 use crate::recognizer::read_model;
@@ -35,10 +36,7 @@ use crate::{ModelError, RuntimeError};
 pub use merge::{HEARD_NAME, merge_encoder};
 pub use note::EncoderNote;
 
-pub(crate) use graph::load as load_graph;
-
 use file::{beside, check_ports, refused};
-use graph::Graph;
 use note::fingerprint;
 use prepare::Window;
 
@@ -152,7 +150,7 @@ impl Encoder {
             files.push((name, data));
         }
         let hash = hasher.finalize().to_hex().to_string();
-        let model = load_graph(bytes, files)?;
+        let model = graph::load(bytes.into(), files)?;
         Self::of_model(model, description, hash, threads)
     }
 
@@ -299,7 +297,18 @@ impl Encoder {
     }
 
     fn run(&self, window: &Window) -> Result<Vec<f32>, RuntimeError> {
-        let (shape, values) = self.graph.run(&window.shape, &window.data)?;
+        let input = TensorView::try_from_data(window.shape.as_slice(), window.data.as_slice());
+        let input = input.map_err(|error| RuntimeError::EncoderFailure {
+            reason: error.to_string(),
+        })?;
+        let (shape, values) = self.graph.run(input).map_err(|failure| match failure {
+            RunFailure::Engine(source) => RuntimeError::EncoderEngine { source },
+            RunFailure::Panic(reason) => RuntimeError::EncoderFailure { reason },
+            RunFailure::NotFloats => RuntimeError::EncoderOutput {
+                expected: "single-precision numbers",
+                actual: Vec::new(),
+            },
+        })?;
         match (&self.description.output, shape.as_slice()) {
             (EncoderOutput::Vector { .. }, &[1, dim]) if dim > 0 => Ok(values),
             (EncoderOutput::Frames { pooling, .. }, &[1, n_frames, dim])

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Recognizer, RecognizerOptions};
-use crate::encoder::{Encoder, EncoderNote, load_graph};
+use crate::encoder::{Encoder, EncoderNote};
 use crate::engine::{Engine, Network};
+use crate::graph;
 use crate::idle::Idle;
 use crate::metadata::{ModelMetadata, names_quantised, parse_props};
 use crate::onnx::{MAX_MODEL_BYTES, inspect};
@@ -60,7 +61,7 @@ fn within(
         let reason = "it holds an encoder from elsewhere".to_owned();
         return Err(ModelError::NotNative { reason });
     }
-    let model = load_graph(bytes.into_owned(), Vec::new())?;
+    let model = graph::load(bytes, Vec::new())?;
     let network = Network::of_model(Arc::clone(&model), note.dim, n_classes, options.threads)?;
     let (description, hash) = (note.description.clone(), note.hash.clone());
     let encoder = Encoder::of_model(model, description, hash, options.threads)?;

@@ -1,18 +1,22 @@
-//! The graph of an encoder on rten, from one tensor to another.
+//! A graph of any origin on rten, from one tensor to another.
+//!
+//! rten never hands out undefined behaviour, but on a graph that fits together badly it may panic. Where
+//! the platform can unwind, such a panic becomes an error here; on wasm32 it ends the instance.
 
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, ValueOrView};
 use rten_tensor::prelude::*;
 use rten_tensor::{Tensor, TensorView};
 
-use crate::foreign::guarded;
+use crate::ModelError;
 use crate::idle::Idle;
 use crate::onnx::registry;
-use crate::{ModelError, RuntimeError};
 
 /// Two ends of a loaded graph.
-pub(super) struct Graph {
+pub(crate) struct Graph {
     model: Arc<Model>,
     input: NodeId,
     output: NodeId,
@@ -31,9 +35,23 @@ impl std::fmt::Debug for Graph {
     }
 }
 
+/// Why a run gave nothing.
+#[derive(Debug)]
+pub(crate) enum RunFailure {
+    /// What the engine said.
+    Engine(Box<rten::RunError>),
+    /// The words of its panic.
+    Panic(String),
+    /// The output is no tensor of floats.
+    NotFloats,
+}
+
 /// A graph with the files beside it that hold its weights, by the names in the graph.
+///
+/// # Errors
+/// [`ModelError::Engine`] or [`ModelError::EngineFailure`].
 pub(crate) fn load(
-    bytes: Vec<u8>,
+    bytes: Cow<'static, [u8]>,
     beside: Vec<(String, Vec<u8>)>,
 ) -> Result<Arc<Model>, ModelError> {
     let model = guarded(|| {
@@ -41,7 +59,10 @@ pub(crate) fn load(
         for (name, data) in beside {
             options.external_data(&name, data);
         }
-        options.load(bytes)
+        match bytes {
+            Cow::Borrowed(bytes) => options.load_static_slice(bytes),
+            Cow::Owned(bytes) => options.load(bytes),
+        }
     })
     .map_err(|reason| ModelError::EngineFailure { reason })?
     .map_err(|source| ModelError::Engine {
@@ -55,7 +76,7 @@ impl Graph {
     ///
     /// # Errors
     /// [`ModelError::Graph`] when one of them is not in the graph.
-    pub(super) fn new(
+    pub(crate) fn new(
         model: Arc<Model>,
         input: &str,
         output: &str,
@@ -76,45 +97,42 @@ impl Graph {
     }
 
     /// Number of weights.
-    pub(super) fn parameters(&self) -> usize {
+    pub(crate) fn parameters(&self) -> usize {
         self.model.total_params()
     }
 
     /// Runs one input to the output's shape and values.
-    ///
-    /// # Errors
-    /// [`RuntimeError::EncoderEngine`], [`RuntimeError::EncoderFailure`], or
-    /// [`RuntimeError::EncoderOutput`] when the output is no tensor of floats.
-    pub(super) fn run(
+    pub(crate) fn run(
         &self,
-        shape: &[usize],
-        data: &[f32],
-    ) -> Result<(Vec<usize>, Vec<f32>), RuntimeError> {
-        let failure = |reason: String| RuntimeError::EncoderFailure { reason };
-        let view = TensorView::<f32>::try_from_data(shape, data)
-            .map_err(|error| failure(error.to_string()))?;
+        input: TensorView<'_, f32>,
+    ) -> Result<(Vec<usize>, Vec<f32>), RunFailure> {
         let pool = self
             .pools
             .take()
             .unwrap_or_else(|| Arc::new(ThreadPool::with_num_threads(self.threads)));
         let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&pool)));
-        let inputs = vec![(self.input, ValueOrView::from(view.as_dyn()))];
+        let inputs = vec![(self.input, ValueOrView::from(input))];
         let outcome = apart(|| guarded(|| self.model.run(inputs, &[self.output], Some(options))));
         self.pools.put(pool);
-        let mut outputs =
-            outcome
-                .map_err(failure)?
-                .map_err(|source| RuntimeError::EncoderEngine {
-                    source: Box::new(source),
-                })?;
-        let none = || RuntimeError::EncoderOutput {
-            expected: "single-precision numbers",
-            actual: Vec::new(),
-        };
-        let output = outputs.pop().ok_or_else(none)?;
-        let output: Tensor<f32> = output.try_into().map_err(|_| none())?;
+        let outputs = outcome
+            .map_err(RunFailure::Panic)?
+            .map_err(|source| RunFailure::Engine(Box::new(source)))?;
+        let output: Option<Tensor<f32>> =
+            outputs.into_iter().next().and_then(|it| it.try_into().ok());
+        let output = output.ok_or(RunFailure::NotFloats)?;
         Ok((output.shape().to_vec(), output.to_vec()))
     }
+}
+
+/// Runs `operation` and turns a panic into its message.
+fn guarded<T>(operation: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(operation)).map_err(|payload| {
+        payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no reason given".to_owned())
+    })
 }
 
 /// Runs something that waits for a pool of rayon's, on a thread of its own where the caller is a worker of another: a
