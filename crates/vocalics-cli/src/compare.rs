@@ -4,22 +4,20 @@ mod plan;
 
 use std::path::PathBuf;
 
-use clap::{Args, value_parser};
+use clap::Args;
 use vocalics_corpora::Utterance;
 use vocalics_eval::{Comparison, Entry, Predictions, Provenance, SPEAKERS_SHARED, same_test};
 use vocalics_train::classical::{
     ClassicalData, ClassicalOptions, SummarySet, classical_folds, evaluate_classical, planned_test,
 };
-use vocalics_train::{
-    ComputeDevice, Data, FinishedRun, RunOptions, TrainConfig, TrainError, cross_validate_after,
-};
+use vocalics_train::{Data, FinishedRun, TrainConfig, TrainError, cross_validate_after};
 
 use self::plan::{Choice, NamedRun, Plan, method_parser, set_parser};
 use crate::failure::Failure;
 use crate::output::{print, tell, write_beside};
 use crate::progress::Training;
-use crate::recognition::cores;
 use crate::selection::CorpusOptions;
+use crate::side_by_side::SideBySide;
 use crate::table::Table;
 use crate::train::{Loading, Overrides, tell_recordings};
 
@@ -64,15 +62,8 @@ pub(crate) struct Arguments {
     overrides: Overrides,
     #[command(flatten)]
     loading: Loading,
-    /// Folds side by side; as many as there are cores if not given
-    #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
-    /// Threads of each training of a network; what the trainings side by side leave if not given
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
-    threads: Option<u16>,
-    /// Where the networks learn: cpu, or cuda, cuda:N, wgpu, wgpu:N in a program built for them
-    #[arg(long, value_name = "DEVICE", default_value_t = ComputeDevice::Cpu)]
-    device: ComputeDevice,
+    #[command(flatten)]
+    side_by_side: SideBySide,
     /// Run directory, runs/compare-PROTOCOL if not given
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
@@ -174,7 +165,7 @@ fn classical_rows(arguments: &Arguments, plan: &Plan) -> Result<(Vec<Entry>, Tes
     let options = ClassicalOptions {
         directory: directory.clone(),
         folds: arguments.folds.clone(),
-        jobs: arguments.jobs.map_or_else(cores, usize::from),
+        jobs: arguments.side_by_side.jobs(),
     };
     let rows = evaluate_classical(config, &data, protocol, &plan.methods, &options, &progress)?;
     let entries = rows.into_iter().map(|row| row.entry(config.seed)).collect();
@@ -216,18 +207,11 @@ fn network_row(
         Some(test) => same_as(&config.name, &test.clips, &own.clips)?,
         None => check_runs(plan, &own)?,
     }
-    let jobs = arguments.jobs.map_or_else(cores, usize::from);
-    let jobs = jobs.min(folds.len() * config.members().len()).max(1);
+    let trainings = folds.len() * config.members().len();
     let directory = plan.directory.join(&config.name);
-    let options = RunOptions {
-        directory: directory.clone(),
-        folds: arguments.folds.clone(),
-        jobs,
-        threads: arguments
-            .threads
-            .map_or_else(|| (cores() / jobs).max(1), usize::from),
-        device: arguments.device,
-    };
+    let options = arguments
+        .side_by_side
+        .run(&directory, &arguments.folds, trainings);
     cross_validate_after(
         config,
         &data,

@@ -5,16 +5,16 @@ mod summary;
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, ValueEnum, value_parser};
+use clap::{ArgGroup, Args, ValueEnum};
 use vocalics_corpora::Protocol;
 use vocalics_eval::Report;
-use vocalics_train::{ComputeDevice, RunOptions, TrainConfig, cross_validate_after};
+use vocalics_train::{TrainConfig, cross_validate_after};
 
 use crate::failure::Failure;
 use crate::output::{print, tell};
 use crate::progress::Training;
-use crate::recognition::cores;
 use crate::selection::CorpusOptions;
+use crate::side_by_side::SideBySide;
 use crate::train::{Beginning, Loading, Overrides};
 
 pub(crate) use summary::summary;
@@ -53,15 +53,8 @@ pub(crate) struct Arguments {
     beginning: Beginning,
     #[command(flatten)]
     loading: Loading,
-    /// Trainings, or clips recognised, side by side; as many as there are cores if not given
-    #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
-    /// Threads of each training; what the trainings side by side leave if not given
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
-    threads: Option<u16>,
-    /// Where the networks learn: cpu, or cuda, cuda:N, wgpu, wgpu:N in a program built for them
-    #[arg(long, value_name = "DEVICE", default_value_t = ComputeDevice::Cpu)]
-    device: ComputeDevice,
+    #[command(flatten)]
+    side_by_side: SideBySide,
     /// Test a model, or what begins or learns from one, on speakers it was trained on; the numbers say that speakers are shared
     #[arg(long)]
     allow_seen_speakers: bool,
@@ -79,12 +72,6 @@ enum Format {
     Table,
     /// The content of metrics.json
     Json,
-}
-
-impl Arguments {
-    fn jobs(&self) -> usize {
-        self.jobs.map_or_else(cores, usize::from)
-    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -135,16 +122,9 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
         arguments.folds.len()
     };
     let trainings = folds * config.members().len();
-    let jobs = arguments.jobs().min(trainings).max(1);
-    let options = RunOptions {
-        directory: directory.clone(),
-        folds: arguments.folds.clone(),
-        jobs,
-        threads: arguments
-            .threads
-            .map_or_else(|| (cores() / jobs).max(1), usize::from),
-        device: arguments.device,
-    };
+    let options = arguments
+        .side_by_side
+        .run(&directory, &arguments.folds, trainings);
     let prior = prior.as_ref();
     let result = cross_validate_after(&config, &data, prior, &protocol, &options, &progress)?;
     show(&result.report, arguments.format)?;

@@ -8,6 +8,7 @@
 //! - [`progress`]: bars, silent when standard error is no terminal.
 //! - [`input`]: files, folders and standard input to recordings.
 //! - [`selection`]: which corpora are meant, from `--corpus` and the data root.
+//! - [`side_by_side`]: how many trainings at a time, on which device.
 //! - [`recognition`]: a model and a recording to scores, several side by side in a stable order.
 
 mod augment;
@@ -28,6 +29,7 @@ mod recognition;
 mod report;
 mod segment;
 mod selection;
+mod side_by_side;
 mod table;
 mod train;
 mod tune;

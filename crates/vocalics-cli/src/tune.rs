@@ -2,18 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum, value_parser};
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use vocalics_corpora::Protocol;
 use vocalics_train::tune::{Found, Trial, TuneConfig, TuneOutcome, tune};
-use vocalics_train::{ComputeDevice, RunOptions, TrainConfig, TrainError};
+use vocalics_train::{TrainConfig, TrainError};
 
 use crate::evaluate::summary;
 use crate::failure::Failure;
 use crate::output::{print, tell};
 use crate::progress::Training;
-use crate::recognition::cores;
 use crate::selection::CorpusOptions;
+use crate::side_by_side::SideBySide;
 use crate::table::Table;
 use crate::train::{Loading, Overrides};
 
@@ -52,15 +52,8 @@ pub(crate) struct Arguments {
     /// Trials in all, in place of those of the search
     #[arg(long, value_name = "N")]
     trials: Option<usize>,
-    /// Trainings side by side; as many as there are cores if not given
-    #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
-    /// Threads of each training; what the trainings side by side leave if not given
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
-    threads: Option<u16>,
-    /// Where the networks learn: cpu, or cuda, cuda:N, wgpu, wgpu:N in a program built for them
-    #[arg(long, value_name = "DEVICE", default_value_t = ComputeDevice::Cpu)]
-    device: ComputeDevice,
+    #[command(flatten)]
+    side_by_side: SideBySide,
     /// Run directory; runs/NAME-tune if not given
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
@@ -108,16 +101,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .clone()
         .unwrap_or_else(|| PathBuf::from("runs").join(format!("{}-tune", search.config.name)));
     tell(&format!("run directory: {}", directory.display()));
-    let jobs = arguments.jobs.map_or_else(cores, usize::from);
-    let options = RunOptions {
-        directory: directory.clone(),
-        folds: arguments.folds.clone(),
-        jobs,
-        threads: arguments
-            .threads
-            .map_or_else(|| (cores() / jobs).max(1), usize::from),
-        device: arguments.device,
-    };
+    let options = arguments
+        .side_by_side
+        .run(&directory, &arguments.folds, usize::MAX);
     let progress = Training::default();
     let specs = arguments.corpora.of_config(&search.config)?;
     let load = |config: &TrainConfig| -> Result<_, TrainError> {

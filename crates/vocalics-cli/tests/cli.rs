@@ -3,14 +3,16 @@
 
 #[path = "../../vocalics-runtime/tests/common/mod.rs"]
 mod common;
+mod running;
 #[path = "../../vocalics-runtime/tests/common/encoder.rs"]
 mod tiny;
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use running::{Run, command, voice};
 use serde_json::Value;
 use vocalics_audio::write_wav16;
 
@@ -42,13 +44,7 @@ impl Bench {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vocalics"));
-        command
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env_remove("VOCALICS_DATA");
-        command.env_remove("COLUMNS");
-        command
+        command(self.folder.path(), arguments)
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
@@ -86,7 +82,7 @@ impl Bench {
                 for take in ["01", "02"] {
                     let name = format!("03-01-{emotion}-01-01-{take}-{actor:02}.wav");
                     let pitch = pitch + 3.0 * f64::from(actor) + f64::from(take == "02");
-                    write_wav16(&folder.join(name), &voice(pitch, 0.6), 16_000).unwrap();
+                    write_wav16(&folder.join(name), &voice(pitch, 4.0, 0.6), 16_000).unwrap();
                 }
             }
         }
@@ -94,63 +90,13 @@ impl Bench {
     }
 }
 
-struct Run {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
 impl Run {
-    fn of(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    #[track_caller]
-    fn exits(self, code: i32) -> Self {
-        assert_eq!(
-            self.code,
-            Some(code),
-            "stdout: {}\nstderr: {}",
-            self.out,
-            self.err
-        );
-        self
-    }
-
     fn lines(&self) -> Vec<Value> {
         self.out
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
     }
-
-    #[track_caller]
-    fn says(self, parts: &[&str]) -> Self {
-        for part in parts {
-            assert!(self.err.contains(part), "no {part:?} in {}", self.err);
-        }
-        self
-    }
-}
-
-/// Harmonics of `pitch` hertz, switched on and off like syllables.
-#[expect(clippy::cast_possible_truncation, reason = "samples")]
-fn voice(pitch: f64, secs: f64) -> Vec<f32> {
-    let tau = std::f64::consts::TAU;
-    let mut time = 0.0;
-    let mut samples = Vec::new();
-    while time < secs {
-        let tone: f64 = (1..12)
-            .map(|k| (tau * pitch * f64::from(k) * time).sin() / f64::from(k))
-            .sum();
-        samples.push((0.1 * (0.5 - 0.5 * (tau * 4.0 * time).cos()) * tone) as f32);
-        time += 1.0 / 16_000.0;
-    }
-    samples
 }
 
 #[track_caller]
@@ -276,7 +222,7 @@ fn scores_adapt_to_the_speakers_own_recordings() {
     for (name, pitch) in [("a", 110.0), ("b", 180.0), ("c", 260.0)] {
         write_wav16(
             &bench.path(&format!("{name}.wav")),
-            &voice(pitch, 2.0),
+            &voice(pitch, 4.0, 2.0),
             16_000,
         )
         .unwrap();
@@ -608,9 +554,14 @@ fn labels_unknown_to_the_model_are_an_error_that_names_them() {
     let bench = Bench::new();
     let folder = bench.path("own/bored");
     fs::create_dir_all(&folder).unwrap();
-    write_wav16(&folder.join("a.wav"), &voice(120.0, 0.5), 16_000).unwrap();
+    write_wav16(&folder.join("a.wav"), &voice(120.0, 4.0, 0.5), 16_000).unwrap();
     fs::create_dir_all(bench.path("own/sad")).unwrap();
-    write_wav16(&bench.path("own/sad/b.wav"), &voice(150.0, 0.5), 16_000).unwrap();
+    write_wav16(
+        &bench.path("own/sad/b.wav"),
+        &voice(150.0, 4.0, 0.5),
+        16_000,
+    )
+    .unwrap();
     let base = [
         "evaluate",
         "--model",

@@ -1,52 +1,17 @@
 //! `compare` as a user runs it.
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may fail it")]
 
+mod running;
+
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
+use running::{Run, command, voice};
 use vocalics_audio::write_wav16;
 
 struct Bench {
     folder: tempfile::TempDir,
     corpus: String,
-}
-
-struct Run {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Run {
-    #[track_caller]
-    fn exits(self, code: i32) -> Self {
-        let Self { out, err, .. } = &self;
-        assert_eq!(self.code, Some(code), "stdout: {out}\nstderr: {err}");
-        self
-    }
-
-    #[track_caller]
-    fn says(self, parts: &[&str]) -> Self {
-        for part in parts {
-            assert!(self.err.contains(part), "no {part:?} in {}", self.err);
-        }
-        self
-    }
-}
-
-/// Harmonics of `pitch` hertz, switched on and off like syllables.
-#[expect(clippy::cast_possible_truncation, reason = "samples")]
-fn voice(pitch: f64, syllables_hz: f64) -> Vec<f32> {
-    let tau = std::f64::consts::TAU;
-    let sample = |n: u16| {
-        let time = f64::from(n) / 16_000.0;
-        let tone: f64 = (1..12)
-            .map(|k| (tau * pitch * f64::from(k) * time).sin() / f64::from(k))
-            .sum();
-        (0.1 * (0.5 - 0.5 * (tau * syllables_hz * time).cos()) * tone) as f32
-    };
-    (0..9_600).map(sample).collect()
 }
 
 impl Bench {
@@ -62,7 +27,7 @@ impl Bench {
                     let name = format!("03-01-{emotion}-01-{statement}-{take}-{actor:02}.wav");
                     let more = u8::from(take == "02") + 2 * u8::from(statement == "02");
                     let pitch = pitch + 4.0 * f64::from(actor) + f64::from(more);
-                    write_wav16(&place.join(name), &voice(pitch, rate), 16_000).unwrap();
+                    write_wav16(&place.join(name), &voice(pitch, rate, 0.6), 16_000).unwrap();
                 }
             }
         }
@@ -104,18 +69,7 @@ impl Bench {
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
-        let output = Command::new(env!("CARGO_BIN_EXE_vocalics"))
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env_remove("VOCALICS_DATA")
-            .env_remove("COLUMNS")
-            .output()
-            .unwrap();
-        Run {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
+        Run::of(command(self.folder.path(), arguments).output().unwrap())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use vocalics_corpora::Fold;
 use vocalics_eval::{HistoryRow, fit_mixture_weights, fit_temperature, softmax_t};
@@ -12,6 +11,7 @@ use vocalics_models::{Ensemble, NetworkConfig};
 use crate::distillation::{Soft, Teacher};
 use crate::fold::{TrainedModel, TrainedNetwork, Trainer, infer_all};
 use crate::heard::unheard_in;
+use crate::side_by_side::{pool, side_by_side};
 use crate::start::Start;
 use crate::waveforms::Augmenter;
 use crate::{
@@ -39,18 +39,6 @@ pub(crate) struct Task<'a> {
 struct Slot {
     standardiser: Standardiser,
     networks: Mutex<Vec<Option<TrainedNetwork>>>,
-}
-
-/// Lets no new training start when a worker ends otherwise than for want of work: by an error or a panic.
-struct StopOthers<'a> {
-    next: &'a AtomicUsize,
-    total: usize,
-}
-
-impl Drop for StopOthers<'_> {
-    fn drop(&mut self) {
-        self.next.store(self.total, Ordering::Relaxed);
-    }
 }
 
 impl Task<'_> {
@@ -85,11 +73,7 @@ impl Task<'_> {
                 })
             })
             .collect::<Result<Vec<Slot>, TrainError>>()?;
-        let outcomes: Vec<Mutex<Option<Result<R, TrainError>>>> =
-            folds.iter().map(|_| Mutex::new(None)).collect();
         let soft = self.taught(folds)?;
-        let next = AtomicUsize::new(0);
-        let total = folds.len() * members;
         let one = |fold: usize, member: usize| -> Result<Option<R>, TrainError> {
             let (slot, fold) = (&slots[fold], &folds[fold]);
             let at = (member, folder(fold));
@@ -108,41 +92,10 @@ impl Task<'_> {
                 None => Ok(None),
             }
         };
-        let worker = || -> Result<(), TrainError> {
-            // Dropped in any case; when there is no work left, there is none to stop.
-            let _stop = StopOthers { next: &next, total };
-            let pool = pool(options.threads)?;
-            loop {
-                let job = next.fetch_add(1, Ordering::Relaxed);
-                if job >= total {
-                    return Ok(());
-                }
-                let (fold, member) = (job / members, job % members);
-                let outcome = pool.install(|| one(fold, member)).transpose();
-                let failed = matches!(outcome, Some(Err(_)));
-                if let (Some(outcome), Ok(mut slot)) = (outcome, outcomes[fold].lock()) {
-                    *slot = Some(outcome);
-                }
-                if failed {
-                    return Ok(());
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..options.jobs.clamp(1, total.max(1)))
-                .map(|_| scope.spawn(worker))
-                .collect();
-            workers
-                .into_iter()
-                .try_for_each(|handle| match handle.join() {
-                    Ok(result) => result,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                })
+        let outcomes = side_by_side(options.jobs, folds.len() * members, |job| {
+            pool(options.threads)?.install(|| one(job / members, job % members))
         })?;
-        outcomes
-            .into_iter()
-            .filter_map(|outcome| outcome.into_inner().ok().flatten())
-            .collect()
+        Ok(outcomes.into_iter().flatten().collect())
     }
 
     /// Shares can only be fitted on validation clips, which is better said before hours of training.
@@ -375,11 +328,4 @@ fn complete(
         return None;
     }
     networks.iter_mut().map(Option::take).collect()
-}
-
-fn pool(threads: usize) -> Result<rayon::ThreadPool, TrainError> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|source| TrainError::Threads { threads, source })
 }

@@ -34,6 +34,7 @@ mod optimiser;
 mod parameters;
 mod progress;
 mod run;
+mod side_by_side;
 mod speaker;
 mod start;
 mod transfer;

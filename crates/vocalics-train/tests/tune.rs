@@ -1,71 +1,35 @@
 //! Searches on invented features: what they choose, that they go on, and that no test clip counts.
 
+mod invented;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use vocalics_corpora::{LabelSet, Protocol, Utterance};
+use invented::{N_MELS, Stop, config, data, options, predictions};
+use vocalics_corpora::Protocol;
 use vocalics_eval::HistoryRow;
 use vocalics_features::FeatureMatrix;
 use vocalics_train::tune::{Objective, TuneConfig, TuneOutcome, tune};
-use vocalics_train::{ComputeDevice, Data, Progress, RunOptions, Silent, TrainConfig, TrainError};
-
-const N_MELS: usize = 16;
-
-/// Five speakers and two classes that differ in the slope of their spectrum.
-fn data() -> Data {
-    let labels = LabelSet::new(vec!["neutral".into(), "angry".into()]).expect("two labels");
-    let (mut utterances, mut classes, mut features) = (Vec::new(), Vec::new(), Vec::new());
-    for speaker in 0..5u8 {
-        for clip in 0..8u8 {
-            let class = usize::from(clip % 2);
-            let slope = if class == 0 { -0.05 } else { 0.02 };
-            let mut values = Vec::new();
-            for t in 0..30 + usize::from(clip) {
-                for band in 0..N_MELS {
-                    let wave = (t as f32 * 0.4 + band as f32 + f32::from(speaker * clip)).sin();
-                    values.push(slope * band as f32 + 0.5 * wave);
-                }
-            }
-            let id = format!("invented/{speaker}-{clip}");
-            utterances.push(Utterance {
-                path: id.clone().into(),
-                id,
-                corpus: "invented".into(),
-                speaker: format!("speaker-{speaker}"),
-                sex: None,
-                emotion: labels.as_slice()[class].clone(),
-                intensity: None,
-                statement: None,
-                repetition: None,
-                channel: None,
-            });
-            classes.push(class);
-            features.push(FeatureMatrix::new(values, N_MELS).expect("whole rows"));
-        }
-    }
-    Data {
-        utterances,
-        labels,
-        classes,
-        features,
-        waveforms: None,
-        embedded: None,
-    }
-}
+use vocalics_train::{Data, Progress, RunOptions, Silent, TrainConfig, TrainError, TrainingConfig};
 
 fn search(course: &str) -> TuneConfig {
     let text = format!(
         "[search]\nvalidation_speakers = 1\n{course}
         [[parameter]]\nname = 'training.learning_rate'\nrange = [1e-6, 1e-2]\nscale = 'log'
-        [[parameter]]\nname = 'network.attention'\nvalues = [4, 8]
-        [config]\nname = 'invented'\ncorpora = ['ravdess-speech']
-        front_end = {{ n_mels = {N_MELS} }}
-        network = {{ kind = 'residual-cnn', channels = [4, 8], attention = 8 }}
-        training = {{ epochs = 4, batch_size = 8, crop_frames = 32 }}
-        augmentation = {{ band_shift = 1, mask_bands = 2, time_mask_frames = 4 }}
-        evaluation = {{ protocol = 'loso', validation_speakers = 1, resamples = 200 }}"
+        [[parameter]]\nname = 'network.attention'\nvalues = [4, 8]"
     );
-    toml::from_str(&text).expect("a search")
+    TuneConfig {
+        config: TrainConfig {
+            corpora: vec!["ravdess-speech".into()],
+            training: TrainingConfig {
+                epochs: 4,
+                ..config().training
+            },
+            ..config()
+        },
+        ..toml::from_str(&text).expect("a search")
+    }
 }
 
 fn run_with(
@@ -77,11 +41,9 @@ fn run_with(
     progress: &dyn Progress,
 ) -> Result<TuneOutcome, TrainError> {
     let options = RunOptions {
-        directory: folder.to_owned(),
         folds: vec!["speaker-1".into(), "speaker-3".into()],
         jobs,
-        threads: 1,
-        device: ComputeDevice::Cpu,
+        ..options(folder)
     };
     let load = |_: &TrainConfig| Ok(data.clone());
     tune(search, &Protocol::Loso, nested, &options, &load, progress)
@@ -134,6 +96,27 @@ fn a_search_goes_on_where_it_was_and_does_not_depend_on_the_jobs() {
     );
     assert!(outcome.test.is_none() && !at("steps").join("test").exists());
     assert!(at("steps").join("search.png").exists());
+}
+
+#[test]
+fn a_nested_search_that_was_stopped_gives_the_same_numbers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = data();
+    let search = search("strategy = 'random'\ntrials = 2");
+    let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+    run_with(&search, true, &whole, 2, &data, &Silent).expect("a search");
+    // In the first trial, in the third, and in a test: each trial has four epochs.
+    for epochs in [3, 6, 9] {
+        let stop = Stop(epochs.into());
+        let attempt = AssertUnwindSafe(|| run_with(&search, true, &stopped, 1, &data, &stop));
+        assert!(catch_unwind(attempt).is_err(), "the test stops the search");
+    }
+    run_with(&search, true, &stopped, 1, &data, &Silent).expect("resumed");
+    assert_eq!(trials(&whole), trials(&stopped));
+    assert_eq!(
+        predictions(&whole.join("test")),
+        predictions(&stopped.join("test"))
+    );
 }
 
 #[test]
@@ -221,7 +204,7 @@ fn a_nested_search_does_not_see_its_test_clips() {
 fn a_search_without_validation_speakers_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut search = search("trials = 2");
-    search.search.validation_speakers = 4;
+    search.search.validation_speakers = 3;
     let error = run_with(&search, false, folder.path(), 1, &data(), &Silent).expect_err("refused");
     assert!(error.to_string().contains("speaker"), "{error}");
 }

@@ -335,16 +335,21 @@ fn recognise_all(
             })
     };
     let (mut scores, mut bad) = (BTreeMap::new(), Vec::new());
-    in_order(&indices, arguments.jobs(), work, |position, outcome| {
-        bar.inc(1);
-        match outcome {
-            Ok(row) => {
-                scores.insert(indices[position], row);
+    in_order(
+        &indices,
+        arguments.side_by_side.jobs(),
+        work,
+        |position, outcome| {
+            bar.inc(1);
+            match outcome {
+                Ok(row) => {
+                    scores.insert(indices[position], row);
+                }
+                Err(message) => bad.push(message),
             }
-            Err(message) => bad.push(message),
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     bar.finish_and_clear();
     problems(&bad, indices.len(), arguments.loading.keep_going)?;
     if scores.is_empty() {

@@ -16,6 +16,7 @@ use super::sample::{count, single};
 use super::{ClassicalConfig, ClassicalData, Method, Vectors};
 use crate::cache::write;
 use crate::run::{RunLock, chosen, refuse_leaks};
+use crate::side_by_side::pool;
 use crate::{Progress, TrainError};
 
 /// Rises whenever the same configuration and recordings give other scores; kept rows of another are computed again.
@@ -106,13 +107,7 @@ pub fn evaluate_classical(
     let folds = classical_folds(config, data, protocol, &options.folds)?;
     let path = &options.directory;
     let _lock = RunLock::take(path)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.jobs.max(1))
-        .build()
-        .map_err(|source| TrainError::Threads {
-            threads: options.jobs,
-            source,
-        })?;
+    let pool = pool(options.jobs.max(1))?;
     let mut rows = Vec::new();
     for (index, vectors) in data.vectors.iter().enumerate() {
         // A method that does not look at vectors has one row.

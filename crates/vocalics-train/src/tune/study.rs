@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -19,6 +17,7 @@ use crate::cache::write;
 use crate::fold::{Recalls, TrainedModel, infer_all};
 use crate::jobs::Task;
 use crate::run::{self, RunLock, chosen, measured_together, refuse_leaks, thin};
+use crate::side_by_side::side_by_side;
 use crate::{
     CrossValidation, Data, GIT_REVISION, Progress, RunOptions, TrainConfig, TrainError,
     cross_validate,
@@ -158,7 +157,7 @@ pub fn tune(
     protocol: &Protocol,
     nested: bool,
     options: &RunOptions,
-    load: &dyn Fn(&TrainConfig) -> Result<Data, TrainError>,
+    load: &(dyn Fn(&TrainConfig) -> Result<Data, TrainError> + Sync),
     progress: &dyn Progress,
 ) -> Result<TuneOutcome, TrainError> {
     search.validate()?;
@@ -243,12 +242,12 @@ pub fn tune(
 
 /// Recordings by what their features depend on.
 struct Shelf<'a> {
-    load: &'a dyn Fn(&TrainConfig) -> Result<Data, TrainError>,
+    load: &'a (dyn Fn(&TrainConfig) -> Result<Data, TrainError> + Sync),
     kept: BTreeMap<String, Data>,
 }
 
 impl<'a> Shelf<'a> {
-    fn new(load: &'a dyn Fn(&TrainConfig) -> Result<Data, TrainError>) -> Self {
+    fn new(load: &'a (dyn Fn(&TrainConfig) -> Result<Data, TrainError> + Sync)) -> Self {
         Self {
             load,
             kept: BTreeMap::new(),
@@ -296,34 +295,13 @@ fn run_round(
             }
         }
     }
-    let scores: Vec<Mutex<Option<Result<Score, TrainError>>>> =
-        jobs.iter().map(|_| Mutex::new(None)).collect();
-    let next = AtomicUsize::new(0);
-    let data: Vec<&Data> = jobs.iter().map(|job| shelf.get(job.config)).collect();
-    let worker = || {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(job) = jobs.get(at) else { return };
-            let score = score(job, data[at], options, progress);
-            if score.is_err() {
-                // No new training starts after an error.
-                next.store(jobs.len(), Ordering::Relaxed);
-            }
-            if let Ok(mut slot) = scores[at].lock() {
-                *slot = Some(score);
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..options.jobs.clamp(1, jobs.len().max(1)) {
-            scope.spawn(worker);
-        }
-    });
+    let scores = side_by_side(options.jobs, jobs.len(), |at| {
+        let job = &jobs[at];
+        score(job, shelf.get(job.config), options, progress)
+    })?;
     let mut sums: BTreeMap<(usize, usize), Vec<Score>> = BTreeMap::new();
     for (job, score) in jobs.iter().zip(scores) {
-        if let Some(score) = score.into_inner().ok().flatten() {
-            sums.entry((job.study, job.entry)).or_default().push(score?);
-        }
+        sums.entry((job.study, job.entry)).or_default().push(score);
     }
     for ((study, entry), scores) in sums {
         let (entry, config) = &rounds[study][entry];
@@ -469,35 +447,17 @@ fn test(
     for found in found {
         shelf.of(&found.config)?;
     }
-    let data: Vec<&Data> = found.iter().map(|found| shelf.get(&found.config)).collect();
-    let results: Vec<Mutex<Option<Result<CrossValidation, TrainError>>>> =
-        found.iter().map(|_| Mutex::new(None)).collect();
-    let next = AtomicUsize::new(0);
-    let worker = || {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(found) = found.get(at) else { return };
-            let one = RunOptions {
-                directory: options.directory.join("test").join(&found.name),
-                folds: vec![found.name.clone()],
-                jobs: 1,
-                ..options.clone()
-            };
-            let result = cross_validate(&found.config, data[at], protocol, &one, progress);
-            if let Ok(mut slot) = results[at].lock() {
-                *slot = Some(result);
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..options.jobs.clamp(1, found.len().max(1)) {
-            scope.spawn(worker);
-        }
-    });
-    let runs = results
-        .into_iter()
-        .filter_map(|result| result.into_inner().ok().flatten())
-        .collect::<Result<Vec<_>, _>>()?;
+    let shelf = &*shelf;
+    let runs = side_by_side(options.jobs, found.len(), |at| {
+        let Found { name, config, .. } = &found[at];
+        let one = RunOptions {
+            directory: options.directory.join("test").join(name),
+            folds: vec![name.clone()],
+            jobs: 1,
+            ..options.clone()
+        };
+        cross_validate(config, shelf.get(config), protocol, &one, progress)
+    })?;
     let config = &found[0].config;
     let mut facts = vec![("git revision".to_owned(), GIT_REVISION.to_owned())];
     for found in found {
