@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, ValueEnum};
 use vocalics_corpora::Protocol;
 use vocalics_eval::Report;
-use vocalics_train::{TrainConfig, cross_validate_after};
+use vocalics_train::{TrainConfig, check_sources, cross_validate_after};
 
 use crate::failure::Failure;
 use crate::output::{print, tell};
@@ -101,6 +101,7 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
     arguments.corpora.override_names(&mut config);
     let protocol = protocol(arguments, &mut config)?;
     config.validate()?;
+    check_sources(&config)?;
     let progress = Training::default();
     let data = arguments
         .loading

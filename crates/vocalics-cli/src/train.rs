@@ -10,7 +10,7 @@ use vocalics_eval::Report;
 use vocalics_runtime::Encoder;
 use vocalics_train::{
     ComputeDevice, Data, EncoderConfig, LoadOptions, RunOptions, TrainConfig, TrainError,
-    describe_init, open_encoder, protocol_result, train_model_after,
+    check_sources, describe_init, open_encoder, protocol_result, train_model_after,
 };
 
 use crate::failure::Failure;
@@ -275,6 +275,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .as_deref()
         .map(Report::read_json)
         .transpose()?;
+    check_sources(&config)?;
     let progress = Training::default();
     let data = arguments
         .loading

@@ -705,7 +705,8 @@ fn a_training_begins_from_a_model_that_has_not_heard_the_test_speakers() {
     begin(&text.replace("[4, 4]", "[4, 6]"), &from).says(&["[network]", "channels = [4, 4]"]);
     let floor = format!("{text}[front_end]\nlog_floor = 1e-3\n");
     begin(&floor, &from).says(&["another front end: log_floor = ", "hint: ", "[front_end]"]);
-    begin(text, &["--init", heard, "--init-member", "2"]).says(&["transfer.init_member is 2"]);
+    begin(text, &["--init", heard, "--init-member", "2"])
+        .says(&["has 1 network(s), and there is no 2"]);
     begin(text, &["--init", "absent.onnx"]).says(&["absent.onnx"]);
     begin(&format!("{text}[transfer]\nfreeze = 2\n"), &[]).says(&["transfer.freeze", "hint: "]);
     begin(&format!("{text}[transfer]\nfreeze = \"feet\"\n"), &[]).says(&["all-but-head"]);

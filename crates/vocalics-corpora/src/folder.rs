@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::corpus::{Download, Recognised, Scan, scan_folder};
 use crate::label::canonical;
+use crate::utterance::UNKNOWN;
 use crate::{CorpusError, CorpusInfo, Utterance};
 
 pub(crate) const FOLDER: CorpusInfo = CorpusInfo {
@@ -74,7 +75,7 @@ fn recognise(corpus: &str, root: &Path, path: &Path) -> Result<Utterance, String
         id: format!("{corpus}/{id}"),
         path: path.to_path_buf(),
         corpus: corpus.to_owned(),
-        speaker: format!("{corpus}-{}", speaker.map_or("unknown", String::as_str)),
+        speaker: format!("{corpus}-{}", speaker.map_or(UNKNOWN, String::as_str)),
         sex: None,
         emotion: class.clone(),
         intensity: None,

@@ -59,4 +59,4 @@ pub use label::{LabelMap, LabelSet};
 pub use manifest::{ManifestColumns, manifest_hash, read_manifest, write_manifest};
 pub use protocol::{Fold, Protocol, SplitOptions, UserFolds, speaker_overlap, write_folds};
 pub use target::Target;
-pub use utterance::{Sex, Utterance};
+pub use utterance::{Sex, Utterance, is_unknown_speaker};

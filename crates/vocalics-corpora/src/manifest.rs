@@ -11,6 +11,7 @@ use vocalics_audio::{is_recording, recordings};
 use crate::corpus::{Download, Problem, Scan};
 use crate::label::canonical;
 use crate::table::{Table, to_csv, write_atomically};
+use crate::utterance::UNKNOWN;
 use crate::{CorpusError, CorpusInfo, Sex, Utterance};
 
 pub(crate) const MANIFEST: CorpusInfo = CorpusInfo {
@@ -256,7 +257,7 @@ fn row<'a>(
             Path::new(written).with_extension("").display()
         ),
     };
-    let speaker = get("speaker").unwrap_or("unknown");
+    let speaker = get("speaker").unwrap_or(UNKNOWN);
     let speaker = if speaker.bytes().all(|b| b.is_ascii_digit()) {
         let bare = speaker.trim_start_matches('0');
         if bare.is_empty() { "0" } else { bare }

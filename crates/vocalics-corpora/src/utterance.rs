@@ -80,6 +80,17 @@ pub struct Utterance {
     pub channel: Option<String>,
 }
 
+/// What stands for the name of a speaker whom a corpus does not name, behind the name of the corpus.
+pub(crate) const UNKNOWN: &str = "unknown";
+
+/// Whether this is the speaker of recordings that do not say who speaks, and so may be anyone.
+#[must_use]
+pub fn is_unknown_speaker(speaker: &str) -> bool {
+    speaker
+        .strip_suffix(UNKNOWN)
+        .is_some_and(|corpus| corpus.ends_with('-'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +102,18 @@ mod tests {
         }
         assert_eq!(" F ".parse::<Sex>().unwrap(), Sex::Female);
         assert!("x".parse::<Sex>().is_err());
+    }
+
+    #[test]
+    fn only_the_unnamed_are_unknown() {
+        for (speaker, unknown) in [
+            ("folder-calls-unknown", true),
+            ("manifest-m-unknown", true),
+            ("ravdess-07", false),
+            ("unknown", false),
+            ("folder-calls-notunknown", false),
+        ] {
+            assert_eq!(is_unknown_speaker(speaker), unknown, "{speaker}");
+        }
     }
 }

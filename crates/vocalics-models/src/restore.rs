@@ -279,6 +279,11 @@ impl ModelWeights {
         let Member { constants, layers } =
             member_of.ok_or_else(|| changed(format!("it has no member {}", member + 1)))?;
         let constants = &self.constants[constants.clone()];
+        let whole = |it: &&Constant| it.values.len() == it.dims.iter().product::<usize>();
+        if let Some(short) = constants.iter().find(|it| it.counts() && !whole(it)) {
+            let what = format!("{} has {} numbers", short.described(), short.values.len());
+            return Err(changed(what));
+        }
         let mut graph = Graph::default();
         network.trace(&mut graph);
         let ours = graph.constants().iter().map(Constant::new);

@@ -94,13 +94,7 @@ impl AugmentConfig {
     }
 
     pub(crate) fn validate(&self, n_mels: usize) -> Result<(), TrainError> {
-        let wrong = |field, actual: String, expected| {
-            Err(TrainError::Config {
-                field,
-                actual,
-                expected,
-            })
-        };
+        let wrong = |field, actual, expected| Err(TrainError::config(field, actual, expected));
         let [slow, fast] = self.stretch;
         if !(slow.is_finite() && fast.is_finite() && 0.25 <= slow && slow <= fast && fast <= 4.0) {
             let actual = format!("{:?}", self.stretch);

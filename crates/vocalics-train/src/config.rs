@@ -314,13 +314,7 @@ impl TrainConfig {
     }
 
     fn validate_values(&self) -> Result<(), TrainError> {
-        let wrong = |field, actual: String, expected| {
-            Err(TrainError::Config {
-                field,
-                actual,
-                expected,
-            })
-        };
+        let wrong = |field, actual, expected| Err(TrainError::config(field, actual, expected));
         self.front_end.validate()?;
         self.check_encoder()?;
         self.network.validate(self.n_features())?;
@@ -443,13 +437,7 @@ impl TrainConfig {
 
     /// What applies to log-mel features alone must not be asked for beside an encoder.
     fn check_encoder(&self) -> Result<(), TrainError> {
-        let wrong = |field, actual: String, expected| {
-            Err(TrainError::Config {
-                field,
-                actual,
-                expected,
-            })
-        };
+        let wrong = |field, actual, expected| Err(TrainError::config(field, actual, expected));
         let Some(encoder) = &self.encoder else {
             return Ok(());
         };

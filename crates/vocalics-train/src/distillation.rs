@@ -6,10 +6,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use vocalics_eval::softmax_t;
 use vocalics_models::NetworkConfig;
-use vocalics_runtime::{Recognizer, read_model};
+use vocalics_runtime::Recognizer;
 
 use crate::heard::Heard;
-use crate::start::differences;
+use crate::source_file::SourceFile;
 use crate::{Data, TrainConfig, TrainError};
 
 /// How a student learns from a teacher.
@@ -53,14 +53,6 @@ impl Default for DistillationConfig {
     }
 }
 
-fn wrong(field: &'static str, actual: String, expected: &'static str) -> Result<(), TrainError> {
-    Err(TrainError::Config {
-        field,
-        actual,
-        expected,
-    })
-}
-
 impl DistillationConfig {
     /// Whether the teacher is a model file.
     #[must_use]
@@ -73,15 +65,19 @@ impl DistillationConfig {
     pub(crate) fn validate(&self, n_mels: usize) -> Result<(), TrainError> {
         if !(self.temperature > 0.0 && self.temperature <= 100.0) {
             let actual = self.temperature.to_string();
-            return wrong(
+            return Err(TrainError::config(
                 "distillation.temperature",
                 actual,
                 "above 0 and at most 100",
-            );
+            ));
         }
         if !(self.weight > 0.0 && self.weight <= 1.0) {
             let actual = self.weight.to_string();
-            return wrong("distillation.weight", actual, "above 0 and at most 1");
+            return Err(TrainError::config(
+                "distillation.weight",
+                actual,
+                "above 0 and at most 1",
+            ));
         }
         match &self.student {
             Some(student) => Ok(student.validate(n_mels)?),
@@ -100,11 +96,19 @@ impl DistillationConfig {
             } else {
                 "empty, and there is no distillation.student"
             };
-            return wrong("distillation.teacher", actual.into(), "one of the two");
+            return Err(TrainError::config(
+                "distillation.teacher",
+                actual.into(),
+                "one of the two",
+            ));
         }
         if !self.has_file() && (self.allow_seen_speakers || !self.teacher_hash.is_empty()) {
             let field = "distillation.allow_seen_speakers or teacher_hash";
-            return wrong(field, "given".into(), "a model file as the teacher");
+            return Err(TrainError::config(
+                field,
+                "given".into(),
+                "a model file as the teacher",
+            ));
         }
         Ok(())
     }
@@ -163,21 +167,9 @@ impl Teacher {
             return Ok(None);
         };
         let path = distillation.teacher.clone();
-        let bytes = read_model(&path)?;
-        let hash = blake3::hash(&bytes).to_hex().to_string();
-        if !distillation.teacher_hash.is_empty() && distillation.teacher_hash != hash {
-            return Err(TrainError::InitChanged { path });
-        }
-        let recognizer = Recognizer::from_bytes(bytes);
-        let recognizer = recognizer.map_err(|source| vocalics_runtime::ModelError::File {
-            path: path.clone(),
-            source: Box::new(source),
-        })?;
-        let metadata = recognizer.metadata();
-        if metadata.front_end_fingerprint != config.front_end.fingerprint() {
-            let differences = differences(&metadata.front_end, &config.front_end);
-            return Err(TrainError::InitFrontEnd { path, differences });
-        }
+        let file = SourceFile::open(&path, &distillation.teacher_hash)?;
+        file.check_front_end(&path, &config.front_end)?;
+        let metadata = file.metadata();
         let place = |label: &String| metadata.labels.iter().position(|it| it == label);
         let places: Option<Vec<usize>> = data.labels.as_slice().iter().map(place).collect();
         let same = metadata.labels.len() == data.labels.len() && metadata.task == config.target;
@@ -190,11 +182,11 @@ impl Teacher {
             })?;
         let heard = Heard::by_model(metadata);
         let teacher = Self {
-            recognizer,
+            recognizer: file.recognizer,
             heard,
             places,
         };
-        Ok(Some((teacher, hash)))
+        Ok(Some((teacher, file.hash)))
     }
 
     /// Its scores of clips.

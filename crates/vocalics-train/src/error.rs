@@ -153,6 +153,12 @@ pub enum TrainError {
     /// A model could not be run.
     #[error(transparent)]
     Runtime(#[from] vocalics_runtime::RuntimeError),
+    /// A nested search that has been tested is over.
+    #[error("{path} holds the test of another search", path = path.display())]
+    Tested {
+        /// The run directory.
+        path: PathBuf,
+    },
     /// Another process is writing the run directory.
     #[error("{path} is in use by another process", path = path.display())]
     Busy {
@@ -228,10 +234,16 @@ pub enum TrainError {
         reason: String,
     },
     /// The model file to begin or learn from has heard people whom the model would be tested on.
-    #[error("{fold}: the model file that the training would begin or learn from has heard {} of the test speakers: {}", speakers.len(), speakers.join(", "))]
+    #[error(
+        "{fold}: the model file that the training would begin or learn from {} the test speakers: {}",
+        if *unnamed { "has heard somebody whom nobody named, maybe one of".to_owned() } else { format!("has heard {} of", speakers.len()) },
+        speakers.join(", ")
+    )]
     SeenSpeakers {
         /// Fold.
         fold: String,
+        /// Whether the file has heard a speaker without a name, who may be any of them.
+        unnamed: bool,
         /// Their names.
         speakers: Vec<String>,
     },
@@ -241,13 +253,23 @@ pub enum TrainError {
         /// The model file.
         path: PathBuf,
     },
-    /// The model file to begin from has several networks.
-    #[error("{path} is an ensemble of {members} networks, and a training begins from one", path = path.display())]
-    InitEnsemble {
+    /// The network to begin from is not chosen, or not in the model file.
+    #[error("{path} has {members} network(s){}", if *member == 0 { ", and a training begins from one".to_owned() } else { format!(", and there is no {member}") }, path = path.display())]
+    InitMember {
         /// The model file.
         path: PathBuf,
         /// Networks in it.
         members: usize,
+        /// The one asked for, from 1; 0 for none.
+        member: usize,
+    },
+    /// The model file answers to embeddings, not to log-mel.
+    #[error("{path} is a head on the embeddings of {encoder}", path = path.display())]
+    InitEncoder {
+        /// The model file.
+        path: PathBuf,
+        /// Its encoder.
+        encoder: String,
     },
     /// The model file to begin from was trained on other features.
     #[error("{path} was trained with another front end: {differences}", path = path.display())]
@@ -322,6 +344,9 @@ impl TrainError {
             Self::Io { action: "read", .. } => "check that the file exists and may be read",
             Self::Io { .. } => "check free space and permissions; the run resumes from where it is",
             Self::OtherRun { .. } => "choose another run directory, or remove this one",
+            Self::Tested { .. } => {
+                "a search that goes on after its test was seen would be chosen by it: give another run directory (--run)"
+            }
             Self::Busy { .. } => "wait for the other process, or choose another run directory",
             Self::EmptyClass { .. } => "map or drop the class (--map), or use a larger corpus",
             Self::NoRun { .. } => "give a directory written by `vocalics evaluate`",
@@ -350,7 +375,10 @@ impl TrainError {
             Self::TeacherLabels { .. } => {
                 "map the labels to those of the teacher (--map), or take a teacher of the same labels"
             }
-            Self::InitEnsemble { .. } => "choose one with --init-member N, from 1",
+            Self::InitMember { .. } => "choose one with --init-member N, from 1",
+            Self::InitEncoder { .. } => {
+                "give a model over log-mel features: a head is small enough to learn from the start"
+            }
             Self::InitFrontEnd { .. } => {
                 "set these fields under [front_end] of the configuration; what the network has learnt is about such features"
             }
@@ -364,6 +392,15 @@ impl TrainError {
             Self::Device { .. } => "train on the CPU with --device cpu",
             _ => return None,
         })
+    }
+
+    /// A value of the configuration that no training can run with.
+    pub(crate) fn config(field: &'static str, actual: String, expected: &'static str) -> Self {
+        Self::Config {
+            field,
+            actual,
+            expected,
+        }
     }
 
     pub(crate) fn io(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vocalics_corpora::{CorpusKind, Fold, Utterance};
+use vocalics_corpora::{CorpusKind, Fold, Utterance, is_unknown_speaker};
 use vocalics_runtime::{CorpusNote, ModelMetadata};
 
 use crate::{Data, TrainError};
@@ -18,7 +18,8 @@ pub struct Heard {
 
 impl Heard {
     /// What a model file says.
-    pub(crate) fn by_model(metadata: &ModelMetadata) -> Self {
+    #[must_use]
+    pub fn by_model(metadata: &ModelMetadata) -> Self {
         let corpora = metadata.corpora.iter();
         Self {
             speakers: metadata.speakers.iter().cloned().collect(),
@@ -65,11 +66,20 @@ impl Heard {
         self
     }
 
-    /// The speakers among these clips that were heard.
-    pub(crate) fn among(&self, clips: &[usize], utterances: &[Utterance]) -> BTreeSet<String> {
+    /// Whether it has heard somebody whom nobody named, who may be anyone.
+    fn anyone(&self) -> bool {
+        self.speakers
+            .iter()
+            .any(|speaker| is_unknown_speaker(speaker))
+    }
+
+    /// The speakers among these clips that were heard, or may have been: all of them, where somebody unknown was.
+    #[must_use]
+    pub fn among(&self, clips: &[usize], utterances: &[Utterance]) -> BTreeSet<String> {
+        let anyone = self.anyone();
         let speakers = clips.iter().map(|&clip| &utterances[clip].speaker);
         speakers
-            .filter(|speaker| self.speakers.contains(*speaker))
+            .filter(|speaker| anyone || self.speakers.contains(*speaker))
             .cloned()
             .collect()
     }
@@ -90,6 +100,7 @@ impl Heard {
             if !seen.is_empty() && !allowed {
                 return Err(TrainError::SeenSpeakers {
                     fold: fold.name.clone(),
+                    unnamed: self.anyone(),
                     speakers: seen.into_iter().collect(),
                 });
             }
@@ -99,7 +110,8 @@ impl Heard {
     }
 }
 
-/// The clips of other corpora that may be trained on before a fold: those of no speaker whom the fold tests or validates on.
+/// The clips of other corpora that may be trained on before a fold: those of no speaker whom the fold tests or validates on,
+/// and of none whom nobody named.
 pub(crate) fn unheard_in(fold: &Fold, data: &Data, prior: &Data) -> Vec<usize> {
     let held: BTreeSet<&str> = fold
         .test
@@ -108,6 +120,9 @@ pub(crate) fn unheard_in(fold: &Fold, data: &Data, prior: &Data) -> Vec<usize> {
         .map(|&clip| data.utterances[clip].speaker.as_str())
         .collect();
     (0..prior.utterances.len())
-        .filter(|&clip| !held.contains(prior.utterances[clip].speaker.as_str()))
+        .filter(|&clip| {
+            let speaker = prior.utterances[clip].speaker.as_str();
+            !held.contains(speaker) && !is_unknown_speaker(speaker)
+        })
         .collect()
 }

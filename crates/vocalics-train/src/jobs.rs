@@ -3,9 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use burn::tensor::Device;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use vocalics_corpora::Fold;
 use vocalics_eval::{HistoryRow, fit_mixture_weights, fit_temperature, softmax_t};
 use vocalics_features::Standardiser;
+use vocalics_models::input::Door;
 use vocalics_models::{Ensemble, NetworkConfig};
 
 use crate::distillation::{Soft, Teacher};
@@ -73,6 +77,7 @@ impl Task<'_> {
                 })
             })
             .collect::<Result<Vec<Slot>, TrainError>>()?;
+        self.check_frozen(slots.first())?;
         let soft = self.taught(folds)?;
         let one = |fold: usize, member: usize| -> Result<Option<R>, TrainError> {
             let (slot, fold) = (&slots[fold], &folds[fold]);
@@ -96,6 +101,21 @@ impl Task<'_> {
             pool(options.threads)?.install(|| one(job / members, job % members))
         })?;
         Ok(outcomes.into_iter().flatten().collect())
+    }
+
+    /// Every network must have more stages than are frozen.
+    fn check_frozen(&self, slot: Option<&Slot>) -> Result<(), TrainError> {
+        let Some(Slot { standardiser, .. }) = slot else {
+            return Ok(());
+        };
+        let (n_mels, labels) = (self.config.n_features(), self.data.labels.len());
+        let door = Door::new(n_mels, standardiser.mean(), standardiser.std())?;
+        for network in self.config.members() {
+            let rng = &mut StdRng::seed_from_u64(0);
+            let network = network.init(n_mels, labels, door.clone(), rng, &Device::flex())?;
+            self.config.transfer.frozen(&network.stages())?;
+        }
+        Ok(())
     }
 
     /// Shares can only be fitted on validation clips, which is better said before hours of training.

@@ -35,6 +35,7 @@ mod parameters;
 mod progress;
 mod run;
 mod side_by_side;
+mod source_file;
 mod speaker;
 mod start;
 mod transfer;
@@ -58,8 +59,8 @@ pub use fold::{TrainedModel, infer};
 pub use heard::Heard;
 pub use progress::{Progress, Silent};
 pub use run::{
-    CrossValidation, RunOptions, cross_validate, cross_validate_after, protocol_result,
-    train_model, train_model_after,
+    CrossValidation, RunOptions, check_sources, cross_validate, cross_validate_after,
+    protocol_result, train_model, train_model_after,
 };
 pub use speaker::with_speaker_calibrated;
 pub use start::describe_init;

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use vocalics_features::{FeatureMatrix, LogMelConfig, Standardiser};
+use vocalics_features::{FeatureMatrix, Standardiser};
 use vocalics_models::input::Door;
 use vocalics_models::restore::{ModelWeights, with_measured_norms};
 use vocalics_models::{ModelError, Network, NetworkConfig};
-use vocalics_runtime::{ModelMetadata, Recognizer, read_model};
 
 use crate::heard::Heard;
 use crate::parameters::{gather, scatter};
+use crate::source_file::SourceFile;
 use crate::{TrainConfig, TrainError};
 
 /// Most clips whose statistics a norm is given where the file lacks them.
@@ -58,7 +58,7 @@ impl Start {
     ///
     /// # Errors
     /// When it cannot be read or is no good model file ([`TrainError::ModelFile`]), was changed since the run was begun
-    /// ([`TrainError::InitChanged`]), is an ensemble and no member is chosen ([`TrainError::InitEnsemble`]), has another front
+    /// ([`TrainError::InitChanged`]), has no such member or several and none is chosen ([`TrainError::InitMember`]), has another front
     /// end ([`TrainError::InitFrontEnd`]) or is of another network ([`TrainError::InitNetwork`]).
     pub(crate) fn of_file(config: &TrainConfig) -> Result<Option<(Self, String)>, TrainError> {
         let transfer = &config.transfer;
@@ -66,41 +66,27 @@ impl Start {
             return Ok(None);
         }
         let path = transfer.init.clone();
-        let bytes = read_model(&path)?;
-        let hash = blake3::hash(&bytes).to_hex().to_string();
-        if !transfer.init_hash.is_empty() && transfer.init_hash != hash {
-            return Err(TrainError::InitChanged { path });
-        }
+        let file = SourceFile::open(&path, &transfer.init_hash)?;
         let in_file = |source| TrainError::InitNetwork {
             path: path.clone(),
             source,
             network: String::new(),
         };
-        let metadata = Recognizer::from_bytes(bytes.clone())
-            .map_err(|source| vocalics_runtime::ModelError::File {
-                path: path.clone(),
-                source: Box::new(source),
-            })?
-            .metadata()
-            .clone();
-        let weights = ModelWeights::parse(&bytes).map_err(in_file)?;
+        let weights = ModelWeights::parse(&file.bytes).map_err(in_file)?;
         let members = weights.members();
         let member = match transfer.init_member {
             0 if members == 1 => 0,
-            0 => return Err(TrainError::InitEnsemble { path, members }),
-            member if member <= members => member - 1,
+            member if (1..=members).contains(&member) => member - 1,
             member => {
-                return Err(TrainError::Config {
-                    field: "transfer.init_member",
-                    actual: member.to_string(),
-                    expected: "a network that the model file has",
+                return Err(TrainError::InitMember {
+                    path,
+                    members,
+                    member,
                 });
             }
         };
-        let differences = differences(&metadata.front_end, &config.front_end);
-        if metadata.front_end_fingerprint != config.front_end.fingerprint() {
-            return Err(TrainError::InitFrontEnd { path, differences });
-        }
+        file.check_front_end(&path, &config.front_end)?;
+        let metadata = file.metadata().clone();
         let Some(standardiser) = metadata.standardiser.clone() else {
             return Err(in_file(ModelError::NoWayBack {
                 reason: "it does not say its standardisation".into(),
@@ -122,7 +108,7 @@ impl Start {
             let rng = &mut StdRng::seed_from_u64(0);
             start.network(network, config.front_end.n_mels, rng)?;
         }
-        Ok(Some((start, hash)))
+        Ok(Some((start, file.hash)))
     }
 
     /// The network with the labels it was trained on.
@@ -227,33 +213,19 @@ fn sample(clips: &[&FeatureMatrix], frames: usize, n_mels: usize) -> Tensor<3> {
     )
 }
 
-/// The fields of a model file's front end that a configuration has otherwise, as its TOML would have them.
-pub(crate) fn differences(file: &LogMelConfig, config: &LogMelConfig) -> String {
-    let table = |front_end: &LogMelConfig| toml::Table::try_from(front_end).unwrap_or_default();
-    let (file, config) = (table(file), table(config));
-    let mut differences = Vec::new();
-    for (field, value) in &file {
-        if config.get(field) != Some(value) {
-            differences.push(format!("{field} = {value}"));
-        }
-    }
-    differences.join(", ")
-}
-
 /// What a model file says of itself for a configuration that begins from it: the network and the front end.
 ///
 /// # Errors
 /// When it is no good model file, or does not say which network it has (files of earlier versions).
 pub fn describe_init(config: &mut TrainConfig) -> Result<(), TrainError> {
     let path = &config.transfer.init;
-    let bytes = read_model(path)?;
-    let metadata: ModelMetadata = vocalics_runtime::read_metadata(&bytes)?;
-    let weights = ModelWeights::parse(&bytes).map_err(|source| TrainError::InitNetwork {
+    let file = SourceFile::open(path, "")?;
+    let weights = ModelWeights::parse(&file.bytes).map_err(|source| TrainError::InitNetwork {
         path: path.clone(),
         source,
         network: String::new(),
     })?;
-    config.front_end = metadata.front_end;
+    config.front_end = file.metadata().front_end.clone();
     if let Some(network) = weights.network(config.transfer.init_member.saturating_sub(1)) {
         config.network = network.clone();
     }

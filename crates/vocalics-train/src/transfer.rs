@@ -87,14 +87,6 @@ pub struct PretrainConfig {
     pub epochs: usize,
 }
 
-fn wrong(field: &'static str, actual: String, expected: &'static str) -> Result<(), TrainError> {
-    Err(TrainError::Config {
-        field,
-        actual,
-        expected,
-    })
-}
-
 impl TransferConfig {
     /// Whether the weights come from a model file.
     #[must_use]
@@ -115,10 +107,14 @@ impl TransferConfig {
     pub(crate) fn validate(&self) -> Result<(), TrainError> {
         if !(self.layer_decay > 0.0 && self.layer_decay <= 1.0) {
             let actual = self.layer_decay.to_string();
-            return wrong("transfer.layer_decay", actual, "above 0 and at most 1");
+            return Err(TrainError::config(
+                "transfer.layer_decay",
+                actual,
+                "above 0 and at most 1",
+            ));
         }
         if self.has_pretraining() != (self.pretrain.epochs > 0) {
-            return wrong(
+            return Err(TrainError::config(
                 "transfer.pretrain",
                 format!(
                     "{} epochs on {} corpora",
@@ -126,7 +122,7 @@ impl TransferConfig {
                     self.pretrain.corpora.len()
                 ),
                 "corpora and at least 1 epoch, or neither",
-            );
+            ));
         }
         Ok(())
     }
@@ -139,11 +135,11 @@ impl TransferConfig {
     pub(crate) fn validate_source(&self) -> Result<(), TrainError> {
         let begun = self.has_init() || self.has_pretraining();
         if !begun && self.freeze != Freeze::default() && self.freeze != Freeze::Stages(0) {
-            return wrong(
+            return Err(TrainError::config(
                 "transfer.freeze",
                 "given, and the weights would be drawn".into(),
                 "a model file in transfer.init, or corpora in transfer.pretrain",
-            );
+            ));
         }
         if !self.has_init() {
             for (field, given) in [
@@ -152,7 +148,11 @@ impl TransferConfig {
                 ("transfer.allow_seen_speakers", self.allow_seen_speakers),
             ] {
                 if given {
-                    return wrong(field, "given".into(), "a model file in transfer.init");
+                    return Err(TrainError::config(
+                        field,
+                        "given".into(),
+                        "a model file in transfer.init",
+                    ));
                 }
             }
         }

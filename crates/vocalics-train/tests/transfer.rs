@@ -203,6 +203,33 @@ fn rows_of_known_labels_are_taken_over_by_name() {
     assert!((infer(&other.ensemble, features)[0] - theirs[0]).abs() > 1e-5);
 }
 
+/// Recordings that nobody says the speaker of may be of the very people tested.
+#[test]
+fn a_file_that_has_heard_somebody_unnamed_may_have_heard_the_test_speakers() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let mut copy = of_speakers(&data(), &[0, 1]);
+    for utterance in &mut copy.utterances {
+        utterance.speaker = "folder-copy-unknown".into();
+    }
+    let mut first = config();
+    first.evaluation.validation_speakers = 0;
+    let options_of = |name: &str| options(&folder.path().join(name));
+    train_model(&first, &copy, None, &options_of("first"), &Silent).expect("a model");
+    let mut begun = begun(&config(), &folder.path().join("first/model.onnx"));
+    let attempt = |config: &TrainConfig, name: &str| {
+        cross_validate(config, &data(), &Protocol::Loso, &options_of(name), &Silent)
+    };
+    let error = attempt(&begun, "refused").expect_err("nobody knows");
+    assert!(
+        matches!(&error, TrainError::SeenSpeakers { unnamed: true, .. }),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("whom nobody named"), "{error}");
+    begun.transfer.allow_seen_speakers = true;
+    let run = attempt(&begun, "allowed").expect("allowed");
+    assert!(run.report.provenance.speakers_shared);
+}
+
 #[test]
 fn a_file_that_has_heard_a_test_speaker_is_refused() {
     let folder = tempfile::tempdir().expect("temporary folder");
@@ -216,7 +243,12 @@ fn a_file_that_has_heard_a_test_speaker_is_refused() {
         cross_validate(config, &data(), &Protocol::Loso, &options, &Silent)
     };
     let error = attempt(&config, "all", &[]).expect_err("two of four folds leak");
-    let TrainError::SeenSpeakers { fold, speakers } = &error else {
+    let TrainError::SeenSpeakers {
+        fold,
+        speakers,
+        unnamed: false,
+    } = &error
+    else {
         panic!("{error:?}");
     };
     assert_eq!(
@@ -432,7 +464,11 @@ fn files_that_no_training_can_begin_from_are_named() {
     assert!(text.contains("absent.onnx"), "{text}");
     let mut second = begun(&config(), &init);
     second.transfer.init_member = 2;
-    assert!(attempt(&second).0.contains("transfer.init_member is 2"));
+    assert!(
+        attempt(&second)
+            .0
+            .contains("has 1 network(s), and there is no 2")
+    );
 
     let pair = TrainConfig {
         ensemble: EnsembleConfig {
@@ -444,7 +480,8 @@ fn files_that_no_training_can_begin_from_are_named() {
     let pair = first_model(&pair, &folder.path().join("pair"));
     let (text, hint, _) = attempt(&begun(&config(), &pair));
     assert!(
-        text.contains("ensemble of 2 networks") && hint.contains("--init-member"),
+        text.contains("has 2 network(s), and a training begins from one")
+            && hint.contains("--init-member"),
         "{text}"
     );
     let mut chosen = begun(&config(), &pair);

@@ -119,6 +119,54 @@ fn a_nested_search_that_was_stopped_gives_the_same_numbers() {
     );
 }
 
+/// One that has seen the test would choose by it.
+#[test]
+fn a_nested_search_that_was_tested_is_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = data();
+    let few = search("strategy = 'random'\ntrials = 1");
+    let more = search("strategy = 'random'\ntrials = 2");
+    let attempt = |search: &TuneConfig| run_with(search, true, folder.path(), 2, &data, &Silent);
+    attempt(&few).expect("a search");
+    let before = trials(folder.path());
+    let error = attempt(&more).expect_err("over");
+    assert!(matches!(error, TrainError::Tested { .. }), "{error}");
+    assert_eq!(trials(folder.path()), before);
+    attempt(&few).expect("the same search");
+}
+
+#[test]
+fn a_trial_that_diverges_is_a_poor_one_and_equal_trials_are_one_training() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut search = search("strategy = 'random'\ntrials = 6");
+    search.parameters.truncate(1);
+    search.parameters[0].range = None;
+    search.parameters[0].values = [1e-3, 1e30].map(Into::into).to_vec();
+    let epochs = Epochs::default();
+    let outcome = run_with(&search, false, folder.path(), 2, &data(), &epochs).expect("a search");
+    let trials = &outcome.found[0].trials;
+    let [poor, good]: [Vec<_>; 2] =
+        [true, false].map(|poor| trials.iter().filter(|t| (t.uar < 1e-9) == poor).collect());
+    assert!(
+        !poor.is_empty() && good.len() > 1,
+        "{} {}",
+        poor.len(),
+        good.len()
+    );
+    assert!(poor.iter().all(|trial| trial.nll > 30.0));
+    assert!(
+        good.iter()
+            .all(|trial| trial.uar.to_bits() == good[0].uar.to_bits())
+    );
+    assert_eq!(
+        outcome.found[0].config.training.learning_rate.to_string(),
+        "0.001"
+    );
+    // The good configuration once on two folds, and what the other did before its loss was no number.
+    let trained = epochs.0.into_inner();
+    assert!((8..16).contains(&trained), "{trained} epochs");
+}
+
 #[test]
 fn halving_keeps_the_better_part_and_gives_it_more_epochs() {
     let folder = tempfile::tempdir().expect("a folder");

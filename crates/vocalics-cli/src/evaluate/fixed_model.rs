@@ -8,7 +8,7 @@ use vocalics_corpora::{LabelMap, LabelSet, Protocol, SplitOptions, Target, Utter
 use vocalics_eval::html::{self, Page};
 use vocalics_eval::{DEFAULT_RESAMPLES, Predictions, Provenance, Report, Scored, plot};
 use vocalics_runtime::{ModelMetadata, Recognizer};
-use vocalics_train::with_speaker_calibrated;
+use vocalics_train::{Heard, with_speaker_calibrated};
 
 use super::{Arguments, show};
 use crate::failure::{Failure, listed};
@@ -59,13 +59,14 @@ pub(super) fn run(arguments: &Arguments, model: &Path) -> Result<(), Failure> {
     let seed = arguments.overrides.seed.unwrap_or(metadata.seed);
     let protocol = arguments.protocol.as_deref().unwrap_or(ALL);
     let parts = Parts::new(protocol, &utterances, &classes, seed, &arguments.folds)?;
-    let seen = seen_speakers(&parts, &utterances, metadata);
+    let tested: Vec<usize> = parts.indices().collect();
+    let seen = Heard::by_model(metadata).among(&tested, &utterances);
     if !seen.is_empty() {
         if !arguments.allow_seen_speakers {
             let names: Vec<&str> = seen.iter().map(String::as_str).collect();
             return Err(Failure::new(
                 format!(
-                    "the model was trained on {} of the speakers it would be tested on: {}",
+                    "the model was trained on {} of the speakers it would be tested on, or may have been: {}",
                     seen.len(),
                     names.join(", ")
                 ),
@@ -282,20 +283,6 @@ impl Parts {
             .collect();
         all.into_iter()
     }
-}
-
-fn seen_speakers(
-    parts: &Parts,
-    utterances: &[Utterance],
-    metadata: &ModelMetadata,
-) -> BTreeSet<String> {
-    let trained: BTreeSet<&str> = metadata.speakers.iter().map(String::as_str).collect();
-    parts
-        .indices()
-        .map(|i| utterances[i].speaker.as_str())
-        .filter(|speaker| trained.contains(speaker))
-        .map(str::to_owned)
-        .collect()
 }
 
 /// Scores of a clip, and the seconds that they come from.

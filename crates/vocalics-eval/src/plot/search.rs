@@ -111,12 +111,10 @@ fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
 
 /// The trials by one parameter.
 fn slice(figure: &mut Figure, parameter: &Searched, (left, top): (f64, f64), scores: (f64, f64)) {
+    // A place in a list is no quantity.
+    let logarithmic = parameter.logarithmic && parameter.values.is_empty();
     let place = |value: f64| {
-        if parameter.logarithmic {
-            value.log10()
-        } else {
-            value
-        }
+        if logarithmic { value.log10() } else { value }
     };
     let values = parameter.trials.iter().map(|trial| place(trial.0));
     let x = if parameter.values.is_empty() {
@@ -134,7 +132,7 @@ fn slice(figure: &mut Figure, parameter: &Searched, (left, top): (f64, f64), sco
         x,
         y: scores,
     };
-    let linear = parameter.values.is_empty() && !parameter.logarithmic;
+    let linear = parameter.values.is_empty() && !logarithmic;
     let x_ticks = if linear {
         ticks(x.0, x.1, 4.0)
     } else {
@@ -149,7 +147,7 @@ fn slice(figure: &mut Figure, parameter: &Searched, (left, top): (f64, f64), sco
     for (place, value) in parameter.values.iter().enumerate() {
         figure.text(panel.x(place as f64), panel.bottom() + 16.0, value, words);
     }
-    if parameter.logarithmic && parameter.values.is_empty() {
+    if logarithmic {
         for (power, text) in decades(x) {
             let at = panel.x(power);
             let foot = panel.bottom();
@@ -214,6 +212,10 @@ mod tests {
                 .collect::<Vec<_>>(),
             ["1e-2", "1e-1", "1e0"]
         );
+        // The first of a list is number 0, whatever the scale.
+        let mut listed = parameter("training.batch_size", &["16", "32"], true);
+        listed.trials = vec![(0.0, 0.5), (1.0, 0.6)];
+        assert!(!search(&[listed], "").to_svg().contains("inf"));
         // One trial, one value, nothing to divide by.
         let mut alone = parameter("x", &[], false);
         alone.trials.truncate(1);

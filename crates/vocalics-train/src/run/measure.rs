@@ -189,8 +189,11 @@ pub(crate) fn measured_together(
         all.predictions.rows.extend(run.predictions.rows);
         all.provenance.folds += run.report.provenance.folds;
         all.provenance.speakers_shared |= run.report.provenance.speakers_shared;
+        all.provenance.corpora.extend(run.report.provenance.corpora);
         all.history.extend(run.history);
         all.parameters = all.parameters.max(run.parameters);
     }
+    all.provenance.corpora.sort();
+    all.provenance.corpora.dedup();
     all.write(directory, resamples, page)
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 pub(crate) use directory::{RunLock, key};
 pub(crate) use measure::measured_together;
 pub(crate) use parts::{check_kept, chosen, refuse_leaks, thin};
+pub use sources::check_sources;
 use vocalics_corpora::{Fold, Protocol};
 use vocalics_eval::html::Page;
 use vocalics_eval::{HistoryRow, Predictions, Provenance, Report, write_history};

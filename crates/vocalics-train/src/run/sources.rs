@@ -7,6 +7,7 @@ use vocalics_eval::Report;
 
 use crate::distillation::Teacher;
 use crate::heard::Heard;
+use crate::source_file::SourceFile;
 use crate::start::Start;
 use crate::{Data, Progress, TrainConfig, TrainError};
 
@@ -46,6 +47,19 @@ impl Sources {
         let teacher = self.teacher.iter().map(|it| (&it.heard, allowed));
         start.chain(teacher).collect()
     }
+}
+
+/// Opens the model files that a configuration begins and learns from, to say what is wrong with them before recordings are read.
+///
+/// # Errors
+/// A file that cannot be read, is no good model file, or does not fit the configuration.
+pub fn check_sources(config: &TrainConfig) -> Result<(), TrainError> {
+    Start::of_file(config)?;
+    if let Some(it) = config.distillation.as_ref().filter(|it| it.has_file()) {
+        SourceFile::open(&it.teacher, &it.teacher_hash)?
+            .check_front_end(&it.teacher, &config.front_end)?;
+    }
+    Ok(())
 }
 
 /// There must be recordings for the training that comes first, and for nothing else.

@@ -31,6 +31,17 @@ struct Score {
     seconds: f64,
 }
 
+impl Score {
+    /// Of a training whose loss was no number any more: no clip right, and nothing for any of them.
+    fn diverged() -> Self {
+        Self {
+            uar: 0.0,
+            nll: -NLL_FLOOR.ln(),
+            seconds: 0.0,
+        }
+    }
+}
+
 /// A trial still to be trained on one fold.
 struct Job<'a> {
     study: usize,
@@ -167,6 +178,13 @@ pub fn tune(
     let directory = RunLock::take(&options.directory)?;
     let text = toml::to_string_pretty(search).unwrap_or_default();
     let path = options.directory.join("search.toml");
+    // Whoever has seen the test of a nested search must not search on.
+    let tested = options.directory.join("test").exists();
+    if tested && std::fs::read_to_string(&path).map_err(TrainError::io("read", &path))? != text {
+        return Err(TrainError::Tested {
+            path: options.directory.clone(),
+        });
+    }
     write(&path, text.as_bytes()).map_err(TrainError::io("write", path))?;
     let mut shelf = Shelf::new(load);
     let data = shelf.of(&base)?;
@@ -295,13 +313,22 @@ fn run_round(
             }
         }
     }
-    let scores = side_by_side(options.jobs, jobs.len(), |at| {
-        let job = &jobs[at];
+    // Lists of few values are often drawn alike: equal trials are one training.
+    let alike = |a: &Job<'_>, b: &Job<'_>| a.fold.name == b.fold.name && a.config == b.config;
+    let first: Vec<usize> = jobs
+        .iter()
+        .map(|job| jobs.iter().position(|other| alike(job, other)).unwrap_or(0))
+        .collect();
+    let alone: Vec<usize> = (0..jobs.len()).filter(|&at| first[at] == at).collect();
+    let trained = side_by_side(options.jobs, alone.len(), |at| {
+        let job = &jobs[alone[at]];
         score(job, shelf.get(job.config), options, progress)
     })?;
+    let scores: BTreeMap<usize, Score> = alone.into_iter().zip(trained).collect();
     let mut sums: BTreeMap<(usize, usize), Vec<Score>> = BTreeMap::new();
-    for (job, score) in jobs.iter().zip(scores) {
-        sums.entry((job.study, job.entry)).or_default().push(score);
+    for (job, first) in jobs.iter().zip(first) {
+        let key = (job.study, job.entry);
+        sums.entry(key).or_default().push(scores[&first]);
     }
     for ((study, entry), scores) in sums {
         let (entry, config) = &rounds[study][entry];
@@ -368,8 +395,12 @@ fn score(
     };
     let folds = std::slice::from_ref(&fold);
     let finish = |fold: &Fold, model: TrainedModel, _| validation(&model, data, fold);
-    let scores = task.run(folds, &alone, |_| folder.clone(), finish)?;
-    let score = scores[0];
+    let score = match task.run(folds, &alone, |_| folder.clone(), finish) {
+        Ok(scores) => scores[0],
+        // A rate too high is a poor trial, not the end of the search.
+        Err(TrainError::Diverged { .. }) => Score::diverged(),
+        Err(error) => return Err(error),
+    };
     let text = toml::to_string(&score).unwrap_or_default();
     write(&result, text.as_bytes()).map_err(TrainError::io("write", &result))?;
     forget_checkpoints(&folder);

@@ -1,0 +1,84 @@
+//! A model file that trainings begin from or learn from.
+
+use std::path::Path;
+
+use vocalics_features::LogMelConfig;
+use vocalics_runtime::{ModelError, ModelMetadata, Recognizer, read_model};
+
+use crate::TrainError;
+
+/// An opened model file, with its hash.
+pub(crate) struct SourceFile {
+    pub(crate) bytes: Vec<u8>,
+    /// BLAKE3, as hexadecimal digits.
+    pub(crate) hash: String,
+    pub(crate) recognizer: Recognizer,
+}
+
+impl SourceFile {
+    /// Opens a model file. `known_hash` is that of the file a run began with, empty if none did.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no good model file ([`TrainError::ModelFile`]), was changed since the run was begun
+    /// ([`TrainError::InitChanged`]) or hears no log-mel ([`TrainError::InitEncoder`]).
+    pub(crate) fn open(path: &Path, known_hash: &str) -> Result<Self, TrainError> {
+        let bytes = read_model(path)?;
+        let hash = blake3::hash(&bytes).to_hex().to_string();
+        if !known_hash.is_empty() && known_hash != hash {
+            return Err(TrainError::InitChanged {
+                path: path.to_owned(),
+            });
+        }
+        let recognizer =
+            Recognizer::from_bytes(bytes.clone()).map_err(|source| ModelError::File {
+                path: path.to_owned(),
+                source: Box::new(source),
+            })?;
+        if let Some(encoder) = &recognizer.metadata().encoder {
+            return Err(TrainError::InitEncoder {
+                path: path.to_owned(),
+                encoder: encoder.description.name.clone(),
+            });
+        }
+        Ok(Self {
+            bytes,
+            hash,
+            recognizer,
+        })
+    }
+
+    pub(crate) fn metadata(&self) -> &ModelMetadata {
+        self.recognizer.metadata()
+    }
+
+    /// Refuses a file whose features are not those of the configuration.
+    ///
+    /// # Errors
+    /// [`TrainError::InitFrontEnd`].
+    pub(crate) fn check_front_end(
+        &self,
+        path: &Path,
+        front_end: &LogMelConfig,
+    ) -> Result<(), TrainError> {
+        let metadata = self.metadata();
+        if metadata.front_end_fingerprint == front_end.fingerprint() {
+            return Ok(());
+        }
+        Err(TrainError::InitFrontEnd {
+            path: path.to_owned(),
+            differences: differences(&metadata.front_end, front_end),
+        })
+    }
+}
+
+/// The fields of a model file's front end that a configuration has otherwise, as its TOML would have them.
+fn differences(file: &LogMelConfig, config: &LogMelConfig) -> String {
+    let table = |front_end: &LogMelConfig| toml::Table::try_from(front_end).unwrap_or_default();
+    let (file, config) = (table(file), table(config));
+    let differences: Vec<String> = file
+        .iter()
+        .filter(|(field, value)| config.get(*field) != Some(value))
+        .map(|(field, value)| format!("{field} = {value}"))
+        .collect();
+    differences.join(", ")
+}
