@@ -5,7 +5,7 @@
     python3 examples/encoders/export.py facebook/hubert-base-ls960 --layer 9
     python3 examples/encoders/export.py microsoft/wavlm-base-plus -o wavlm.onnx
     python3 examples/encoders/export.py openai/whisper-small
-    python3 examples/encoders/export.py ./a-local-folder --licence "Apache-2.0" --redistributable
+    python3 examples/encoders/export.py ./a-local-folder --source "https://example.org/weights" --licence "Apache-2.0" --redistributable
 
 MODEL is a name on huggingface.co or a folder written by save_pretrained: config.json, the weights, and
 preprocessor_config.json, which says how the sound is prepared. The model types wav2vec2, hubert, wavlm and whisper are known; of
@@ -32,27 +32,15 @@ OPSET = 17
 WAVEFORM = ("wav2vec2", "hubert", "wavlm")
 
 
-class WaveformEncoder(torch.nn.Module):
-    """Samples [batch, samples] to frames [batch, time, dim]."""
+class Frames(torch.nn.Module):
+    """Samples [batch, samples], or log-mel [batch, n_mels, 3000], to frames [batch, time, dim]."""
 
     def __init__(self, model, layer):
         super().__init__()
         self.model, self.layer = model, layer
 
-    def forward(self, input_values):
-        out = self.model(input_values, output_hidden_states=self.layer is not None, return_dict=True)
-        return out.last_hidden_state if self.layer is None else out.hidden_states[self.layer]
-
-
-class WhisperEncoder(torch.nn.Module):
-    """Log-mel [batch, n_mels, 3000] to frames [batch, 1500, dim]."""
-
-    def __init__(self, model, layer):
-        super().__init__()
-        self.model, self.layer = model, layer
-
-    def forward(self, input_features):
-        out = self.model(input_features, output_hidden_states=self.layer is not None, return_dict=True)
+    def forward(self, x):
+        out = self.model(x, output_hidden_states=self.layer is not None, return_dict=True)
         return out.last_hidden_state if self.layer is None else out.hidden_states[self.layer]
 
 
@@ -72,8 +60,7 @@ def wrapped(model, kind, layer):
     most = encoder.config.num_hidden_layers
     if layer is not None and not 1 <= layer <= most:
         raise SystemExit(f"error: --layer {layer}, expected from 1 to {most}")
-    module = WhisperEncoder if kind == "whisper" else WaveformEncoder
-    return module(encoder, layer).eval()
+    return Frames(encoder, layer).eval()
 
 
 def least_samples(config):
@@ -185,6 +172,8 @@ def main():
     parser.add_argument("--redistributable", action="store_true")
     parser.add_argument("--compare", nargs="+", metavar="FILE")
     arguments = parser.parse_args()
+    if pathlib.Path(arguments.model).is_dir() and not arguments.source and not arguments.compare:
+        parser.error("a folder needs --source: where the weights come from")
 
     model, extractor, kind = load(arguments.model)
     module = wrapped(model, kind, arguments.layer)

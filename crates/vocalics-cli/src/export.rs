@@ -52,7 +52,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             source: Box::new(source),
         })?;
     if let Some(encoder) = &arguments.encoder {
-        let whole = merge_encoder(&read_model(encoder)?, &original)?;
+        let whole = merge_encoder(&read_model(encoder)?, &original);
+        let whole = whole.map_err(|source| match source {
+            of_both @ (ModelError::EncoderMerge { .. }
+            | ModelError::EncoderUnused
+            | ModelError::EncoderHash { .. }) => of_both,
+            source => ModelError::EncoderFile {
+                path: encoder.clone(),
+                source: Box::new(source),
+            },
+        })?;
         Recognizer::from_bytes(whole.clone())?;
         write(&out, &whole)?;
         let bytes = whole.len();

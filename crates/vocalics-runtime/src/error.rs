@@ -108,7 +108,7 @@ pub enum ModelError {
         reason: String,
     },
     /// The front end described in the file is not a valid one.
-    #[error("the model's front end is not valid")]
+    #[error("the front end is not valid")]
     FrontEnd {
         /// What the front end said.
         source: FeatureError,
@@ -368,6 +368,9 @@ impl ModelError {
                 }
                 Self::NotOnnx { .. } => {
                     "give an encoder in ONNX; docs/encoders.md says how to export one"
+                }
+                Self::FrontEnd { .. } => {
+                    "correct the description beside the encoder; docs/encoders.md explains every field"
                 }
                 source => source.hint(),
             },

@@ -127,6 +127,25 @@ fn zeros_behind_a_short_clip_are_not_pooled() {
 }
 
 #[test]
+fn an_embedding_whose_length_follows_the_clip_is_refused() {
+    let tiny = Tiny {
+        flat: true,
+        ..Tiny::default()
+    };
+    let mut description = described(waveform(), FramePooling::Mean);
+    description.output = EncoderOutput::Vector {
+        name: "frames".into(),
+    };
+    let encoder = load(&tiny, description).expect("one length is as good as another");
+    let error = encoder.embed(&voiced(20_000), RATE).unwrap_err();
+    assert_eq!(error.code(), "encoder_output");
+    assert!(
+        error.to_string().contains("as many numbers for every clip"),
+        "{error}"
+    );
+}
+
+#[test]
 fn embeddings_made_side_by_side_are_those_made_alone() {
     use rayon::prelude::*;
     let encoder = encoder(FramePooling::MeanStd);

@@ -442,6 +442,10 @@ impl TrainConfig {
             return Ok(());
         };
         encoder.description.validate()?;
+        if self.front_end != Self::default().front_end {
+            let expected = "left out with an encoder, whose description says what it takes";
+            return wrong("front_end", "given".to_owned(), expected);
+        }
         if self.transfer.has_init()
             || self.transfer.has_pretraining()
             || self.distillation.is_some()
@@ -481,7 +485,7 @@ impl TrainConfig {
     pub fn features_fingerprint(&self) -> String {
         match &self.encoder {
             None => self.front_end.fingerprint(),
-            Some(encoder) => encoder.fingerprint.clone(),
+            Some(encoder) => encoder.fingerprint(),
         }
     }
 

@@ -157,6 +157,12 @@ impl Data {
             );
             hasher.update(line.as_bytes());
         }
+        if self.embedded.is_some() {
+            // An embedding has one frame, whatever the recording: its numbers tell recordings apart.
+            let numbers = self.features.iter().flat_map(FeatureMatrix::as_slice);
+            let bytes: Vec<u8> = numbers.flat_map(|x| x.to_le_bytes()).collect();
+            hasher.update(&bytes);
+        }
         if let Some(Waveforms { noise, rooms, .. }) = &self.waveforms {
             let noise = noise.iter().map(Sound::samples);
             let rooms = rooms.iter().map(ImpulseResponse::taps);

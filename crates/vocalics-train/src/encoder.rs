@@ -4,9 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use vocalics_runtime::{
-    Encoder, EncoderDescription, ModelError, Recognizer, merge_encoder, read_model,
-};
+use vocalics_runtime::{Encoder, EncoderDescription, Recognizer, merge_encoder, read_model};
 
 use crate::cache::write;
 use crate::{Data, Progress, TrainError};
@@ -20,8 +18,6 @@ pub struct EncoderConfig {
     pub hash: String,
     /// Numbers of an embedding.
     pub dim: usize,
-    /// [`Encoder::fingerprint`].
-    pub fingerprint: String,
     /// What the encoder takes and gives.
     pub description: EncoderDescription,
 }
@@ -33,28 +29,43 @@ impl EncoderConfig {
         Self {
             hash: encoder.hash().to_owned(),
             dim: encoder.dim(),
-            fingerprint: encoder.fingerprint(),
             description: encoder.description().clone(),
         }
     }
 
-    /// That a configuration was written for embeddings that this encoder gives. Name, source and licence may be said in
-    /// other words.
+    /// [`Encoder::fingerprint`].
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        self.description.fingerprint(&self.hash)
+    }
+
+    /// That a configuration was written for embeddings that this encoder gives. Name and source may be said in other words.
     ///
     /// # Errors
     /// [`TrainError::OtherEncoder`].
     pub fn check(&self, encoder: &Encoder) -> Result<(), TrainError> {
         let given = Self::of(encoder);
-        let same = (&self.hash, &self.fingerprint, self.dim)
-            == (&given.hash, &given.fingerprint, given.dim);
-        if same {
+        let may = |it: &Self| it.description.redistributable;
+        if (self.fingerprint(), self.dim, may(self))
+            == (given.fingerprint(), given.dim, may(&given))
+        {
             return Ok(());
         }
         Err(TrainError::OtherEncoder {
             name: self.description.name.clone(),
-            expected: self.fingerprint.clone(),
-            actual: encoder.fingerprint(),
+            expected: self.named(),
+            actual: given.named(),
         })
+    }
+
+    /// Everything that two have to have in common, for people.
+    fn named(&self) -> String {
+        let may = if self.description.redistributable {
+            "may be passed on"
+        } else {
+            "may not be passed on"
+        };
+        format!("{}, {} numbers, {may}", self.fingerprint(), self.dim)
     }
 }
 
@@ -97,18 +108,17 @@ pub(crate) fn merge_into(
         return Ok(());
     };
     let head = read_model(model)?;
-    match merge_encoder(&read_model(file)?, &head) {
-        Ok(whole) => {
-            Recognizer::from_bytes(whole.clone())?;
-            write(model, &whole).map_err(TrainError::io("write", model))
-        }
-        Err(error @ ModelError::EncoderMerge { .. }) => {
+    let whole = merge_encoder(&read_model(file)?, &head)
+        .and_then(|whole| Recognizer::from_bytes(whole.clone()).map(|_| whole));
+    match whole {
+        Ok(whole) => write(model, &whole).map_err(TrainError::io("write", model)),
+        // The head has been trained, written and checked: that stays.
+        Err(error) => {
             progress.warning(&format!(
                 "the model file holds the head alone and needs --encoder: {error}"
             ));
             Ok(())
         }
-        Err(error) => Err(error.into()),
     }
 }
 

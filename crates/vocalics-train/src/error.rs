@@ -332,9 +332,12 @@ impl TrainError {
             Self::Space { .. } | Self::SpaceValue { .. } => {
                 "correct the [[parameter]]; docs/tuning.md describes searches, `vocalics train --print-config` shows every field"
             }
-            Self::NoDescription { .. } | Self::DescriptionSyntax { .. } => {
+            Self::NoDescription { .. } => {
                 "describe the encoder in a TOML file beside it, or give one with --encoder-config; docs/encoders.md \
-                 explains every field and has one for each common encoder"
+                 explains every field, examples/encoders/export.py writes it for common encoders"
+            }
+            Self::DescriptionSyntax { .. } => {
+                "correct the description; docs/encoders.md explains every field"
             }
             Self::EncoderMissing { .. } => "give its file with --encoder",
             Self::OtherEncoder { .. } => {

@@ -280,6 +280,58 @@ fn what_embeddings_have_not_is_refused() {
 }
 
 #[test]
+fn an_edited_description_is_of_another_encoder() {
+    let bench = Bench::new(&Tiny::default(), DESCRIPTION);
+    let encoder = bench.encoder();
+    let config = config(&encoder);
+    for (from, to) in [
+        ("redistributable = true", "redistributable = false"),
+        ("min_samples = 400", "min_samples = 800"),
+    ] {
+        let edited = config.to_toml().replace(from, to);
+        assert_ne!(edited, config.to_toml(), "{from}");
+        let edited: TrainConfig = toml::from_str(&edited).expect("TOML");
+        let error = bench.load(&edited, encoder.clone()).unwrap_err();
+        assert!(
+            matches!(error, TrainError::OtherEncoder { .. }),
+            "{to}: {error}"
+        );
+    }
+    let mut config = config;
+    config.front_end.n_mels = 80;
+    let error = config.validate().unwrap_err().to_string();
+    assert!(
+        error.contains("front_end") && error.contains("left out"),
+        "{error}"
+    );
+}
+
+/// Every embedding has one frame, so that frames do not tell recordings apart.
+#[test]
+fn another_recording_of_the_same_name_is_another_run() {
+    let bench = Bench::new(&Tiny::default(), DESCRIPTION);
+    let encoder = bench.encoder();
+    let config = config(&encoder);
+    let before = bench
+        .load(&config, encoder.clone())
+        .expect("embeddings")
+        .hash();
+    assert_eq!(
+        bench
+            .load(&config, encoder.clone())
+            .expect("embeddings")
+            .hash(),
+        before
+    );
+    let clip = bench.path("speech/Actor_03/03-01-05-01-01-02-03.wav");
+    std::fs::copy(bench.path("speech/Actor_04/03-01-05-01-01-02-04.wav"), clip).expect("copied");
+    assert_ne!(
+        bench.load(&config, encoder).expect("embeddings").hash(),
+        before
+    );
+}
+
+#[test]
 fn a_file_says_only_what_differs_from_the_defaults_for_encoders() {
     let bench = Bench::new(&Tiny::default(), DESCRIPTION);
     let encoder = bench.encoder();

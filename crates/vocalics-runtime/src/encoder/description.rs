@@ -115,9 +115,6 @@ pub struct LogMelInput {
     /// Least number of frames; shorter clips end in zero samples.
     #[serde(default = "one")]
     pub min_frames: usize,
-    /// Whether the clip is scaled to the level of [`LogMelConfig::normalise_level`] first.
-    #[serde(default)]
-    pub normalise_level: bool,
     /// Outer silence more than this many decibels below the clip's loudest frame is cut off first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trim_db: Option<f32>,
@@ -279,18 +276,31 @@ impl LogMelInput {
             log_floor: self.log.floor.unwrap_or(f32::MIN_POSITIVE * 2.0),
             // Cut before, for either kind of input.
             trim_db: None,
-            normalise_level: self.normalise_level,
+            normalise_level: false,
             center: self.center,
             padding: self.padding,
         }
     }
 
-    /// Least number of samples that give so many frames.
+    /// Samples that a window of so many frames covers.
     pub(super) fn samples_of(&self, frames: usize) -> usize {
         if self.center {
             frames * self.hop_length
         } else {
             frames.saturating_sub(1) * self.hop_length + self.n_fft
         }
+    }
+}
+
+impl EncoderDescription {
+    /// Name of the embeddings of an encoder with this description whose file has that hash:
+    /// [`Encoder::fingerprint`](crate::Encoder::fingerprint).
+    #[must_use]
+    pub fn fingerprint(&self, hash: &str) -> String {
+        let Self { input, output, .. } = self;
+        // Plain data that always can be written.
+        let text = serde_json::to_string(&(input, output)).unwrap_or_default();
+        let digits = blake3::hash(format!("{hash}\n{text}").as_bytes()).to_hex();
+        format!("encoder-v1-{}", &digits[..16])
     }
 }

@@ -4,7 +4,8 @@
 //! input ──▶ the encoder's own graph ──▶ frames ──▶ pool ──▶ features, [batch, 1, dim] ──▶ head ──▶ logits
 //! ```
 //!
-//! The encoder's graph stays byte for byte; what follows is appended to it, which protocol buffers allow. `frames` and
+//! The encoder's nodes and weights stay byte for byte; what follows is appended to them, which protocol buffers allow, and outputs that
+//! are not described go. `frames` and
 //! `features` stay outputs beside `logits`, so that an engine can stop and start there: the runtime pools in its own
 //! code, as it does with an encoder in a file of its own. For other engines the pool is in the graph as well; where
 //! the input has a fixed length they say with a second input, [`HEARD_NAME`], how many of the frames see the clip.
@@ -18,10 +19,12 @@ use rten_onnx::onnx::{
 
 use super::description::{EncoderInput, EncoderOutput, FramePooling};
 use super::file::check_ports;
-use super::note::{EncoderNote, fingerprint};
+use super::note::EncoderNote;
 use crate::ModelError;
 use crate::metadata::{attach_metadata, read_metadata};
-use crate::onnx::{self, INPUT_NAME, OUTPUT_NAME, inspect_with_files_beside};
+use crate::onnx::{
+    self, INPUT_NAME, MAX_MODEL_BYTES, OUTPUT_NAME, inspect_with_files_beside, port,
+};
 use crate::wire::{Message, write_bytes};
 
 /// Name of a second input, i64 `[1]`, of files whose encoder takes clips of a fixed length: the frames of the encoder that
@@ -64,8 +67,11 @@ pub fn merge_encoder(encoder: &[u8], head: &[u8]) -> Result<Vec<u8>, ModelError>
         return Err(ModelError::EncoderHash {
             name: said.name.clone(),
             expected: note.fingerprint(),
-            actual: fingerprint(said, &hash),
+            actual: said.fingerprint(&hash),
         });
+    }
+    if (encoder.len() + head.len()) as u64 > MAX_MODEL_BYTES {
+        return impossible("both together are larger than an ONNX file may be".to_owned());
     }
     let (opset, graph) = onnx::graph(encoder)?;
     if opset < 13 {
@@ -312,7 +318,7 @@ fn append(
     while let Some(field) = fields.next()? {
         if field.number != 12 {
             whole.extend_from_slice(field.raw);
-        } else if port_name(field.message()?)? == Some(kept) {
+        } else if port(field.message()?)?.name == kept {
             outputs.extend_from_slice(field.raw);
         }
     }
@@ -329,14 +335,4 @@ fn append(
         }
     }
     Ok(file)
-}
-
-fn port_name(port: Message<'_>) -> Result<Option<&str>, ModelError> {
-    let mut fields = port;
-    while let Some(field) = fields.next()? {
-        if field.number == 1 {
-            return Ok(Some(field.message()?.text()?));
-        }
-    }
-    Ok(None)
 }

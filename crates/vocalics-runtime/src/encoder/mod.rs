@@ -37,7 +37,6 @@ pub use merge::{HEARD_NAME, merge_encoder};
 pub use note::EncoderNote;
 
 use file::{beside, check_ports, refused};
-use note::fingerprint;
 use prepare::Window;
 
 /// The embedding of a clip.
@@ -206,7 +205,7 @@ impl Encoder {
     /// file hash, input and output. The version rises whenever the code would give other numbers for the same.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        fingerprint(&self.description, &self.hash)
+        self.description.fingerprint(&self.hash)
     }
 
     /// Numbers of an embedding.
@@ -265,6 +264,13 @@ impl Encoder {
         let mut mean: Vec<f64> = Vec::new();
         for window in self.windows(clip)? {
             let values = self.run(&window)?;
+            // The known sound has said how many; it alone has nothing to be compared with.
+            if !self.probe.is_empty() && values.len() != self.probe.len() {
+                return Err(RuntimeError::EncoderOutput {
+                    expected: "as many numbers for every clip",
+                    actual: vec![1, values.len()],
+                });
+            }
             let weight = window.samples as f64 / clip.len() as f64;
             mean.resize(values.len(), 0.0);
             for (mean, value) in mean.iter_mut().zip(values) {

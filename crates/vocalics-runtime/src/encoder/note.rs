@@ -25,7 +25,7 @@ impl EncoderNote {
     /// [`Encoder::fingerprint`](crate::Encoder::fingerprint) of the encoder.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        fingerprint(&self.description, &self.hash)
+        self.description.fingerprint(&self.hash)
     }
 
     pub(crate) fn validate(&self) -> Result<(), ModelError> {
@@ -43,13 +43,4 @@ impl EncoderNote {
         }
         Ok(())
     }
-}
-
-/// Name of the embeddings of an encoder with that description and hash.
-pub(super) fn fingerprint(description: &EncoderDescription, hash: &str) -> String {
-    let EncoderDescription { input, output, .. } = description;
-    // Plain data that always can be written.
-    let text = serde_json::to_string(&(input, output)).unwrap_or_default();
-    let digits = blake3::hash(format!("{hash}\n{text}").as_bytes()).to_hex();
-    format!("encoder-v1-{}", &digits[..16])
 }

@@ -15,18 +15,13 @@ const MAX_ATTRIBUTE: u64 = 65_536;
 /// Largest element of an integer-list attribute (kernel shapes, strides, pads, dilations, axes).
 const MAX_LIST_ATTRIBUTE: u64 = 4_096;
 
-/// Where weights may lie.
-pub(super) enum Weights {
-    /// In the file.
-    Inside,
-    /// Also in files beside it, with these names.
-    Beside(BTreeSet<String>),
-}
+/// Names of the files beside the model that hold weights; `None` where all have to lie in it.
+pub(super) type Beside<'a> = Option<&'a mut BTreeSet<String>>;
 
 /// Inputs that are no weights, and outputs.
 pub(super) fn check_graph(
     graph: Message<'_>,
-    weights: &mut Weights,
+    mut beside: Beside<'_>,
 ) -> Result<(Vec<Port>, Vec<Port>), ModelError> {
     let mut initializers = Vec::new();
     let mut inputs = Vec::new();
@@ -38,7 +33,7 @@ pub(super) fn check_graph(
             2 | 10 => {
                 field.message()?.text()?;
             }
-            5 => initializers.push(check_tensor(field.message()?, weights)?),
+            5 => initializers.push(check_tensor(field.message()?, beside.as_deref_mut())?),
             11 => inputs.push(port(field.message()?)?),
             12 => outputs.push(port(field.message()?)?),
             13 => {
@@ -97,7 +92,7 @@ fn check_attribute(attribute: Message<'_>) -> Result<(), ModelError> {
             }
             3 => bounded(field.integer()?, MAX_ATTRIBUTE)?,
             5 => {
-                check_tensor(field.message()?, &mut Weights::Inside)?;
+                check_tensor(field.message()?, None)?;
             }
             6 | 10 | 11 | 14 | 15 | 22 | 23 => {
                 return Err(attribute.corrupt("an operator with a graph of its own"));
@@ -148,7 +143,7 @@ fn packed_len(field: &Field<'_>, width: usize) -> usize {
 }
 
 /// Checks a weight and returns its name.
-fn check_tensor<'a>(tensor: Message<'a>, weights: &mut Weights) -> Result<&'a str, ModelError> {
+fn check_tensor<'a>(tensor: Message<'a>, mut beside: Beside<'_>) -> Result<&'a str, ModelError> {
     let mut name = "";
     let mut dims = Vec::new();
     let mut element_type = 0;
@@ -166,15 +161,15 @@ fn check_tensor<'a>(tensor: Message<'a>, weights: &mut Weights) -> Result<&'a st
             10 => doubles += packed_len(&field, 8),
             8 => name = field.message()?.text()?,
             9 => raw_bytes = Some(field.message()?.bytes().len()),
-            13 => match (weights_beside(field.message()?)?, &mut *weights) {
-                (_, Weights::Inside) => return Err(tensor.corrupt("weights outside the file")),
-                (Some(file), Weights::Beside(names)) => {
-                    names.insert(file);
-                }
-                (None, Weights::Beside(_)) => {}
-            },
+            13 => {
+                let file = weights_beside(field.message()?)?;
+                let Some(names) = &mut beside else {
+                    return Err(tensor.corrupt("weights outside the file"));
+                };
+                names.extend(file);
+            }
             14 if field.integer()? != 0 => {
-                if matches!(weights, Weights::Inside) {
+                if beside.is_none() {
                     return Err(tensor.corrupt("weights outside the file"));
                 }
                 outside = true;

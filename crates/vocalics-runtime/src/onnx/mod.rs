@@ -21,9 +21,9 @@ pub(crate) use check::integers;
 pub use operators::OPERATORS;
 pub(crate) use operators::registry;
 pub(crate) use outline::{graph, read_props, replace_props};
-pub(crate) use port::Port;
+pub(crate) use port::{Port, port};
 
-use self::check::{Weights, check_graph};
+use self::check::{Beside, check_graph};
 use self::outline::outline;
 use crate::ModelError;
 
@@ -63,7 +63,7 @@ pub(crate) struct Structure {
 /// [`ModelError::NotOnnx`], [`ModelError::TooLarge`], [`ModelError::Truncated`], [`ModelError::Corrupt`],
 /// [`ModelError::Operator`] or [`ModelError::Graph`].
 pub(crate) fn inspect(bytes: &[u8]) -> Result<Structure, ModelError> {
-    inspect_with(bytes, &mut Weights::Inside)
+    inspect_with(bytes, None)
 }
 
 /// As [`inspect`], for a file whose weights may lie in files beside it; also gives the names of these.
@@ -74,17 +74,14 @@ pub(crate) fn inspect(bytes: &[u8]) -> Result<Structure, ModelError> {
 pub(crate) fn inspect_with_files_beside(
     bytes: &[u8],
 ) -> Result<(Structure, BTreeSet<String>), ModelError> {
-    let mut weights = Weights::Beside(BTreeSet::new());
-    let structure = inspect_with(bytes, &mut weights)?;
-    Ok(match weights {
-        Weights::Inside => (structure, BTreeSet::new()),
-        Weights::Beside(names) => (structure, names),
-    })
+    let mut names = BTreeSet::new();
+    let structure = inspect_with(bytes, Some(&mut names))?;
+    Ok((structure, names))
 }
 
-fn inspect_with(bytes: &[u8], weights: &mut Weights) -> Result<Structure, ModelError> {
+fn inspect_with(bytes: &[u8], beside: Beside<'_>) -> Result<Structure, ModelError> {
     let outline = outline(bytes)?;
-    let (inputs, outputs) = check_graph(outline.graph, weights)?;
+    let (inputs, outputs) = check_graph(outline.graph, beside)?;
     Ok(Structure {
         producer: outline.producer,
         props: outline.props,

@@ -14,7 +14,8 @@ pub(crate) struct Port {
     pub(crate) shape: Vec<Option<i64>>,
 }
 
-pub(super) fn port(value_info: Message<'_>) -> Result<Port, ModelError> {
+/// Reads an input or output.
+pub(crate) fn port(value_info: Message<'_>) -> Result<Port, ModelError> {
     let mut port = Port {
         name: String::new(),
         element_type: 0,

@@ -37,6 +37,8 @@ pub(crate) struct Tiny {
     pub(crate) opset: i64,
     pub(crate) gain: f32,
     pub(crate) second_input: bool,
+    /// All frames are one vector, longer for a longer clip.
+    pub(crate) flat: bool,
     /// Weights lie in this file.
     pub(crate) beside: Option<&'static str>,
 }
@@ -50,6 +52,7 @@ impl Default for Tiny {
             opset: 17,
             gain: 1.0,
             second_input: false,
+            flat: false,
             beside: None,
         }
     }
@@ -153,16 +156,20 @@ impl Tiny {
                     node("Unsqueeze", &[self.input, "axis"], "channel", Vec::new()),
                     node("Conv", &["channel", "kernels"], "tones", conv),
                     node(self.operator, &["tones"], "levels", Vec::new()),
-                    node(
-                        "Transpose",
-                        &["levels"],
-                        self.output,
-                        vec![ints("perm", &[0, 2, 1])],
-                    ),
+                    if self.flat {
+                        node("Flatten", &["levels"], self.output, Vec::new())
+                    } else {
+                        let perm = vec![ints("perm", &[0, 2, 1])];
+                        node("Transpose", &["levels"], self.output, perm)
+                    },
                 ],
                 initializer: vec![kernels, axis],
                 input,
-                output: vec![port(self.output, &[Some(1), None, Some(WIDTH as i64)])],
+                output: vec![if self.flat {
+                    port(self.output, &[Some(1), None])
+                } else {
+                    port(self.output, &[Some(1), None, Some(WIDTH as i64)])
+                }],
                 ..GraphProto::default()
             }),
             ..ModelProto::default()
