@@ -8,13 +8,13 @@ use clap::Args;
 use vocalics_corpora::Utterance;
 use vocalics_eval::{Comparison, Entry, Predictions, Provenance, SPEAKERS_SHARED, same_test};
 use vocalics_train::classical::{
-    ClassicalData, ClassicalOptions, SummarySet, classical_folds, evaluate_classical, planned_test,
+    ClassicalData, ClassicalOptions, SummarySet, evaluate_classical, planned_test, test_folds,
 };
 use vocalics_train::{Data, FinishedRun, TrainConfig, TrainError, cross_validate_after};
 
 use self::plan::{Choice, NamedRun, Plan, method_parser, set_parser};
 use crate::failure::Failure;
-use crate::output::{print, tell, write_beside};
+use crate::output::{print, tell};
 use crate::progress::Training;
 use crate::selection::CorpusOptions;
 use crate::side_by_side::SideBySide;
@@ -142,7 +142,14 @@ fn classical_rows(arguments: &Arguments, plan: &Plan) -> Result<(Vec<Entry>, Tes
     if !config.map.is_empty() {
         tell(&format!("label map: {}", config.label_map()?));
     }
-    let folds = classical_folds(config, &data, protocol, &arguments.folds)?;
+    let split = config.split_options();
+    let folds = test_folds(
+        protocol,
+        &data.utterances,
+        &data.classes,
+        &split,
+        &arguments.folds,
+    )?;
     let (provenance, clips) = planned_test(
         &data.utterances,
         &data.classes,
@@ -157,13 +164,8 @@ fn classical_rows(arguments: &Arguments, plan: &Plan) -> Result<(Vec<Entry>, Tes
         utterances: data.utterances.clone(),
     };
     check_runs(plan, &test)?;
-    let directory = &plan.directory;
-    std::fs::create_dir_all(directory).map_err(|error| Failure::io("create", directory, &error))?;
-    write_beside(&directory.join("classical.toml"), |out| {
-        std::io::Write::write_all(out, config.to_toml().as_bytes())
-    })?;
     let options = ClassicalOptions {
-        directory: directory.clone(),
+        directory: plan.directory.clone(),
         folds: arguments.folds.clone(),
         jobs: arguments.side_by_side.jobs(),
     };
@@ -186,10 +188,14 @@ fn network_row(
     let prior = arguments
         .loading
         .load_before(config, &arguments.corpora, &progress)?;
-    let mut folds =
-        plan.protocol
-            .folds(&data.utterances, &data.classes, &config.split_options())?;
-    folds.retain(|fold| arguments.folds.is_empty() || arguments.folds.contains(&fold.name));
+    let split = config.split_options();
+    let folds = test_folds(
+        &plan.protocol,
+        &data.utterances,
+        &data.classes,
+        &split,
+        &arguments.folds,
+    )?;
     let (provenance, clips) = planned_test(
         &data.utterances,
         &data.classes,

@@ -53,6 +53,14 @@ impl Failure {
         }
     }
 
+    /// The same with another hint.
+    pub(crate) fn hinted(mut self, other: &str) -> Self {
+        if let Self::Told { hint, .. } | Self::Usage { hint, .. } = &mut self {
+            *hint = Some(other.to_owned());
+        }
+        self
+    }
+
     fn of(error: &dyn Error, hint: Option<&str>) -> Self {
         Self::Told {
             message: with_causes(error),

@@ -211,7 +211,7 @@ fn one_fold_is_one_speaker_without_an_interval() {
     bench
         .compare(&["--method", "majority", "--fold", "fold-1"])
         .exits(1)
-        .says(&["fold is fold-1", "ravdess-02"]);
+        .says(&["no fold fold-1", "ravdess-02"]);
 }
 
 #[test]
@@ -358,11 +358,39 @@ fn bad_arguments_exit_2_and_bad_hyper_parameters_are_named() {
         .run(&["compare", "--protocol", "five-fold"])
         .exits(1)
         .says(&["unknown protocol", "emobox-6fold"]);
-    fs::write(bench.path("small.toml"), "[svm_rbf]\nc = []\n").unwrap();
     bench
-        .compare(&["--method", "majority"])
+        .compare(&["--method", "majority", "--epochs", "3"])
+        .exits(2)
+        .says(&["--epochs without a network", "hint: "]);
+    bench
+        .compare(&["--method", "majority", "--fold", "ravdess-09"])
         .exits(1)
-        .says(&["small.toml: svm_rbf.c is []", "hint: "]);
+        .says(&[
+            "no fold ravdess-09, there are ravdess-01",
+            "hint: give --fold",
+        ]);
+    let allowed = fs::read_to_string(bench.path("tiny.toml")).unwrap()
+        + "[transfer]\ninit = \"m.onnx\"\nallow_seen_speakers = true\n";
+    fs::write(bench.path("allowed.toml"), allowed).unwrap();
+    bench
+        .compare(&["--config", "allowed.toml"])
+        .exits(2)
+        .says(&[
+            "has heard test speakers",
+            "hint: take allow_seen_speakers out",
+        ]);
+    for (text, part) in [
+        ("[svm_rbf]\nc = []\n", "svm_rbf.c is []"),
+        ("resamples = 10\n", "resamples is 10, expected at least 40"),
+    ] {
+        fs::write(bench.path("small.toml"), text).unwrap();
+        bench.compare(&["--method", "majority"]).exits(1).says(&[
+            "small.toml: ",
+            part,
+            "hint: ",
+            "--print-classical",
+        ]);
+    }
     let printed = bench
         .run(&["compare", "--print-classical", "--seed", "7"])
         .exits(0);

@@ -11,9 +11,9 @@ pub const LEVEL: f64 = 0.95;
 /// Resamples drawn where nothing else is asked for.
 pub const DEFAULT_RESAMPLES: usize = 2000;
 /// Fewer resamples than this leave nothing beyond the 2.5th percentile.
-const MIN_RESAMPLES: usize = 40;
+pub const MIN_RESAMPLES: usize = 40;
 
-/// A percentile interval of a rate. Bounds are fractions in `[0, 1]`.
+/// A percentile interval of a rate, whose bounds are fractions in `[0, 1]`, or of a difference of two, in `[-1, 1]`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Lower bound, the `(1 - level) / 2` quantile of the resamples.

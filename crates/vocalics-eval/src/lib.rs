@@ -53,8 +53,8 @@ mod report;
 mod speaker;
 
 pub use bootstrap::{
-    DEFAULT_RESAMPLES, Interval, Intervals, LEVEL, bootstrap_intervals, bootstrap_uar,
-    bootstrap_war,
+    DEFAULT_RESAMPLES, Interval, Intervals, LEVEL, MIN_RESAMPLES, bootstrap_intervals,
+    bootstrap_uar, bootstrap_war,
 };
 pub use calibration::{
     ECE_BINS, MAX_TEMPERATURE, MIN_TEMPERATURE, NLL_FLOOR, ReliabilityBin, fit_temperature,

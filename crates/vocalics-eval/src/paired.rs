@@ -206,7 +206,7 @@ mod tests {
         };
         let mut fewer = b.clone();
         fewer.rows.pop();
-        assert!(refused(&fewer).contains("1 of 120 clips is not in the other"));
+        assert!(refused(&fewer).contains("it lacks 1 of 120 clips"));
         let mut renamed = b.clone();
         renamed.rows[0].id = "x".to_owned();
         assert!(refused(&renamed).contains("11-9") || refused(&renamed).contains("0-0"));

@@ -345,14 +345,16 @@ pub fn same_test(a: &Predictions, b: &Predictions) -> Result<(), EvalError> {
         .collect()
     };
     let (a_clips, b_clips) = (clips(a), clips(b));
-    for (one, other) in [(&a_clips, &b_clips), (&b_clips, &a_clips)] {
+    let sides = [
+        (&a_clips, &b_clips, "lacks"),
+        (&b_clips, &a_clips, "also tests"),
+    ];
+    for (one, other, verb) in sides {
         let mut missing = one.keys().filter(|clip| !other.contains_key(clip));
         if let Some((fold, id)) = missing.next() {
-            let more = missing.count();
-            let verb = if more == 0 { "is" } else { "are" };
             return refuse(format!(
-                "{} of {} clips {verb} not in the other, the first: {id} in {fold}",
-                more + 1,
+                "it {verb} {} of {} clips, the first: {id} in {fold}",
+                missing.count() + 1,
                 one.len()
             ));
         }
@@ -363,7 +365,7 @@ pub fn same_test(a: &Predictions, b: &Predictions) -> Result<(), EvalError> {
         };
         if truth != other || speaker != other_speaker {
             return refuse(format!(
-                "clip {id} in {fold} is {} of {speaker} here and {} of {other_speaker} there",
+                "clip {id} in {fold} is {} of {speaker} in the rows before and {} of {other_speaker} in it",
                 a.labels[*truth], a.labels[*other]
             ));
         }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use vocalics_corpora::{LabelMap, Protocol, SplitOptions, Target};
+use vocalics_eval::MIN_RESAMPLES;
 use vocalics_features::LogMelConfig;
 use vocalics_models::{HeadConfig, NetworkConfig};
 use vocalics_runtime::Encoder;
@@ -270,18 +272,7 @@ impl TrainConfig {
     /// [`TrainError::Io`], [`TrainError::ConfigSyntax`], or [`TrainError::ConfigValue`] around what
     /// [`Self::validate`] says of values.
     pub fn read(path: &Path) -> Result<Self, TrainError> {
-        let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
-        let config: Self = toml::from_str(&text).map_err(|source| TrainError::ConfigSyntax {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })?;
-        config
-            .validate_values()
-            .map_err(|source| TrainError::ConfigValue {
-                path: path.to_owned(),
-                source: Box::new(source),
-            })?;
-        Ok(config)
+        read_toml(path, Self::validate_values)
     }
 
     /// The configuration as TOML.
@@ -425,6 +416,10 @@ impl TrainConfig {
                 "one of the two: class_weights = \"none\"",
             );
         }
+        if self.evaluation.resamples < MIN_RESAMPLES {
+            let actual = self.evaluation.resamples.to_string();
+            return wrong("evaluation.resamples", actual, "at least 40");
+        }
         if self.evaluation.repeats == 0 {
             return wrong("evaluation.repeats", "0".into(), "at least 1");
         }
@@ -548,11 +543,7 @@ impl TrainConfig {
     /// # Errors
     /// When it is neither a name nor a list of pairs.
     pub fn label_map(&self) -> Result<LabelMap, TrainError> {
-        if self.map.is_empty() {
-            Ok(LabelMap::identity())
-        } else {
-            Ok(self.map.parse()?)
-        }
+        label_map(&self.map)
     }
 }
 
@@ -567,6 +558,35 @@ fn overlay(defaults: &mut toml::Table, said: toml::Table) {
                 defaults.insert(key, value);
             }
         }
+    }
+}
+
+/// Reads a file of typed TOML and checks its values.
+///
+/// # Errors
+/// [`TrainError::Io`], [`TrainError::ConfigSyntax`], or [`TrainError::ConfigValue`] around what `check` says.
+pub(crate) fn read_toml<T: DeserializeOwned>(
+    path: &Path,
+    check: impl FnOnce(&T) -> Result<(), TrainError>,
+) -> Result<T, TrainError> {
+    let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
+    let value: T = toml::from_str(&text).map_err(|source| TrainError::ConfigSyntax {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
+    check(&value).map_err(|source| TrainError::ConfigValue {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
+    Ok(value)
+}
+
+/// A label map as configurations name it, empty for none.
+pub(crate) fn label_map(text: &str) -> Result<LabelMap, TrainError> {
+    if text.is_empty() {
+        Ok(LabelMap::identity())
+    } else {
+        Ok(text.parse()?)
     }
 }
 

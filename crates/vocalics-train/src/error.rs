@@ -153,6 +153,14 @@ pub enum TrainError {
     /// A model could not be run.
     #[error(transparent)]
     Runtime(#[from] vocalics_runtime::RuntimeError),
+    /// The protocol has no such fold.
+    #[error("no fold {name}, there are {}", known.join(", "))]
+    NoFold {
+        /// As given.
+        name: String,
+        /// Those of the protocol.
+        known: Vec<String>,
+    },
     /// A nested search that has been tested is over.
     #[error("{path} holds the test of another search", path = path.display())]
     Tested {
@@ -347,6 +355,7 @@ impl TrainError {
             Self::Io { action: "read", .. } => "check that the file exists and may be read",
             Self::Io { .. } => "check free space and permissions; the run resumes from where it is",
             Self::OtherRun { .. } => "choose another run directory, or remove this one",
+            Self::NoFold { .. } => "give --fold one or more of these",
             Self::Tested { .. } => {
                 "a search that goes on after its test was seen would be chosen by it: give another run directory (--run)"
             }

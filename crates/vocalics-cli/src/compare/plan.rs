@@ -72,7 +72,11 @@ impl Plan {
     /// Everything that can be wrong with the arguments is found here, before any work.
     pub(super) fn new(arguments: &Arguments) -> Result<Self, Failure> {
         let mut classical = match &arguments.classical {
-            Some(path) => ClassicalConfig::read(path)?,
+            Some(path) => ClassicalConfig::read(path).map_err(|error| {
+                let hint =
+                    "correct the file; `vocalics compare --print-classical` shows every field";
+                Failure::from(error).hinted(hint)
+            })?,
             None => ClassicalConfig::default(),
         };
         let overrides = &arguments.overrides;
@@ -95,6 +99,12 @@ impl Plan {
                 "run `vocalics evaluate --encoder` first, and give its run directory with --with",
             ));
         }
+        if overrides.epochs.is_some() && arguments.configs.is_empty() {
+            return Err(Failure::usage(
+                "--epochs without a network to train",
+                "it is about --config; the epochs of the mlp are in the file of --classical",
+            ));
+        }
         let protocol = Protocol::from_name_or_file(&arguments.protocol)?;
         let mut networks = Vec::new();
         for path in &arguments.configs {
@@ -105,6 +115,18 @@ impl Plan {
                 config.evaluation.protocol = protocol.name().to_owned();
             }
             config.validate()?;
+            let learnt = config.distillation.as_ref();
+            let allowed = config.transfer.allow_seen_speakers
+                || learnt.is_some_and(|it| it.allow_seen_speakers);
+            if allowed && !protocol.speakers_shared() {
+                return Err(Failure::usage(
+                    format!(
+                        "{} may begin or learn from a model that has heard test speakers",
+                        config.name
+                    ),
+                    "take allow_seen_speakers out of it, or choose a protocol that shares speakers",
+                ));
+            }
             networks.push(config);
         }
         let mut runs = Vec::new();

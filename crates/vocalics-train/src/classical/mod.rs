@@ -48,5 +48,5 @@ pub use method::Method;
 pub use mixture::MixtureConfig;
 pub use neighbours::NeighboursConfig;
 pub use perceptron::PerceptronConfig;
-pub use run::{ClassicalOptions, ClassicalRow, classical_folds, evaluate_classical, planned_test};
+pub use run::{ClassicalOptions, ClassicalRow, evaluate_classical, planned_test, test_folds};
 pub use support_vectors::{SvmLinearConfig, SvmRbfConfig};

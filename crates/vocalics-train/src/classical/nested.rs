@@ -20,7 +20,8 @@ pub(super) struct TrainingPart<'a> {
     /// Vectors `[n_clips, n_features]`, as computed.
     pub(super) vectors: FeatureMatrix,
     pub(super) classes: Vec<usize>,
-    pub(super) speakers: Vec<&'a str>,
+    /// What is held out together: speakers, or clips where speakers are the classes.
+    pub(super) groups: Vec<&'a str>,
     /// Whether a clip is of a kind that the protocol tests. Others, such as song, are learnt from and not judged by.
     pub(super) judged: Vec<bool>,
     pub(super) labels: &'a [String],
@@ -41,30 +42,30 @@ impl TrainingPart<'_> {
 
     /// The clips of training and of judgement of every inner fold.
     fn inner_folds(&self, config: &ClassicalConfig) -> Result<Vec<[Vec<usize>; 2]>, TrainError> {
-        let lot = |speaker: &str| {
-            let text = format!("{}/{}/inner/{speaker}", config.seed, self.fold);
+        let lot = |group: &str| {
+            let text = format!("{}/{}/inner/{group}", config.seed, self.fold);
             *blake3::hash(text.as_bytes()).as_bytes()
         };
-        let mut speakers: Vec<([u8; 32], &str)> = self
-            .speakers
+        let mut groups: Vec<([u8; 32], &str)> = self
+            .groups
             .iter()
-            .map(|speaker| (lot(speaker), *speaker))
+            .map(|group| (lot(group), *group))
             .collect();
-        speakers.sort_unstable();
-        speakers.dedup();
-        if speakers.len() < 2 {
+        groups.sort_unstable();
+        groups.dedup();
+        if groups.len() < 2 {
             return Err(TrainError::TooFewSpeakers {
                 fold: self.fold.to_owned(),
-                actual: speakers.len(),
+                actual: groups.len(),
             });
         }
-        let folds = config.inner_folds.min(speakers.len());
-        let group: BTreeMap<&str, usize> = speakers
+        let folds = config.inner_folds.min(groups.len());
+        let place: BTreeMap<&str, usize> = groups
             .into_iter()
             .enumerate()
-            .map(|(place, (_, speaker))| (speaker, place % folds))
+            .map(|(place, (_, group))| (group, place % folds))
             .collect();
-        let held = |clip: usize, fold: usize| group.get(self.speakers[clip]) == Some(&fold);
+        let held = |clip: usize, fold: usize| place.get(self.groups[clip]) == Some(&fold);
         let clips = 0..self.classes.len();
         Ok((0..folds)
             .map(|fold| {
@@ -156,13 +157,9 @@ impl Fitted {
 
     /// Probability of every class, of a vector as computed.
     pub(super) fn scores(&self, vector: &[f32]) -> Result<Vec<f32>, TrainError> {
-        let means = self.standardiser.mean().iter();
-        let standardised: Vec<f32> = vector
-            .iter()
-            .zip(means.zip(self.standardiser.std()))
-            .map(|(x, (mean, std))| (x - mean) / std)
-            .collect();
-        let logits = self.classifier.logits(&standardised);
+        let mut row = FeatureMatrix::new(vector.to_vec(), vector.len())?;
+        self.standardiser.apply(&mut row)?;
+        let logits = self.classifier.logits(row.as_slice());
         Ok(softmax_t(&logits, self.temperature)?)
     }
 
@@ -211,7 +208,7 @@ mod tests {
         TrainingPart {
             fold: "fold-1",
             judged: (0..80).map(|clip| clip % 5 != 0).collect(),
-            speakers: (0..80)
+            groups: (0..80)
                 .map(|clip| speakers[clip / 2 % speakers.len()].as_str())
                 .collect(),
             vectors: owned.vectors,
@@ -234,11 +231,7 @@ mod tests {
         for [train, judged] in &folds {
             for clip in judged {
                 assert!(part.judged[*clip]);
-                assert!(
-                    train
-                        .iter()
-                        .all(|&t| part.speakers[t] != part.speakers[*clip])
-                );
+                assert!(train.iter().all(|&t| part.groups[t] != part.groups[*clip]));
             }
             assert!(train.iter().any(|&clip| !part.judged[clip]));
             judged_in_all.extend(judged.iter().copied());
@@ -246,6 +239,21 @@ mod tests {
         judged_in_all.sort_unstable();
         let expected: Vec<usize> = (0..80).filter(|&clip| part.judged[clip]).collect();
         assert_eq!(judged_in_all, expected);
+    }
+
+    /// With every class in a group of its own nothing held out was learnt, and any choice is blind.
+    #[test]
+    fn classes_that_are_groups_are_held_out_clip_by_clip() {
+        let (labels, speakers) = (names("l", 2), names("s", 7));
+        let mut part = part(&labels, &speakers);
+        let clips = names("clip", 80);
+        part.groups = clips.iter().map(String::as_str).collect();
+        for [train, judged] in part.inner_folds(&ClassicalConfig::default()).unwrap() {
+            for class in [0, 1] {
+                assert!(train.iter().any(|&clip| part.classes[clip] == class));
+                assert!(judged.iter().any(|&clip| part.classes[clip] == class));
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use vocalics_corpora::{Fold, LabelSet, Protocol, Utterance};
+use vocalics_corpora::{Fold, LabelSet, Protocol, SplitOptions, Target, Utterance};
 use vocalics_eval::{Entry, Predictions, Provenance, Scored};
 use vocalics_features::FeatureMatrix;
 
@@ -20,7 +20,7 @@ use crate::side_by_side::pool;
 use crate::{Progress, TrainError};
 
 /// Rises whenever the same configuration and recordings give other scores; kept rows of another are computed again.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Where and how the methods are run.
 #[derive(Debug, Clone)]
@@ -104,9 +104,18 @@ pub fn evaluate_classical(
     progress: &dyn Progress,
 ) -> Result<Vec<ClassicalRow>, TrainError> {
     config.validate()?;
-    let folds = classical_folds(config, data, protocol, &options.folds)?;
+    let split = config.split_options();
+    let folds = test_folds(
+        protocol,
+        &data.utterances,
+        &data.classes,
+        &split,
+        &options.folds,
+    )?;
     let path = &options.directory;
     let _lock = RunLock::take(path)?;
+    let file = path.join("classical.toml");
+    write(&file, config.to_toml().as_bytes()).map_err(TrainError::io("write", file))?;
     let pool = pool(options.jobs.max(1))?;
     let mut rows = Vec::new();
     for (index, vectors) in data.vectors.iter().enumerate() {
@@ -128,20 +137,20 @@ pub fn evaluate_classical(
     Ok(rows)
 }
 
-/// The folds that classical methods are run on.
+/// The folds of a protocol that a comparison is run on, by name; all for no names.
 ///
 /// # Errors
-/// As [`evaluate_classical`].
-pub fn classical_folds(
-    config: &ClassicalConfig,
-    data: &ClassicalData,
+/// When the protocol is not defined on the recordings, has no fold of that name, or claims to hold speakers apart and does not.
+pub fn test_folds(
     protocol: &Protocol,
+    utterances: &[Utterance],
+    classes: &[usize],
+    split: &SplitOptions,
     names: &[String],
 ) -> Result<Vec<Fold>, TrainError> {
-    let folds = protocol.folds(&data.utterances, &data.classes, &config.split_options())?;
-    let folds = chosen(folds, names)?;
+    let folds = chosen(protocol.folds(utterances, classes, split)?, names)?;
     if !protocol.speakers_shared() {
-        refuse_leaks(&folds, &data.utterances)?;
+        refuse_leaks(&folds, utterances)?;
     }
     Ok(folds)
 }
@@ -292,6 +301,15 @@ impl Task<'_> {
             .map(|&i| utterances[i].corpus.as_str())
             .map(|corpus| (corpus, tested(corpus)))
             .collect();
+        // A class that is held out is not learnt: where speakers are the classes, clips are held out.
+        let of_clips = self.config.target()? == Target::Speaker;
+        let group = |u: &'a Utterance| {
+            if of_clips {
+                u.id.as_str()
+            } else {
+                u.speaker.as_str()
+            }
+        };
         let all_judged = !corpora.values().any(|tested| *tested);
         let clips = fold.train.iter();
         let matrix = &self.vectors.matrix;
@@ -300,10 +318,7 @@ impl Task<'_> {
             fold: &fold.name,
             vectors: FeatureMatrix::new(values.collect(), matrix.n_features())?,
             classes: clips.clone().map(|&i| self.data.classes[i]).collect(),
-            speakers: clips
-                .clone()
-                .map(|&i| utterances[i].speaker.as_str())
-                .collect(),
+            groups: clips.clone().map(|&i| group(&utterances[i])).collect(),
             judged: clips
                 .map(|&i| all_judged || corpora.get(utterances[i].corpus.as_str()) == Some(&true))
                 .collect(),
@@ -356,6 +371,18 @@ mod tests {
     use super::super::sample::tests::clouds;
     use super::*;
     use crate::Silent;
+
+    fn loso(config: &ClassicalConfig, data: &ClassicalData, names: &[String]) -> Vec<Fold> {
+        let (utterances, classes) = (&data.utterances, &data.classes);
+        test_folds(
+            &Protocol::Loso,
+            utterances,
+            classes,
+            &config.split_options(),
+            names,
+        )
+        .unwrap()
+    }
 
     /// Five speakers, three classes in speech and two in song.
     fn data() -> ClassicalData {
@@ -439,7 +466,7 @@ mod tests {
     #[test]
     fn a_method_is_fitted_to_the_same_whatever_the_test_clips_are() {
         let (config, clean) = (config(), data());
-        let folds = classical_folds(&config, &clean, &Protocol::Loso, &[]).unwrap();
+        let folds = loso(&config, &clean, &[]);
         let fold = &folds[2];
         let mut other = clean.clone();
         for &clip in &fold.test {
@@ -545,7 +572,7 @@ mod tests {
         let methods = [Method::LogisticRegression];
         let rows = evaluate_classical(&config, &data, &Protocol::Loso, &methods, &options, &Silent)
             .unwrap();
-        let folds = classical_folds(&config, &data, &Protocol::Loso, &options.folds).unwrap();
+        let folds = loso(&config, &data, &options.folds);
         let (provenance, planned) = planned_test(
             &data.utterances,
             &data.classes,

@@ -145,10 +145,14 @@ fn offset(y: &[f64], alpha: &[f64], gradient: &[f64], c: f64) -> f64 {
     }
     if free > 0.0 {
         sum / free
-    } else if low.is_finite() && high.is_finite() {
-        f64::midpoint(low, high)
     } else {
-        0.0
+        // One class alone leaves one bound open: it then wins against the absent one.
+        match (low.is_finite(), high.is_finite()) {
+            (true, true) => f64::midpoint(low, high),
+            (true, false) => low,
+            (false, true) => high,
+            (false, false) => 0.0,
+        }
     }
 }
 
@@ -197,8 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn one_class_alone_decides_nothing() {
-        let found = solve(&linear(&[[1.0, 0.0], [2.0, 0.0]]), &[true, true], 1.0);
-        assert!(found.coefficients.iter().all(|a| a.abs() < 1e-12));
+    fn one_class_alone_wins_against_the_absent_one() {
+        for present in [true, false] {
+            let found = solve(&linear(&[[1.0, 0.0], [2.0, 0.0]]), &[present; 2], 1.0);
+            assert!(found.coefficients.iter().all(|a| a.abs() < 1e-12));
+            assert_eq!(-found.offset > 0.0, present);
+        }
     }
 }

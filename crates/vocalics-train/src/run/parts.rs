@@ -12,11 +12,9 @@ pub(crate) fn chosen(folds: Vec<Fold>, names: &[String]) -> Result<Vec<Fold>, Tr
         .iter()
         .find(|name| !folds.iter().any(|f| f.name == **name))
     {
-        let known: Vec<&str> = folds.iter().map(|fold| fold.name.as_str()).collect();
-        return Err(TrainError::Config {
-            field: "fold",
-            actual: format!("{unknown} (there are {})", known.join(", ")),
-            expected: "a fold of the protocol",
+        return Err(TrainError::NoFold {
+            name: unknown.clone(),
+            known: folds.iter().map(|fold| fold.name.clone()).collect(),
         });
     }
     Ok(folds

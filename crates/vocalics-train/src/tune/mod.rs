@@ -26,6 +26,7 @@ pub use outcome::{Found, Trial, TuneOutcome};
 pub use space::{Parameter, Scale};
 pub use study::tune;
 
+use crate::config::read_toml;
 use crate::{TrainConfig, TrainError};
 
 /// How trials are chosen.
@@ -123,12 +124,8 @@ impl TuneConfig {
     /// # Errors
     /// [`TrainError::Io`], [`TrainError::ConfigSyntax`], or [`TrainError::ConfigValue`] around what [`Self::validate`] says.
     pub fn read(path: &Path, config: Option<TrainConfig>) -> Result<Self, TrainError> {
-        let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
-        let mut search: Self =
-            toml::from_str(&text).map_err(|source| TrainError::ConfigSyntax {
-                path: path.to_owned(),
-                source: Box::new(source),
-            })?;
+        // Checked when the configuration is there that the parameters vary.
+        let mut search: Self = read_toml(path, |_| Ok(()))?;
         if let Some(config) = config {
             search.config = config;
         }
