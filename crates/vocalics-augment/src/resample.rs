@@ -3,6 +3,8 @@
 //! The resampler of `vocalics-audio` works in blocks of a ratio of whole numbers; a drawn factor has no such ratio, and
 //! a clip of training is short. Here each output sample is a sum of the input under a windowed sinc at its own position.
 
+use std::sync::LazyLock;
+
 use vocalics_dsp::{floor_index, narrow};
 
 use crate::kaiser::{kaiser, sinc};
@@ -33,7 +35,7 @@ pub(crate) fn resample(samples: &[f32], step: f64, n_out: usize) -> Vec<f32> {
     let cutoff = (1.0 - TRANSITION / 2.0) * (1.0 / step).min(1.0);
     let half = floor_index(CROSSINGS * step.max(1.0)) + 1;
     let n_taps = (2 * half).next_multiple_of(LANES);
-    let bank = filter_bank(cutoff, half, n_taps);
+    let mut bank = FilterBank::new(cutoff, half, n_taps);
     let mut padded = vec![0.0; samples.len() + half + n_taps];
     padded[half..half + samples.len()].copy_from_slice(samples);
     (0..n_out)
@@ -47,43 +49,68 @@ pub(crate) fn resample(samples: &[f32], step: f64, n_out: usize) -> Vec<f32> {
             let Some(input) = padded.get(whole + 1..whole + 1 + n_taps) else {
                 return 0.0;
             };
-            let filter = &bank[index * n_taps..(index + 2) * n_taps];
-            let (left, right) = filter.split_at(n_taps);
-            let (left, right) = (dot(input, left), dot(input, right));
-            left + share * (right - left)
+            let left = dot(input, bank.filter(index));
+            // Ratios such as 2 fall on filters of the table alone.
+            if share > 0.0 {
+                left + share * (dot(input, bank.filter(index + 1)) - left)
+            } else {
+                left
+            }
         })
         .collect()
 }
 
-/// One filter of `n_taps` for each of `PHASES + 1` positions between two samples.
-fn filter_bank(cutoff: f64, half: usize, n_taps: usize) -> Vec<f32> {
-    let mut bank = vec![0.0; (PHASES + 1) * n_taps];
-    // The window is smooth, so a table of it serves.
-    let n_table = 2_048;
-    let table: Vec<f64> = (0..=n_table + 1)
-        .map(|i| kaiser((f64::from(i) / f64::from(n_table)).min(1.0)))
-        .collect();
-    let window = |x: f64| {
-        let at = x.abs().min(1.0) * f64::from(n_table);
-        let index = floor_index(at);
-        table[index] + (at - index as f64) * (table[index + 1] - table[index])
-    };
-    for (phase, taps) in bank.chunks_exact_mut(n_taps).enumerate() {
+/// One filter of `n_taps` for each of `PHASES + 1` positions between two samples, computed when it is first asked for.
+struct FilterBank {
+    cutoff: f64,
+    half: usize,
+    filters: Vec<Vec<f32>>,
+    n_taps: usize,
+}
+
+/// Steps of the window's table.
+const WINDOW_STEPS: u32 = 2_048;
+/// The window from its middle to its end; it is smooth, so a table of it serves.
+static WINDOW: LazyLock<Vec<f64>> = LazyLock::new(|| {
+    (0..=WINDOW_STEPS + 1)
+        .map(|i| kaiser((f64::from(i) / f64::from(WINDOW_STEPS)).min(1.0)))
+        .collect()
+});
+
+impl FilterBank {
+    fn new(cutoff: f64, half: usize, n_taps: usize) -> Self {
+        Self {
+            cutoff,
+            half,
+            filters: vec![Vec::new(); PHASES + 1],
+            n_taps,
+        }
+    }
+
+    fn filter(&mut self, phase: usize) -> &[f32] {
+        if self.filters[phase].is_empty() {
+            self.filters[phase] = self.compute(phase);
+        }
+        &self.filters[phase]
+    }
+
+    fn compute(&self, phase: usize) -> Vec<f32> {
+        let mut taps = vec![0.0; self.n_taps];
         let fraction = phase as f64 / PHASES as f64;
         // The sinc's numerator turns by a constant angle from tap to tap.
-        let first = 1.0 - half as f64 - fraction;
-        let turn = std::f64::consts::PI * cutoff;
+        let first = 1.0 - self.half as f64 - fraction;
+        let turn = std::f64::consts::PI * self.cutoff;
         let (mut sine, mut cosine) = (turn * first).sin_cos();
         let (turn_sine, turn_cosine) = turn.sin_cos();
         let mut sum = 0.0;
-        for (j, tap) in taps.iter_mut().take(2 * half).enumerate() {
+        for (j, tap) in taps.iter_mut().take(2 * self.half).enumerate() {
             let x = first + j as f64;
             let value = if x.abs() < 1e-3 {
-                sinc(cutoff * x)
+                sinc(self.cutoff * x)
             } else {
                 sine / (turn * x)
             };
-            let weight = cutoff * value * window(x / half as f64);
+            let weight = self.cutoff * value * window(x / self.half as f64);
             (sine, cosine) = (
                 sine * turn_cosine + cosine * turn_sine,
                 cosine * turn_cosine - sine * turn_sine,
@@ -94,8 +121,15 @@ fn filter_bank(cutoff: f64, half: usize, n_taps: usize) -> Vec<f32> {
         // One gain at 0 Hz for every phase, so that a constant stays one.
         let scale = narrow(1.0 / sum);
         taps.iter_mut().for_each(|tap| *tap *= scale);
+        taps
     }
-    bank
+}
+
+/// The window at `x` of half its length.
+fn window(x: f64) -> f64 {
+    let at = x.abs().min(1.0) * f64::from(WINDOW_STEPS);
+    let index = floor_index(at);
+    WINDOW[index] + (at - index as f64) * (WINDOW[index + 1] - WINDOW[index])
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {
