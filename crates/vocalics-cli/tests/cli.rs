@@ -842,6 +842,58 @@ fn the_printed_configuration_is_complete_and_can_be_read() {
     assert_eq!(again.out, run.out);
 }
 
+/// The sets of a configuration beside log-mel: printed, trained on, searched, computed again by `predict`, and refused where nothing takes them.
+#[test]
+fn functionals_go_from_the_configuration_to_the_prediction() {
+    let bench = Bench::new();
+    let root = bench.corpus(3);
+    let corpus = format!("ravdess-speech={}", root.display());
+    let section = "[functionals]\nsets = [\"prosody\"]\n";
+    let network = "[network]\nkind = \"two-branch\"\nhidden = [4]\n[network.first]\nkind = \"light-cnn\"\nchannels = [4]\n";
+    let rest = "[training]\nepochs = 1\nbatch_size = 2\ncrop_frames = 32\n\
+                [evaluation]\nprotocol = \"loso\"\nvalidation_speakers = 0\n";
+    fs::write(bench.path("both.toml"), format!("{section}{network}{rest}")).unwrap();
+    let printed = bench
+        .run(&["train", "both.toml", "--print-config"])
+        .exits(0);
+    assert!(printed.out.contains("[functionals]\nsets = [\"prosody\"]"));
+    assert!(
+        printed
+            .out
+            .contains("[network.first]\nkind = \"light-cnn\"")
+    );
+    let measured = ["evaluate", "--config", "both.toml", "--corpus", &corpus];
+    bench
+        .run(&[&measured[..], &["--run", "e"]].concat())
+        .exits(0);
+    let trained = ["train", "both.toml", "--corpus", &corpus, "--run", "t"];
+    bench.run(&trained).exits(0);
+    let clip = root.join("Actor_01").join("03-01-05-01-01-01-01.wav");
+    let clip = clip.display().to_string();
+    bench
+        .run(&["predict", "--model", "t/model.onnx", &clip])
+        .exits(0);
+    fs::write(bench.path("alone.toml"), format!("{section}{rest}")).unwrap();
+    bench
+        .run(&["train", "alone.toml", "--corpus", &corpus])
+        .exits(1)
+        .says(&["functionals.sets is prosody", "two-branch", "hint: "]);
+    fs::write(bench.path("none.toml"), format!("{network}{rest}")).unwrap();
+    bench
+        .run(&["train", "none.toml", "--corpus", &corpus])
+        .exits(1)
+        .says(&["functionals is absent beside the network two-branch"]);
+    fs::write(
+        bench.path("unknown.toml"),
+        format!("{}{network}{rest}", section.replace("prosody", "loudness")),
+    )
+    .unwrap();
+    bench
+        .run(&["train", "unknown.toml", "--corpus", &corpus])
+        .exits(1)
+        .says(&["chroma, egemaps, mfcc, prosody, rhythm"]);
+}
+
 #[test]
 fn corpora_are_listed_counted_and_checked() {
     let bench = Bench::new();

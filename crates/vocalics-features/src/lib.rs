@@ -30,6 +30,7 @@ mod chroma;
 mod domain;
 mod egemaps;
 mod error;
+mod functionals;
 mod group_standardise;
 mod log_mel;
 mod matrix;
@@ -45,6 +46,7 @@ mod stream;
 
 pub use domain::Domain;
 pub use error::FeatureError;
+pub use functionals::{Functionals, SetVersion};
 pub use group_standardise::GroupStandardiser;
 pub use log_mel::{LogMel, LogMelConfig, NORMALISED_RMS, SILENCE_RMS};
 pub use matrix::FeatureMatrix;

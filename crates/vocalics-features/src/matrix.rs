@@ -94,6 +94,22 @@ impl FeatureMatrix {
         self.data.chunks_exact(self.n_features)
     }
 
+    /// The first columns alone, `[n_frames, count]`.
+    ///
+    /// # Errors
+    /// [`FeatureError::Shape`] if there are fewer, or `count` is 0.
+    pub fn first_columns(&self, count: usize) -> Result<Self, FeatureError> {
+        if !(1..=self.n_features).contains(&count) {
+            return Err(FeatureError::Shape {
+                what: "number of columns",
+                expected: format!("1 to {}", self.n_features),
+                actual: count,
+            });
+        }
+        let rows = self.rows().flat_map(|row| &row[..count]).copied();
+        Ok(Self::from_rows(rows.collect(), count))
+    }
+
     /// Gives the row-major values away.
     #[must_use]
     pub fn into_vec(self) -> Vec<f32> {

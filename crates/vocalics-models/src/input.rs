@@ -43,6 +43,12 @@ pub struct Door {
     /// One over the deviation of every band, `[n_mels]`; not trained.
     #[module(skip)]
     inv_std: Vec<f32>,
+    /// Mean of every functional, `[n_functionals]`, empty where there are none; not trained.
+    #[module(skip)]
+    functional_mean: Vec<f32>,
+    /// One over the deviation of every functional, `[n_functionals]`; not trained.
+    #[module(skip)]
+    functional_inv_std: Vec<f32>,
 }
 
 impl Door {
@@ -51,16 +57,30 @@ impl Door {
     /// # Errors
     /// When the lengths differ from `n_mels`, or a deviation is not positive.
     pub fn new(n_mels: usize, mean: &[f32], std: &[f32]) -> Result<Self, ModelError> {
+        Self::with_functionals([n_mels, 0], mean, std)
+    }
+
+    /// A door for features whose frames are `n_mels` bands and, the same in every frame, `n_functionals` functionals of the
+    /// clip, with means and deviations `[n_mels + n_functionals]` each.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_functionals(
+        [n_mels, n_functionals]: [usize; 2],
+        mean: &[f32],
+        std: &[f32],
+    ) -> Result<Self, ModelError> {
+        let width = n_mels + n_functionals;
         let wrong = |actual: String, expected| ModelError::Config {
             field: "standardiser",
             actual,
             expected,
         };
-        if mean.len() != n_mels || std.len() != n_mels {
+        if mean.len() != width || std.len() != width {
             let actual = format!("{} means and {} deviations", mean.len(), std.len());
             return Err(wrong(
                 actual,
-                "one mean and one deviation for each mel band",
+                "one mean and one deviation for each mel band and functional",
             ));
         }
         if let Some(bad) = std.iter().find(|std| **std <= 0.0 || !std.is_finite()) {
@@ -69,10 +89,45 @@ impl Door {
                 "positive deviations",
             ));
         }
+        let inv_std = |std: &[f32]| std.iter().map(|std| 1.0 / std).collect();
         Ok(Self {
-            mean: mean.to_vec(),
-            inv_std: std.iter().map(|std| 1.0 / std).collect(),
+            mean: mean[..n_mels].to_vec(),
+            inv_std: inv_std(&std[..n_mels]),
+            functional_mean: mean[n_mels..].to_vec(),
+            functional_inv_std: inv_std(&std[n_mels..]),
         })
+    }
+
+    /// Functionals behind the bands of every frame.
+    #[must_use]
+    pub fn n_functionals(&self) -> usize {
+        self.functional_mean.len()
+    }
+
+    /// The mean of every functional and one over its deviation.
+    #[must_use]
+    pub fn functional_standardisation(&self) -> (&[f32], &[f32]) {
+        (&self.functional_mean, &self.functional_inv_std)
+    }
+
+    /// The bands of every frame, `[batch, n_frames, n_mels]`.
+    fn bands(&self, features: Tensor<3>) -> Tensor<3> {
+        if self.functional_mean.is_empty() {
+            return features;
+        }
+        features.narrow(2, 0, self.mean.len())
+    }
+
+    /// The standardised functionals of the clips, `[batch, n_functionals]`: those of the last frame, since they are the same in
+    /// every one. No gradient passes.
+    #[must_use]
+    pub fn functionals(&self, features: Tensor<3>) -> Tensor<2> {
+        let device = features.device();
+        let last = features.dims()[1] - 1;
+        let x = features.narrow(1, last, 1); // [batch, 1, n_mels + n_functionals]
+        let x = x.narrow(2, self.mean.len(), self.n_functionals()); // [batch, 1, n_functionals]
+        let x = (x - row(&self.functional_mean, &device)) * row(&self.functional_inv_std, &device);
+        x.squeeze_dim::<2>(1)
     }
 
     /// The mean of every band and one over its deviation.
@@ -86,7 +141,9 @@ impl Door {
     #[must_use]
     pub fn centre(&self, features: Tensor<3>) -> Tensor<4> {
         let mean = row(&self.mean, &features.device());
-        (features - mean).swap_dims(1, 2).unsqueeze_dim::<4>(2)
+        (self.bands(features) - mean)
+            .swap_dims(1, 2)
+            .unsqueeze_dim::<4>(2)
     }
 
     /// `[batch, n_frames, n_mels]` to the standardised mean of the frames, `[batch, n_mels]`. No gradient passes.
@@ -94,7 +151,7 @@ impl Door {
     pub fn vector(&self, features: Tensor<3>) -> Tensor<2> {
         let device = features.device();
         let row = |values: &[f32]| row(values, &device);
-        let mean = features.mean_dim(1); // [batch, 1, n_mels]
+        let mean = self.bands(features).mean_dim(1); // [batch, 1, n_mels]
         ((mean - row(&self.mean)) * row(&self.inv_std)).squeeze_dim::<2>(1)
     }
 
@@ -103,7 +160,7 @@ impl Door {
     pub fn forward(&self, features: Tensor<3>) -> Tensor<4> {
         let device = features.device();
         let row = |values: &[f32]| row(values, &device);
-        let x = (features - row(&self.mean)) * row(&self.inv_std);
+        let x = (self.bands(features) - row(&self.mean)) * row(&self.inv_std);
         let x = x.swap_dims(1, 2).unsqueeze_dim::<4>(1); // [batch, 1, n_mels, n_frames]
         let centred = x.clone() - x.clone().mean_dim(3);
         let kernel = delta_kernel();

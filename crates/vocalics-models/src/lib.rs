@@ -21,6 +21,7 @@ pub mod depthwise;
 pub mod dilated_recurrent;
 pub mod ensemble;
 mod fold;
+pub mod functionals_mlp;
 pub mod head;
 pub mod input;
 pub mod layers;
@@ -35,6 +36,7 @@ pub mod residual;
 pub mod restore;
 pub mod stages;
 pub mod temporal;
+pub mod two_branch;
 
 mod check;
 mod error;
@@ -69,4 +71,15 @@ pub enum Mode<'a> {
     Infer,
     /// No dropout; norms pass `γ · x + β` on and take note of the statistics of `x` ([`restore::with_measured_norms`]).
     Measure,
+}
+
+impl Mode<'_> {
+    /// The same for another part of the network.
+    pub(crate) fn again(&mut self) -> Mode<'_> {
+        match self {
+            Self::Train(rng) => Mode::Train(rng),
+            Self::Infer => Mode::Infer,
+            Self::Measure => Mode::Measure,
+        }
+    }
 }

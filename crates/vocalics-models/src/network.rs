@@ -98,8 +98,8 @@ macro_rules! networks {
             /// Logits of a batch. Any number of frames from one up gives finite logits.
             ///
             /// # Shapes
-            /// `features`: `[batch, n_frames, n_mels]`, log-mel as the front end gives it; result:
-            /// `[batch, n_classes]`.
+            /// `features`: `[batch, n_frames, n_mels]`, log-mel as the front end gives it, and behind the bands the functionals
+            /// that the door knows of; result: `[batch, n_classes]`.
             #[must_use]
             pub fn forward(&self, features: Tensor<3>, mode: Mode<'_>) -> Tensor<2> {
                 match self {
@@ -144,6 +144,16 @@ networks! {
     "dilated-recurrent" => DilatedRecurrent, dilated_recurrent, DilatedRecurrentConfig, DilatedRecurrent;
     "lstm" => Lstm, lstm, LstmConfig, Lstm;
     "head" => Head, head, HeadConfig, Head;
+    "functionals-mlp" => FunctionalsMlp, functionals_mlp, FunctionalsMlpConfig, FunctionalsMlp;
+    "two-branch" => TwoBranch, two_branch, TwoBranchConfig, TwoBranch;
+}
+
+impl NetworkConfig {
+    /// Whether the network takes the functionals of a clip.
+    #[must_use]
+    pub fn takes_functionals(&self) -> bool {
+        matches!(self, Self::FunctionalsMlp(_) | Self::TwoBranch(_))
+    }
 }
 
 impl Default for NetworkConfig {

@@ -2,7 +2,8 @@
 //!
 //! A [`Graph`] collects nodes and initialisers while a network walks its own forward pass in
 //! inference form. Input `features` `[batch, n_frames, n_mels]`, output `logits`
-//! `[batch, n_classes]`; batch and frames are free.
+//! `[batch, n_classes]`; batch and frames are free. Where a network takes functionals, they are
+//! the last columns of every frame.
 
 use std::cell::RefCell;
 
@@ -183,13 +184,48 @@ impl Graph {
         name
     }
 
+    /// The bands of every frame of `features`, `[batch, n_frames, n_mels]`.
+    fn bands(&mut self, door: &Door) -> String {
+        if door.n_functionals() == 0 {
+            return INPUT.to_owned();
+        }
+        let n_mels = signed(door.standardisation().0.len());
+        self.slice(INPUT, &[(2, 0, n_mels)])
+    }
+
+    /// The standardised functionals behind the bands of the last frame of `features`, `[batch, n_functionals]`.
+    pub fn functionals(&mut self, door: &Door) -> String {
+        let n_mels = signed(door.standardisation().0.len());
+        let (mean, inv_std) = door.functional_standardisation();
+        let count = mean.len();
+        let mean = self.constant("door.functional_mean", mean.to_vec(), &[1, count]);
+        let inv_std = self.constant("door.functional_inv_std", inv_std.to_vec(), &[1, count]);
+        let columns = (2, n_mels, n_mels + signed(count));
+        let x = self.slice(INPUT, &[(1, -1, i64::MAX), columns]); // [batch, 1, n_functionals]
+        let x = self.squeeze(&x, 1);
+        let x = self.node("Sub", &[&x, &mean]);
+        self.node("Mul", &[&x, &inv_std])
+    }
+
+    /// Parts of axes, each `(axis, start, end)`.
+    fn slice(&mut self, x: &str, parts: &[(i64, i64, i64)]) -> String {
+        let [starts, ends, axes] = [
+            parts.iter().map(|part| part.1).collect::<Vec<_>>(),
+            parts.iter().map(|part| part.2).collect(),
+            parts.iter().map(|part| part.0).collect(),
+        ]
+        .map(|list| self.indices(&list));
+        self.node("Slice", &[x, &starts, &ends, &axes])
+    }
+
     /// The networks' door: `features` to `[batch, 3, n_mels, n_frames]`.
     pub fn door(&mut self, door: &Door) -> String {
         let (mean, inv_std) = door.standardisation();
         let n_mels = mean.len();
         let mean = self.constant("door.mean", mean.to_vec(), &[1, 1, n_mels]);
         let inv_std = self.constant("door.inv_std", inv_std.to_vec(), &[1, 1, n_mels]);
-        let x = self.node("Sub", &[INPUT, &mean]);
+        let x = self.bands(door);
+        let x = self.node("Sub", &[&x, &mean]);
         let x = self.node("Mul", &[&x, &inv_std]);
         let x = self.transpose(&x, &[0, 2, 1]);
         let axis = self.indices(&[1]);
@@ -217,7 +253,8 @@ impl Graph {
     pub fn centre(&mut self, door: &Door) -> String {
         let (mean, _) = door.standardisation();
         let mean = self.constant("door.mean", mean.to_vec(), &[1, 1, mean.len()]);
-        let x = self.node("Sub", &[INPUT, &mean]);
+        let x = self.bands(door);
+        let x = self.node("Sub", &[&x, &mean]);
         self.transpose(&x, &[0, 2, 1])
     }
 
@@ -228,7 +265,8 @@ impl Graph {
     pub fn vector(&mut self, door: &Door) -> String {
         let (mean, inv_std) = door.standardisation();
         let n_mels = mean.len();
-        let x = self.transpose(INPUT, &[0, 2, 1]);
+        let x = self.bands(door);
+        let x = self.transpose(&x, &[0, 2, 1]);
         let x = self.node("GlobalAveragePool", &[&x]); // [batch, n_mels, 1]
         let x = self.flatten(&x);
         let mean = self.constant("door.mean", mean.to_vec(), &[1, n_mels]);
@@ -494,18 +532,23 @@ impl Graph {
         name.clone_into(&mut self.output);
     }
 
+    /// What the output of the network that is traced is called.
+    pub(crate) fn output_name(&self) -> &str {
+        &self.output
+    }
+
     /// An operator without attributes that gives the output.
     pub(crate) fn output(&mut self, operator: &str, inputs: &[&str]) {
         let output = self.output.clone();
         self.push(operator, inputs, &output, Vec::new());
     }
 
-    /// The graph as the bytes of an ONNX file, with what a training needs to go on from it ([`crate::restore`]) and no
-    /// other metadata.
+    /// The graph as the bytes of an ONNX file over frames of `n_features` numbers, with what a training needs to go on from it
+    /// ([`crate::restore`]) and no other metadata.
     ///
     /// # Errors
     /// [`ModelError::Encode`].
-    pub fn into_bytes(self, n_mels: usize, n_classes: usize) -> Result<Vec<u8>, ModelError> {
+    pub fn into_bytes(self, n_features: usize, n_classes: usize) -> Result<Vec<u8>, ModelError> {
         let notes: Vec<String> = self.notes.into_iter().map(Note::into_base64).collect();
         let notes = serde_json::to_string(&notes);
         let notes = notes.map_err(|error| ModelError::Encode(error.to_string()))?;
@@ -527,7 +570,7 @@ impl Graph {
             graph: Some(GraphProto {
                 node: self.nodes,
                 initializer: self.constants,
-                input: vec![value(INPUT, &[None, None, Some(n_mels)])],
+                input: vec![value(INPUT, &[None, None, Some(n_features)])],
                 output: vec![value(OUTPUT, &[None, Some(n_classes)])],
                 ..GraphProto::default()
             }),

@@ -78,7 +78,7 @@ pub enum ModelError {
     FormatVersion {
         /// The version in the file.
         found: u32,
-        /// The latest version this build reads, [`ENCODER_FORMAT_VERSION`](crate::ENCODER_FORMAT_VERSION).
+        /// The latest version this build reads, [`FUNCTIONALS_FORMAT_VERSION`](crate::FUNCTIONALS_FORMAT_VERSION).
         supported: u32,
     },
     /// A required metadata key is absent.
@@ -122,6 +122,12 @@ pub enum ModelError {
         expected: String,
         /// The fingerprint of the front end built from the file's configuration.
         actual: String,
+    },
+    /// The model takes functionals that this build does not compute, or of which it has another version.
+    #[error("the model's functionals cannot be computed: {source}")]
+    Functionals {
+        /// What differs.
+        source: FeatureError,
     },
     /// The graph's input or output is not the one the format asks for.
     #[error("unexpected graph: {reason}")]
@@ -288,6 +294,7 @@ impl ModelError {
             Self::InvalidMetadata { .. } => "model_invalid_metadata",
             Self::FrontEnd { .. } => "model_front_end",
             Self::Fingerprint { .. } => "model_fingerprint",
+            Self::Functionals { .. } => "model_functionals",
             Self::Graph { .. } => "model_graph",
             Self::Operator { .. } => "model_operator",
             Self::LabelCount { .. } => "model_label_count",
@@ -347,6 +354,10 @@ impl ModelError {
             Self::Fingerprint { .. } => {
                 "the model needs the front end it was trained with: use the vocalics version that wrote it, \
                  or train it again with this one"
+            }
+            Self::Functionals { .. } => {
+                "the model needs the feature sets it was trained with: use the vocalics version that wrote it, or train it \
+                 again with this one"
             }
             Self::Graph { .. } | Self::Operator { .. } => {
                 "docs/MODEL-FILE.md states the graph's input, output and operators"

@@ -69,8 +69,8 @@ pub use encoder::{
 pub use engine::Engine;
 pub use error::{ModelError, RuntimeError};
 pub use metadata::{
-    CorpusNote, ENCODER_FORMAT_VERSION, FORMAT_VERSION, ModelMetadata, ProtocolResult, TestVector,
-    attach_metadata, read_metadata, to_props,
+    CorpusNote, ENCODER_FORMAT_VERSION, FORMAT_VERSION, FUNCTIONALS_FORMAT_VERSION, ModelMetadata,
+    ProtocolResult, TestVector, attach_metadata, read_metadata, to_props,
 };
 pub use onnx::{INPUT_NAME, MAX_MODEL_BYTES, OPERATORS, OUTPUT_NAME};
 pub use quality::Quality;

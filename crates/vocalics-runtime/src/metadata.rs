@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use vocalics_features::{Domain, LogMel, LogMelConfig, Standardiser};
+use vocalics_features::{Domain, Functionals, LogMel, LogMelConfig, Standardiser};
 
 use crate::ModelError;
 use crate::encoder::EncoderNote;
@@ -17,8 +17,12 @@ use crate::onnx::{read_props, replace_props};
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Version of the file format of a model over the embeddings of an encoder, which a reader of version 1 would feed
-/// with something else. This build reads both.
+/// with something else.
 pub const ENCODER_FORMAT_VERSION: u32 = 2;
+
+/// Version of the file format of a model over log-mel features with functionals behind them, which earlier readers would feed too
+/// narrow frames. This build reads all three.
+pub const FUNCTIONALS_FORMAT_VERSION: u32 = 3;
 
 /// All our keys start with this.
 pub(crate) const PREFIX: &str = "vocalics.";
@@ -32,7 +36,7 @@ pub(crate) const GRAPH_CRC32: &str = "graph_crc32";
 /// optional fields are left out when `None`. `docs/MODEL-FILE.md` states every key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelMetadata {
-    /// [`FORMAT_VERSION`], with an encoder [`ENCODER_FORMAT_VERSION`].
+    /// [`FORMAT_VERSION`], with an encoder [`ENCODER_FORMAT_VERSION`], with functionals [`FUNCTIONALS_FORMAT_VERSION`].
     pub format_version: u32,
     /// Name of the model, for people.
     pub name: String,
@@ -47,7 +51,9 @@ pub struct ModelMetadata {
     pub front_end_fingerprint: String,
     /// The encoder whose embeddings the model takes instead of log-mel features.
     pub encoder: Option<EncoderNote>,
-    /// Mean and standard deviation per band, when the model standardises; already part of the graph.
+    /// The sets whose functionals stand behind the bands of every frame.
+    pub functionals: Option<Functionals>,
+    /// Mean and standard deviation per band, and per functional, when the model standardises; already part of the graph.
     pub standardiser: Option<Standardiser>,
     /// What the training clips sound like, to tell what is unlike all of them.
     pub domain: Option<Domain>,
@@ -116,7 +122,7 @@ pub struct ProtocolResult {
 /// A short input and the scores it must give.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestVector {
-    /// Features as the graph takes them, row-major `[n_frames, n_mels]`; with an encoder an embedding, `[1, dim]`.
+    /// Features as the graph takes them, row-major `[n_frames, n_mels]`, or `[n_frames, n_mels + n_functionals]`; with an encoder an embedding, `[1, dim]`.
     pub features: Vec<f32>,
     /// Number of frames.
     pub n_frames: usize,
@@ -135,12 +141,13 @@ impl ModelMetadata {
         self.build_front_end().map(drop)
     }
 
-    /// Features of a frame: the bands of the front end, or the numbers of an embedding.
+    /// Features of a frame: the bands of the front end with the functionals behind them, or the numbers of an embedding.
     #[must_use]
     pub fn n_features(&self) -> usize {
-        self.encoder
-            .as_ref()
-            .map_or(self.front_end.n_mels, |encoder| encoder.dim)
+        let functionals = self.functionals.as_ref();
+        let n_functionals = functionals.map_or(0, Functionals::n_functionals);
+        let n_mels = self.front_end.n_mels.saturating_add(n_functionals);
+        self.encoder.as_ref().map_or(n_mels, |encoder| encoder.dim)
     }
 
     /// As [`validate`](Self::validate), and keeps the front end that was built for the check; `None` with an encoder.
@@ -165,6 +172,11 @@ impl ModelMetadata {
                 actual: front_end.fingerprint().to_owned(),
             });
         }
+        if let Some(functionals) = &self.functionals {
+            functionals
+                .check()
+                .map_err(|source| ModelError::Functionals { source })?;
+        }
         Ok(Some(front_end))
     }
 
@@ -176,6 +188,17 @@ impl ModelMetadata {
                 "format version {} {} an encoder",
                 self.format_version,
                 if self.encoder.is_some() {
+                    "with"
+                } else {
+                    "without"
+                }
+            ));
+        }
+        if self.functionals.is_some() != (self.format_version == FUNCTIONALS_FORMAT_VERSION) {
+            return invalid(format!(
+                "format version {} {} functionals",
+                self.format_version,
+                if self.functionals.is_some() {
                     "with"
                 } else {
                     "without"
@@ -203,12 +226,13 @@ impl ModelMetadata {
             ));
         }
         let vector = &self.test_vector;
-        let n_mels = self.n_features();
+        let expected = self.front_end.n_mels;
         if let Some(bands) = self.domain.as_ref().map(Domain::n_bands)
-            && bands != n_mels
+            && bands != expected
         {
-            return invalid(format!("domain of {bands} bands, expected {n_mels}"));
+            return invalid(format!("domain of {bands} bands, expected {expected}"));
         }
+        let n_mels = self.n_features();
         if vector.n_frames == 0
             || vector.n_frames.checked_mul(n_mels) != Some(vector.features.len())
         {
@@ -259,6 +283,10 @@ impl ModelMetadata {
                 Some(_) => LogMelConfig::default(),
             },
             encoder,
+            functionals: match format_version {
+                FUNCTIONALS_FORMAT_VERSION => Some(values.take("functionals")?),
+                _ => None,
+            },
             front_end_fingerprint: values.take("front_end_fingerprint")?,
             standardiser: values.take_optional("standardiser")?,
             domain: values.take_optional("domain")?,
@@ -276,12 +304,17 @@ impl ModelMetadata {
 }
 
 fn check_version(found: u32) -> Result<(), ModelError> {
-    if [FORMAT_VERSION, ENCODER_FORMAT_VERSION].contains(&found) {
+    let known = [
+        FORMAT_VERSION,
+        ENCODER_FORMAT_VERSION,
+        FUNCTIONALS_FORMAT_VERSION,
+    ];
+    if known.contains(&found) {
         return Ok(());
     }
     Err(ModelError::FormatVersion {
         found,
-        supported: ENCODER_FORMAT_VERSION,
+        supported: FUNCTIONALS_FORMAT_VERSION,
     })
 }
 
@@ -393,6 +426,9 @@ pub fn to_props(metadata: &ModelMetadata) -> Result<Vec<(String, String)>, Model
         "front_end_fingerprint",
         serde_json::to_string(&m.front_end_fingerprint),
     )?;
+    if let Some(functionals) = &m.functionals {
+        put("functionals", serde_json::to_string(functionals))?;
+    }
     if let Some(standardiser) = &m.standardiser {
         put("standardiser", serde_json::to_string(standardiser))?;
     }

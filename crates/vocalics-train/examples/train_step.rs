@@ -61,6 +61,7 @@ fn data(clips: usize, n_mels: usize) -> Result<Data, Box<dyn std::error::Error>>
         labels,
         features,
         waveforms: None,
+        n_functionals: 0,
         embedded: None,
     })
 }

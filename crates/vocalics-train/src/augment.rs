@@ -134,10 +134,11 @@ impl AugmentConfig {
         })
     }
 
-    /// Writes an augmented crop of `features` over `out`, `[frames, n_mels]`. `scratch` is overwritten.
+    /// Writes an augmented crop of `features` over `out`, `[frames, n_features]`. `scratch` is overwritten.
     ///
     /// A clip shorter than the crop lies in it whole, with repetitions before and behind: silence
-    /// there would be something the network never meets in recognition.
+    /// there would be something the network never meets in recognition. The last `n_functionals` columns are of the whole clip and
+    /// stay as they are.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -146,13 +147,15 @@ impl AugmentConfig {
     )]
     pub(crate) fn crop(
         &self,
+        n_functionals: usize,
         features: &FeatureMatrix,
         rng: &mut StdRng,
         out: &mut [f32],
         scratch: &mut Vec<f32>,
     ) {
-        let (n_frames, n_mels) = (features.n_frames(), features.n_features());
-        let frames = out.len() / n_mels;
+        let (n_frames, width) = (features.n_frames(), features.n_features());
+        let n_mels = width - n_functionals;
+        let frames = out.len() / width;
         let [slow, fast] = self.stretch;
         let rate = (slow.ln() + rng.random::<f64>() * (fast.ln() - slow.ln())).exp();
         let span = frames as f64 * rate;
@@ -170,7 +173,7 @@ impl AugmentConfig {
         let gain = (rng.random::<f64>() * 2.0 - 1.0) * self.gain_db * LN_10 / 10.0;
         let gain = gain as f32;
         let last_band = n_mels - 1;
-        for (t, out) in out.chunks_exact_mut(n_mels).enumerate() {
+        for (t, out) in out.chunks_exact_mut(width).enumerate() {
             let position = start + t as f64 * rate;
             let frame = position as usize;
             let share = (position - frame as f64) as f32;
@@ -178,12 +181,14 @@ impl AugmentConfig {
                 features.row(frame % n_frames),
                 features.row((frame + 1) % n_frames),
             );
-            for (band, out) in out.iter_mut().enumerate() {
+            let (bands, functionals) = out.split_at_mut(n_mels);
+            functionals.copy_from_slice(&from[n_mels..]);
+            for (band, out) in bands.iter_mut().enumerate() {
                 let source = band.saturating_add_signed(-shift).min(last_band);
                 *out = from[source] + share * (to[source] - from[source]) + gain;
             }
         }
-        self.mask(n_mels, rng, out, scratch);
+        self.mask([n_mels, width], rng, out, scratch);
     }
 
     /// Source: D. S. Park et al., *SpecAugment*, Interspeech 2019. Masks hold the crop's own mean in
@@ -192,25 +197,31 @@ impl AugmentConfig {
         clippy::cast_precision_loss,
         reason = "a crop is far below 2^24 values"
     )]
-    fn mask(&self, n_mels: usize, rng: &mut StdRng, out: &mut [f32], mean: &mut Vec<f32>) {
-        let frames = out.len() / n_mels;
+    fn mask(
+        &self,
+        [n_mels, width]: [usize; 2],
+        rng: &mut StdRng,
+        out: &mut [f32],
+        mean: &mut Vec<f32>,
+    ) {
+        let frames = out.len() / width;
         mean.clear();
         mean.resize(n_mels, 0.0);
-        for frame in out.chunks_exact(n_mels) {
+        for frame in out.chunks_exact(width) {
             mean.iter_mut().zip(frame).for_each(|(sum, x)| *sum += x);
         }
         mean.iter_mut().for_each(|sum| *sum /= frames as f32);
         for _ in 0..self.time_masks {
             let length = rng.random_range(0..=self.time_mask_frames.min(frames));
             let start = rng.random_range(0..=frames - length);
-            for frame in out[start * n_mels..(start + length) * n_mels].chunks_exact_mut(n_mels) {
-                frame.copy_from_slice(mean);
+            for frame in out[start * width..(start + length) * width].chunks_exact_mut(width) {
+                frame[..n_mels].copy_from_slice(mean);
             }
         }
         for _ in 0..self.band_masks {
             let height = rng.random_range(0..=self.mask_bands);
             let start = rng.random_range(0..=n_mels - height);
-            for frame in out.chunks_exact_mut(n_mels) {
+            for frame in out.chunks_exact_mut(width) {
                 frame[start..start + height].copy_from_slice(&mean[start..start + height]);
             }
         }
@@ -258,6 +269,7 @@ mod tests {
     fn a_still_crop_is_a_piece_of_the_clip() {
         let (clip, mut out) = (ramp(50, 4), vec![0.0; 10 * 4]);
         still().crop(
+            0,
             &clip,
             &mut StdRng::seed_from_u64(3),
             &mut out,
@@ -275,6 +287,7 @@ mod tests {
     fn a_short_clip_is_repeated() {
         let (clip, mut out) = (ramp(3, 2), vec![-1.0; 30 * 2]);
         still().crop(
+            0,
             &clip,
             &mut StdRng::seed_from_u64(1),
             &mut out,
@@ -288,6 +301,7 @@ mod tests {
         let (clip, mut out) = (ramp(20, 1), vec![0.0; 28]);
         for seed in 0..40 {
             still().crop(
+                0,
                 &clip,
                 &mut StdRng::seed_from_u64(seed),
                 &mut out,
@@ -308,6 +322,7 @@ mod tests {
             ..still()
         };
         gain.crop(
+            0,
             &clip,
             &mut StdRng::seed_from_u64(5),
             &mut out,
@@ -324,6 +339,7 @@ mod tests {
         let mut shifts = std::collections::BTreeSet::new();
         for seed in 0..50 {
             shift.crop(
+                0,
                 &clip,
                 &mut StdRng::seed_from_u64(seed),
                 &mut out,
@@ -339,12 +355,33 @@ mod tests {
             ..still()
         };
         stretch.crop(
+            0,
             &clip,
             &mut StdRng::seed_from_u64(2),
             &mut out,
             &mut Vec::new(),
         );
         assert!((out[8] - out[0] - 50.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn functionals_pass_and_the_bands_are_as_without_them() {
+        let clip = ramp(40, 8);
+        let wide = vocalics_features::Functionals::beside(&clip, &[7.0, -3.0]).unwrap();
+        let all = AugmentConfig {
+            mask_bands: 3,
+            ..AugmentConfig::default()
+        };
+        for seed in 0..20 {
+            let (mut narrow, mut out) = (vec![0.0; 20 * 8], vec![0.0; 20 * 10]);
+            let rng = || StdRng::seed_from_u64(seed);
+            all.crop(0, &clip, &mut rng(), &mut narrow, &mut Vec::new());
+            all.crop(2, &wide, &mut rng(), &mut out, &mut Vec::new());
+            for (frame, narrow) in out.chunks(10).zip(narrow.chunks(8)) {
+                assert_eq!(frame[..8], *narrow);
+                assert_eq!(frame[8..], [7.0, -3.0]);
+            }
+        }
     }
 
     #[test]
@@ -360,12 +397,14 @@ mod tests {
         for seed in 0..50 {
             let (mut plain, mut out) = (vec![0.0; 20 * 8], vec![0.0; 20 * 8]);
             still().crop(
+                0,
                 &clip,
                 &mut StdRng::seed_from_u64(seed),
                 &mut plain,
                 &mut Vec::new(),
             );
             masks.crop(
+                0,
                 &clip,
                 &mut StdRng::seed_from_u64(seed),
                 &mut out,

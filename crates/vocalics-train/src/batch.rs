@@ -46,7 +46,7 @@ pub(crate) fn generator(key: &EpochKey, purpose: Purpose, index: usize) -> StdRn
 pub(crate) struct Batch {
     /// The step within the epoch, from 0.
     pub(crate) step: usize,
-    /// `[batch, crop frames, n_mels]`.
+    /// `[batch, crop frames, n_features]`.
     pub(crate) features: Vec<f32>,
     /// Weighted target distributions, `[batch, n_classes]`.
     pub(crate) targets: Vec<f32>,
@@ -141,9 +141,11 @@ impl<'a> Batches<'a> {
         scratch: &mut Scratch,
     ) -> Result<(), TrainError> {
         let clips = self.clips(step);
-        let (n_mels, classes) = (self.config.n_features(), self.data.labels.len());
+        let n_functionals = self.data.n_functionals;
+        let n_features = self.config.n_bands() + n_functionals;
+        let classes = self.data.labels.len();
         let augmentation = &self.config.augmentation;
-        let crop = self.config.training.crop_frames * n_mels;
+        let crop = self.config.training.crop_frames * n_features;
         batch.step = step;
         batch.features.resize(clips.len() * crop, 0.0);
         batch.targets.resize(clips.len() * classes, 0.0);
@@ -161,7 +163,8 @@ impl<'a> Batches<'a> {
                 }
             };
             let mut rng = generator(&self.key, Purpose::Clip, place);
-            augmentation.crop(&source, &mut rng, features, &mut scratch.row);
+            let row = &mut scratch.row;
+            augmentation.crop(n_functionals, &source, &mut rng, features, row);
             let class = self.data.classes[clip];
             self.smooth(class, self.weights[class], targets);
         }
@@ -333,6 +336,7 @@ mod tests {
             classes: (0..CLIPS).map(|clip| clip % 2).collect(),
             features: (0..CLIPS).map(matrix).collect(),
             waveforms: None,
+            n_functionals: 0,
             embedded: None,
         }
     }

@@ -7,11 +7,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use vocalics_corpora::{LabelMap, Protocol, SplitOptions, Target};
 use vocalics_eval::MIN_RESAMPLES;
-use vocalics_features::LogMelConfig;
+use vocalics_features::{Functionals, LogMelConfig};
 use vocalics_models::{HeadConfig, NetworkConfig};
 use vocalics_runtime::Encoder;
 
-use crate::{AugmentConfig, DistillationConfig, EncoderConfig, TrainError, TransferConfig};
+use crate::{
+    AugmentConfig, DistillationConfig, EncoderConfig, FunctionalsConfig, TrainError, TransferConfig,
+};
 
 /// A complete, re-runnable configuration, read from and written as TOML.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +34,9 @@ pub struct TrainConfig {
     /// The frozen encoder whose embeddings are classified instead of log-mel features.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoder: Option<EncoderConfig>,
+    /// The functionals that stand beside log-mel, for networks that take them; none if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub functionals: Option<FunctionalsConfig>,
     /// The network.
     pub network: NetworkConfig,
     /// What answers together with it.
@@ -198,6 +203,7 @@ impl Default for TrainConfig {
                 ..LogMelConfig::default()
             },
             encoder: None,
+            functionals: None,
             network: NetworkConfig::default(),
             ensemble: EnsembleConfig::default(),
             training: TrainingConfig::default(),
@@ -307,11 +313,12 @@ impl TrainConfig {
     fn validate_values(&self) -> Result<(), TrainError> {
         let wrong = |field, actual, expected| Err(TrainError::config(field, actual, expected));
         self.front_end.validate()?;
+        crate::functionals::check(self)?;
         self.check_encoder()?;
-        self.network.validate(self.n_features())?;
+        self.network.validate(self.n_bands())?;
         for (index, network) in self.ensemble.networks.iter().enumerate() {
             network
-                .validate(self.n_features())
+                .validate(self.n_bands())
                 .map_err(|source| TrainError::EnsembleNetwork {
                     place: index + 1,
                     source,
@@ -425,9 +432,9 @@ impl TrainConfig {
         }
         self.transfer.validate()?;
         if let Some(distillation) = &self.distillation {
-            distillation.validate(self.n_features())?;
+            distillation.validate(self.n_bands())?;
         }
-        self.augmentation.validate(self.n_features())
+        self.augmentation.validate(self.n_bands())
     }
 
     /// What applies to log-mel features alone must not be asked for beside an encoder.
@@ -467,9 +474,31 @@ impl TrainConfig {
         Ok(())
     }
 
-    /// Features of a frame: the bands of the front end, or the numbers of an embedding.
+    /// The sets of `[functionals]` as this build computes them; `None` without the section.
+    ///
+    /// # Errors
+    /// As [`FunctionalsConfig::resolve`].
+    pub fn functional_sets(&self) -> Result<Option<Functionals>, TrainError> {
+        let sets = self.functionals.as_ref().map(FunctionalsConfig::resolve);
+        sets.transpose()
+    }
+
+    /// Functionals behind the bands of every frame; 0 without `[functionals]`, and for sets that [`Self::validate`] refuses.
+    #[must_use]
+    pub fn n_functionals(&self) -> usize {
+        let sets = self.functional_sets().ok().flatten();
+        sets.map_or(0, |sets| sets.n_functionals())
+    }
+
+    /// Features of a frame: bands and functionals.
     #[must_use]
     pub fn n_features(&self) -> usize {
+        self.n_bands() + self.n_functionals()
+    }
+
+    /// The bands of the front end, or the numbers of an embedding.
+    #[must_use]
+    pub fn n_bands(&self) -> usize {
         self.encoder
             .as_ref()
             .map_or(self.front_end.n_mels, |encoder| encoder.dim)

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use vocalics_audio::{DecodeOptions, read_file};
 use vocalics_augment::{ImpulseResponse, Sound, read_responses, read_sounds};
 use vocalics_corpora::{CorpusSpec, LabelMap, LabelSet, Target, Utterance, scan_all};
-use vocalics_features::{FeatureMatrix, LogMel};
+use vocalics_features::{FeatureMatrix, Functionals, LogMel};
 use vocalics_runtime::Encoder;
 
 use crate::run::check_kept;
@@ -53,8 +53,11 @@ pub struct Data {
     pub labels: LabelSet,
     /// Class of each recording, an index into the label set.
     pub classes: Vec<usize>,
-    /// Log-mel of each recording, `[n_frames, n_mels]`; with an encoder its embedding, `[1, dim]`.
+    /// Log-mel of each recording, `[n_frames, n_mels]`, with functionals `[n_frames, n_mels + n_functionals]`; with an encoder its
+    /// embedding, `[1, dim]`.
     pub features: Vec<FeatureMatrix>,
+    /// How many of the last columns are functionals, the same in every frame.
+    pub n_functionals: usize,
     /// Their waveforms, where the configuration has a plan for them.
     pub waveforms: Option<Waveforms>,
     /// Where the features are embeddings: of which encoder.
@@ -109,6 +112,7 @@ impl Data {
             labels,
             classes,
             features,
+            n_functionals: config.n_functionals(),
             waveforms: sounds.map(|(noise, rooms)| Waveforms {
                 clips,
                 noise,
@@ -162,6 +166,14 @@ impl Data {
             let numbers = self.features.iter().flat_map(FeatureMatrix::as_slice);
             let bytes: Vec<u8> = numbers.flat_map(|x| x.to_le_bytes()).collect();
             hasher.update(&bytes);
+        }
+        if self.n_functionals > 0 {
+            let rows = self.features.iter().filter(|it| it.n_frames() > 0);
+            for row in rows.map(|it| it.row(0)) {
+                let functionals = row.iter().rev().take(self.n_functionals);
+                let bytes: Vec<u8> = functionals.flat_map(|x| x.to_le_bytes()).collect();
+                hasher.update(&bytes);
+            }
         }
         if let Some(Waveforms { noise, rooms, .. }) = &self.waveforms {
             let noise = noise.iter().map(Sound::samples);
@@ -374,6 +386,7 @@ fn load_features(
     };
     // Fails here, once, rather than in every worker.
     LogMel::new(config.front_end.clone())?;
+    let functionals = config.functional_sets()?;
     let waveforms = !config.augmentation.waveform.steps.is_empty();
     let (done, unkept) = (AtomicUsize::new(0), Unkept::default());
     let results = utterances
@@ -393,6 +406,16 @@ fn load_features(
                 };
                 let (features, warning) = cache.features(front_end, &utterance.path, &decode)?;
                 unkept.warn(warning, options, progress);
+                let features = match &functionals {
+                    Some(functionals) => {
+                        let path = &utterance.path;
+                        let (values, warning) =
+                            cache.all_functionals(functionals, path, &decode)?;
+                        unkept.warn(warning, options, progress);
+                        Functionals::beside(&features, &values)?
+                    }
+                    None => features,
+                };
                 let waveform = if waveforms {
                     let samples = read_file(&utterance.path, &decode)?.into_samples();
                     let rate = config.front_end.sample_rate;

@@ -168,6 +168,8 @@ impl Teacher {
         };
         let path = distillation.teacher.clone();
         let file = SourceFile::open(&path, &distillation.teacher_hash)?;
+        let ours = config.functional_sets()?;
+        file.check_functionals("distillation.teacher", ours.as_ref())?;
         file.check_front_end(&path, &config.front_end)?;
         let metadata = file.metadata();
         let place = |label: &String| metadata.labels.iter().position(|it| it == label);
@@ -197,7 +199,15 @@ impl Teacher {
         temperature: f64,
     ) -> Result<Soft, TrainError> {
         let answer = |&clip: &usize| -> Result<Vec<f32>, TrainError> {
-            let theirs = self.recognizer.logits_from_features(&data.features[clip]);
+            let features = &data.features[clip];
+            let width = self.recognizer.metadata().n_features();
+            let theirs = if features.n_features() > width {
+                // A teacher over log-mel alone.
+                let bands = features.first_columns(width)?;
+                self.recognizer.logits_from_features(&bands)
+            } else {
+                self.recognizer.logits_from_features(features)
+            };
             let theirs = theirs.map_err(|source| TrainError::TeacherAnswer {
                 id: data.utterances[clip].id.clone(),
                 source: Box::new(source),

@@ -6,8 +6,8 @@ use vocalics_eval::softmax_t;
 use vocalics_features::{Domain, FeatureMatrix};
 use vocalics_models::onnx::Graph;
 use vocalics_runtime::{
-    ENCODER_FORMAT_VERSION, FORMAT_VERSION, ModelMetadata, ProtocolResult, Recognizer, TestVector,
-    attach_metadata,
+    ENCODER_FORMAT_VERSION, FORMAT_VERSION, FUNCTIONALS_FORMAT_VERSION, ModelMetadata,
+    ProtocolResult, Recognizer, TestVector, attach_metadata,
 };
 
 use crate::cache::write;
@@ -42,17 +42,19 @@ pub fn export(
     notes: &ExportNotes,
     path: &Path,
 ) -> Result<(), TrainError> {
-    let n_mels = config.n_features();
+    let n_features = config.n_features();
+    let functionals = config.functional_sets()?;
     let encoder = data.embedded.as_ref().map(|e| e.encoder.note(false));
     let mut graph = Graph::default();
     model.ensemble.trace(&mut graph);
     graph.name_networks(&config.answering())?;
-    let graph = graph.into_bytes(n_mels, data.labels.len())?;
+    let graph = graph.into_bytes(n_features, data.labels.len())?;
     let heard = Heard::in_clips(data, &notes.clips).and(notes.heard.clone());
     let metadata = ModelMetadata {
-        format_version: match encoder {
-            None => FORMAT_VERSION,
-            Some(_) => ENCODER_FORMAT_VERSION,
+        format_version: match (&encoder, &functionals) {
+            (None, None) => FORMAT_VERSION,
+            (None, Some(_)) => FUNCTIONALS_FORMAT_VERSION,
+            (Some(_), _) => ENCODER_FORMAT_VERSION,
         },
         name: config.name.clone(),
         task: config.target.clone(),
@@ -72,10 +74,11 @@ pub fn export(
         // An embedding is one frame.
         test_vector: test_vector(
             model,
-            n_mels,
+            [config.n_bands(), n_features],
             if encoder.is_some() { 1 } else { TEST_FRAMES },
         )?,
         encoder,
+        functionals,
     };
     let bytes = attach_metadata(&graph, &metadata)?;
     Recognizer::from_bytes(bytes.clone())?;
@@ -89,25 +92,31 @@ fn domain(data: &Data, clips: &[usize]) -> Result<Option<Domain>, TrainError> {
         return Ok(None);
     }
     let features = clips.iter().map(|&clip| &data.features[clip]);
-    Ok(Some(Domain::fit(features)?))
+    if data.n_functionals == 0 {
+        return Ok(Some(Domain::fit(features)?));
+    }
+    let bands = features.map(|it| it.first_columns(it.n_features() - data.n_functionals));
+    let bands = bands.collect::<Result<Vec<FeatureMatrix>, _>>()?;
+    Ok(Some(Domain::fit(&bands)?))
 }
 
-/// A synthetic input, moving in every band within the training range, and its scores.
+/// A synthetic input, moving in every band within the training range, with functionals that stand still, and its scores.
 fn test_vector(
     model: &TrainedModel,
-    n_mels: usize,
+    [n_bands, n_features]: [usize; 2],
     n_frames: usize,
 ) -> Result<TestVector, TrainError> {
     let (mean, std) = (model.standardiser.mean(), model.standardiser.std());
-    let mut features = Vec::with_capacity(n_frames * n_mels);
+    let mut features = Vec::with_capacity(n_frames * n_features);
     for t in 0..n_frames {
-        for band in 0..n_mels {
+        for band in 0..n_features {
+            let t = if band < n_bands { t } else { 0 };
             #[expect(clippy::cast_precision_loss, reason = "small counts")]
             let phase = (t as f32 * 0.7 + band as f32 * 0.3).sin();
             features.push(mean[band] + std[band] * phase);
         }
     }
-    let matrix = FeatureMatrix::new(features.clone(), n_mels)?;
+    let matrix = FeatureMatrix::new(features.clone(), n_features)?;
     let scores = softmax_t(&infer(&model.ensemble, &matrix), model.temperature)?;
     Ok(TestVector {
         features,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use vocalics_audio::DecodeOptions;
 use vocalics_corpora::{Protocol, Utterance};
 use vocalics_eval::{Entry, Predictions, Provenance, Report, read_history};
-use vocalics_features::{FeatureMatrix, LogMel};
+use vocalics_features::{FeatureMatrix, Functionals, LogMel};
 use vocalics_runtime::Recognizer;
 
 use crate::{FeatureCache, TrainConfig, TrainError};
@@ -169,7 +169,7 @@ impl FinishedRun {
         })
     }
 
-    /// Milliseconds from a clip's log-mel to its scores on one thread: mean over 60 test clips of the first
+    /// Milliseconds from a clip's features to its scores on one thread: mean over 60 test clips of the first
     /// fold, each twice, after one pass over them. `None` without a model, without recordings of the test clips, or with an encoder
     /// in place of log-mel.
     ///
@@ -204,7 +204,17 @@ impl FinishedRun {
         let clips = tested
             .into_iter()
             .step_by(step)
-            .map(|utterance| Ok(cache.features(&mut front_end, &utterance.path, &decode)?.0))
+            .map(|utterance| {
+                let path = &utterance.path;
+                let features = cache.features(&mut front_end, path, &decode)?.0;
+                Ok(match &recognizer.metadata().functionals {
+                    Some(functionals) => {
+                        let values = cache.all_functionals(functionals, path, &decode)?.0;
+                        Functionals::beside(&features, &values)?
+                    }
+                    None => features,
+                })
+            })
             .collect::<Result<Vec<FeatureMatrix>, TrainError>>()?;
         if clips.is_empty() {
             return Ok(None);

@@ -30,7 +30,7 @@ use crate::{ComputeDevice, Data, Progress, Sampling, TrainConfig, TrainError};
 pub struct TrainedModel {
     /// The networks that answer together, mostly one.
     pub ensemble: Ensemble,
-    /// Mean and deviation of every band over the training clips; also inside the networks.
+    /// Mean and deviation of every band, and of every functional, over the training clips; also inside the networks.
     pub standardiser: Standardiser,
     /// Divides the logits; fitted on the validation clips, 1 without any.
     pub temperature: f32,
@@ -160,13 +160,14 @@ impl Trainer<'_> {
             Some(distillation) => loss.with_teacher(distillation),
             None => loss,
         };
-        let n_mels = self.config.n_features();
+        let (n_bands, n_functionals) = (self.config.n_bands(), self.config.n_functionals());
         let augmenter = Augmenter::new(self.config, self.data, self.fold)?;
-        let door = Door::new(n_mels, standardiser.mean(), standardiser.std())?;
+        let sizes = [n_bands, n_functionals];
+        let door = Door::with_functionals(sizes, standardiser.mean(), standardiser.std())?;
         let mut rng = StdRng::from_seed(self.seed("weights", 0));
         let mut network = |device| {
             self.network
-                .init(n_mels, labels.len(), door.clone(), &mut rng, device)
+                .init(n_bands, labels.len(), door.clone(), &mut rng, device)
         };
         let (network, resting) = (network(&self.device.training())?, network(&Device::flex())?);
         let (network, resting) = self.begin(network, resting)?;
@@ -353,7 +354,7 @@ impl Trainer<'_> {
         Ok(tally)
     }
 
-    /// Features `[batch, crop frames, n_mels]`, targets `[batch, n_classes]` and what a teacher says, of the same shape, on the
+    /// Features `[batch, crop frames, n_features]`, targets `[batch, n_classes]` and what a teacher says, of the same shape, on the
     /// device.
     fn tensors(&self, batch: &Batch, clips: usize) -> (Tensor<3>, Tensor<2>, Option<Tensor<2>>) {
         let frames = self.config.training.crop_frames;

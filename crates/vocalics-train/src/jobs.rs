@@ -8,12 +8,13 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use vocalics_corpora::Fold;
 use vocalics_eval::{HistoryRow, fit_mixture_weights, fit_temperature, softmax_t};
-use vocalics_features::Standardiser;
+use vocalics_features::{FeatureMatrix, Standardiser};
 use vocalics_models::input::Door;
 use vocalics_models::{Ensemble, NetworkConfig};
 
 use crate::distillation::{Soft, Teacher};
 use crate::fold::{TrainedModel, TrainedNetwork, Trainer, infer_all};
+use crate::functionals;
 use crate::heard::unheard_in;
 use crate::side_by_side::{pool, side_by_side};
 use crate::start::Start;
@@ -108,8 +109,9 @@ impl Task<'_> {
         let Some(Slot { standardiser, .. }) = slot else {
             return Ok(());
         };
-        let (n_mels, labels) = (self.config.n_features(), self.data.labels.len());
-        let door = Door::new(n_mels, standardiser.mean(), standardiser.std())?;
+        let (n_mels, labels) = (self.config.n_bands(), self.data.labels.len());
+        let sizes = [n_mels, self.config.n_functionals()];
+        let door = Door::with_functionals(sizes, standardiser.mean(), standardiser.std())?;
         for network in self.config.members() {
             let rng = &mut StdRng::seed_from_u64(0);
             let network = network.init(n_mels, labels, door.clone(), rng, &Device::flex())?;
@@ -143,7 +145,8 @@ impl Task<'_> {
             Some((prior, before)) => (*prior, &before.train),
             None => (self.data, &fold.train),
         };
-        Ok(Standardiser::fit(clips.iter().map(|&i| &data.features[i]))?)
+        let clips: Vec<&FeatureMatrix> = clips.iter().map(|&i| &data.features[i]).collect();
+        functionals::standardiser(&clips, data.n_functionals)
     }
 
     /// What comes before the training of a fold.

@@ -27,6 +27,7 @@ mod error;
 mod export;
 mod finished;
 mod fold;
+mod functionals;
 mod heard;
 mod jobs;
 mod loss;
@@ -56,6 +57,7 @@ pub use error::TrainError;
 pub use export::{ExportNotes, export};
 pub use finished::{FinishedRun, network_names};
 pub use fold::{TrainedModel, infer};
+pub use functionals::FunctionalsConfig;
 pub use heard::Heard;
 pub use progress::{Progress, Silent};
 pub use run::{

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use vocalics_features::LogMelConfig;
+use vocalics_features::{Functionals, LogMelConfig};
 use vocalics_runtime::{ModelError, ModelMetadata, Recognizer, read_model};
 
 use crate::TrainError;
@@ -49,6 +49,27 @@ impl SourceFile {
 
     pub(crate) fn metadata(&self) -> &ModelMetadata {
         self.recognizer.metadata()
+    }
+
+    /// Refuses a file over functionals, unless they are these.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`].
+    pub(crate) fn check_functionals(
+        &self,
+        field: &'static str,
+        ours: Option<&Functionals>,
+    ) -> Result<(), TrainError> {
+        let theirs = self.metadata().functionals.as_ref();
+        match theirs {
+            Some(sets) if theirs != ours => {
+                let sets: Vec<&str> = sets.sets().iter().map(|set| set.name.as_str()).collect();
+                let actual = format!("a model over the functionals of {}", sets.join(", "));
+                let expected = "a model over log-mel alone, or over the sets of [functionals]";
+                Err(TrainError::config(field, actual, expected))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a file whose features are not those of the configuration.

@@ -85,6 +85,7 @@ impl Start {
                 });
             }
         };
+        file.check_functionals("transfer.init", None)?;
         file.check_front_end(&path, &config.front_end)?;
         let metadata = file.metadata().clone();
         let Some(standardiser) = metadata.standardiser.clone() else {
@@ -225,6 +226,7 @@ pub fn describe_init(config: &mut TrainConfig) -> Result<(), TrainError> {
         source,
         network: String::new(),
     })?;
+    file.check_functionals("transfer.init", None)?;
     config.front_end = file.metadata().front_end.clone();
     if let Some(network) = weights.network(config.transfer.init_member.saturating_sub(1)) {
         config.network = network.clone();

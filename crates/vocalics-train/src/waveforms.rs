@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rand::rngs::StdRng;
 use vocalics_augment::{Clip, ImpulseResponse, Material, Sound};
 use vocalics_corpora::{Fold, Target};
-use vocalics_features::{FeatureMatrix, LogMel};
+use vocalics_features::{FeatureMatrix, Functionals, LogMel};
 
 use crate::{Data, TrainConfig, TrainError};
 
@@ -33,6 +33,7 @@ pub(crate) struct Augmenter<'a> {
     waveforms: &'a Waveforms,
     /// By speaker and class.
     materials: BTreeMap<(&'a str, usize), Material<'a>>,
+    functionals: Option<Functionals>,
 }
 
 impl<'a> Augmenter<'a> {
@@ -91,6 +92,7 @@ impl<'a> Augmenter<'a> {
             data,
             waveforms,
             materials,
+            functionals: config.functional_sets()?,
         }))
     }
 
@@ -116,7 +118,15 @@ impl<'a> Augmenter<'a> {
         if outcome.record.0.is_empty() {
             return Ok(Cow::Borrowed(&self.data.features[clip]));
         }
-        Ok(Cow::Owned(front_end.compute(&outcome.samples)?))
+        let features = front_end.compute(&outcome.samples)?;
+        let features = match &self.functionals {
+            Some(functionals) => {
+                let values = functionals.compute(&outcome.samples, sound.sample_rate())?;
+                Functionals::beside(&features, &values)?
+            }
+            None => features,
+        };
+        Ok(Cow::Owned(features))
     }
 }
 
@@ -171,6 +181,7 @@ mod tests {
             classes,
             features,
             waveforms,
+            n_functionals: 0,
             embedded: None,
         };
         let fold = Fold {
@@ -215,6 +226,26 @@ mod tests {
         let (data, fold) = data(&config);
         let augmenter = Augmenter::new(&config, &data, &fold).unwrap().unwrap();
         assert!(augmenter.materials.values().all(|it| it.neutral.is_empty()));
+    }
+
+    #[test]
+    fn what_a_plan_does_reaches_the_functionals() {
+        let mut config = config("[[step]]\nkind = 'noise'\nsources = ['babble']\nsnr_db = 0");
+        let sets = vec!["mfcc".to_owned()];
+        config.functionals = Some(crate::FunctionalsConfig { sets });
+        let (data, fold) = data(&config);
+        let augmenter = Augmenter::new(&config, &data, &fold).unwrap().unwrap();
+        let mut front_end = LogMel::new(config.front_end.clone()).unwrap();
+        let mut rng = StdRng::seed_from_u64(1);
+        let made = augmenter.features(0, &mut rng, &mut front_end).unwrap();
+        let functionals = Functionals::named(&["mfcc".to_owned()]).unwrap();
+        let clean = data.waveforms.as_ref().unwrap().clips[0].samples();
+        let clean = functionals.compute(clean, 16_000).unwrap();
+        let n_mels = config.front_end.n_mels;
+        assert_eq!(made.n_features(), n_mels + clean.len());
+        let noisy = &made.row(0)[n_mels..];
+        assert!(made.rows().all(|row| row[n_mels..] == *noisy));
+        assert_ne!(noisy, clean);
     }
 
     #[test]

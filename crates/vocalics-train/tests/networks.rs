@@ -19,10 +19,14 @@ use vocalics_models::restore::{ModelWeights, with_measured_norms};
 use vocalics_models::stages::freeze;
 use vocalics_models::{Ensemble, Mode, Network, NetworkConfig};
 use vocalics_runtime::{Engine, Recognizer};
-use vocalics_train::{Data, ExportNotes, TrainConfig, TrainedModel, export, infer};
+use vocalics_train::{
+    Data, ExportNotes, FunctionalsConfig, TrainConfig, TrainedModel, export, infer,
+};
 
 const N_MELS: usize = 64;
 const N_CLASSES: usize = 8;
+/// Functionals of the set `egemaps`.
+const N_FUNCTIONALS: usize = 88;
 
 /// Numbers of trained weights as the documentation has them.
 const PARAMETERS: &[(&str, usize)] = &[
@@ -35,6 +39,8 @@ const PARAMETERS: &[(&str, usize)] = &[
     ("dilated-recurrent", 596_200),
     ("lstm", 606_616),
     ("head", 520),
+    ("functionals-mlp", 12_424),
+    ("two-branch", 809_584),
 ];
 
 /// Every network with its default sizes, and variants that take its other paths.
@@ -52,10 +58,29 @@ fn configs() -> Vec<NetworkConfig> {
         "kind = 'cnn-recurrent'\nbidirectional = false\nhidden = 7\nlayers = 3\nchannels = [4]",
         "kind = 'dilated-recurrent'\ncell = 'gru'\nstem = 5\nchannels = 6\ndilations = [3, 1]",
         "kind = 'head'\nhidden = 12",
+        "kind = 'functionals-mlp'\nhidden = []",
+        "kind = 'functionals-mlp'\nhidden = [9, 5]",
+        "kind = 'two-branch'\nhidden = []\n[first]\nkind = 'lstm'\nn_mfcc = 13\nhidden = 9",
+        "kind = 'two-branch'\nhidden = [7]\n[first]\nkind = 'residual-cnn'\nchannels = [6, 10]",
+        "kind = 'two-branch'\nhidden = [6]\n[first]\nkind = 'head'",
         "kind = 'lstm'\nn_mfcc = 13\nhidden = 9\nlayers = 1\nbidirectional = false",
     ];
     let variants = variants.map(|text| toml::from_str(text).expect("a valid configuration"));
     defaults.chain(variants).collect()
+}
+
+/// Functionals behind the bands where a network takes them, and the width of a frame.
+fn columns(config: &NetworkConfig) -> (usize, usize) {
+    let n_functionals = if config.takes_functionals() {
+        N_FUNCTIONALS
+    } else {
+        0
+    };
+    (n_functionals, N_MELS + n_functionals)
+}
+
+fn door_of(config: &NetworkConfig, mean: &[f32], std: &[f32]) -> Door {
+    Door::with_functionals([N_MELS, columns(config).0], mean, std).expect("a door")
 }
 
 /// Log-mel of any numbers, `[batch, n_frames, n_mels]`.
@@ -91,15 +116,16 @@ impl ModuleMapper for Shake {
 
 /// A network with moved weights and running statistics of noise.
 fn network(config: &NetworkConfig, device: &Device, rng: &mut StdRng) -> (Network, Standardiser) {
-    let features = FeatureMatrix::new(noise(500 * N_MELS, rng), N_MELS).expect("whole rows");
+    let (_, width) = columns(config);
+    let features = FeatureMatrix::new(noise(500 * width, rng), width).expect("whole rows");
     let standardiser = Standardiser::fit([&features]).expect("a fit");
-    let door = Door::new(N_MELS, standardiser.mean(), standardiser.std()).expect("a door");
+    let door = door_of(config, standardiser.mean(), standardiser.std());
     let network = config
         .init(N_MELS, N_CLASSES, door, rng, device)
         .expect("a network");
     let network = network.map(&mut Shake(StdRng::seed_from_u64(5)));
     for _ in 0..20 {
-        let shape = [4, 40, N_MELS];
+        let shape = [4, 40, width];
         let x = batch(shape, &noise(shape.iter().product(), rng), device);
         let _ = network.forward(x, Mode::Train(rng));
     }
@@ -114,6 +140,7 @@ fn data() -> Data {
         classes: Vec::new(),
         features: Vec::new(),
         waveforms: None,
+        n_functionals: 0,
         embedded: None,
     }
 }
@@ -144,6 +171,9 @@ fn burn_rten_and_onnxruntime_agree_at_any_length_and_batch() {
         let path = folder.path().join(format!("{index}.onnx"));
         let run = TrainConfig {
             network: config.clone(),
+            functionals: config.takes_functionals().then(|| FunctionalsConfig {
+                sets: vec!["egemaps".to_owned()],
+            }),
             ..TrainConfig::default()
         };
         export(&model, &run, &data(), &ExportNotes::default(), &path).expect("export");
@@ -153,7 +183,7 @@ fn burn_rten_and_onnxruntime_agree_at_any_length_and_batch() {
         let mut rows = Vec::new();
         for n_frames in [1, 2, 3, 4, 5, 7, 16, 31, 90, 160] {
             for size in [1, 3] {
-                let shape = [size, n_frames, N_MELS];
+                let shape = [size, n_frames, columns(config).1];
                 let what = format!("{config:?} {shape:?}");
                 let features = noise(shape.iter().product(), rng);
                 let ours = values(model.ensemble.forward(batch(shape, &features, &device)));
@@ -172,7 +202,7 @@ fn burn_rten_and_onnxruntime_agree_at_any_length_and_batch() {
                 close(&ours, &theirs.to_vec(), &what);
                 rows.push(onnxruntime::row(shape, &features, &ours));
                 if size == 1 {
-                    let clip = FeatureMatrix::new(features, N_MELS).expect("whole rows");
+                    let clip = FeatureMatrix::new(features, shape[2]).expect("whole rows");
                     close(&ours, &infer(&model.ensemble, &clip), &what);
                     let theirs = recognizer.logits_from_features(&clip).expect("logits");
                     close(&ours, &theirs, &what);
@@ -200,7 +230,8 @@ fn numbers(network: &Network) -> Vec<u32> {
 }
 
 fn fresh(config: &NetworkConfig, seed: u64, device: &Device) -> Network {
-    let door = Door::new(N_MELS, &[-4.0; N_MELS], &[3.0; N_MELS]).expect("a door");
+    let (_, width) = columns(config);
+    let door = door_of(config, &vec![-4.0; width], &vec![3.0; width]);
     let rng = &mut StdRng::seed_from_u64(seed);
     config
         .init(N_MELS, N_CLASSES, door, rng, device)
@@ -211,7 +242,9 @@ fn written(ensemble: &Ensemble, networks: &[&NetworkConfig]) -> Vec<u8> {
     let mut graph = Graph::default();
     ensemble.trace(&mut graph);
     graph.name_networks(networks).expect("names");
-    graph.into_bytes(N_MELS, N_CLASSES).expect("a file")
+    graph
+        .into_bytes(columns(networks[0]).1, N_CLASSES)
+        .expect("a file")
 }
 
 #[test]
@@ -255,10 +288,10 @@ fn a_file_without_norms_gives_the_same_answers_and_norms_again() {
         let bytes = without_notes(&written(&network.clone().into(), &[&config]));
         let weights = ModelWeights::parse(&bytes).expect("our file");
         assert!(!weights.has_norms() && weights.network(0).is_none());
-        let door = Door::new(N_MELS, standardiser.mean(), standardiser.std()).expect("a door");
+        let door = door_of(&config, standardiser.mean(), standardiser.std());
         let other = config.init(N_MELS, N_CLASSES, door, rng, &device);
         let back = weights.restore(0, other.expect("a network"));
-        let shape = [6, 70, N_MELS];
+        let shape = [6, 70, columns(&config).1];
         let features = noise(shape.iter().product(), rng);
         let x = || batch(shape, &features, &device);
         let back = with_measured_norms(back.expect("the same network"), x());
@@ -271,12 +304,14 @@ fn a_file_without_norms_gives_the_same_answers_and_norms_again() {
             );
         }
         // With the statistics of the batch that they were measured on, training answers as inference does.
-        let dropout = "dropout = 0.0\n".to_owned() + &toml::to_string(&config).expect("TOML");
-        let lines = dropout.lines().enumerate();
-        let dropout = lines.filter(|(place, line)| *place == 0 || !line.starts_with("dropout"));
-        let dropout: Vec<&str> = dropout.map(|(_, line)| line).collect();
+        let text = toml::to_string(&config).expect("TOML");
+        let lines = text.lines().map(|line| match line.split_once(" = ") {
+            Some((field, _)) if field.ends_with("dropout") => format!("{field} = 0.0"),
+            _ => line.to_owned(),
+        });
+        let dropout: Vec<String> = lines.collect();
         let sober: NetworkConfig = toml::from_str(&dropout.join("\n")).expect("a configuration");
-        let door = Door::new(N_MELS, standardiser.mean(), standardiser.std()).expect("a door");
+        let door = door_of(&config, standardiser.mean(), standardiser.std());
         let sober = sober.init(N_MELS, N_CLASSES, door, rng, &device);
         let sober = weights.restore(0, sober.expect("a network"));
         let sober = with_measured_norms(sober.expect("the same network"), x());
@@ -353,7 +388,7 @@ fn stages_hold_every_number_once_and_the_head_comes_last() {
         network.visit(&mut tensors);
         assert_eq!(tensors.0, count, "{config:?}");
         let least = match config {
-            NetworkConfig::Head(_) => 1,
+            NetworkConfig::Head(_) | NetworkConfig::FunctionalsMlp(_) => 1,
             _ => 3,
         };
         assert!(stages.len() >= least, "{config:?}");
@@ -364,7 +399,8 @@ fn stages_hold_every_number_once_and_the_head_comes_last() {
         let frozen = freeze(network, stages.len() - 1);
         let before = numbers(&frozen);
         let rng = &mut StdRng::seed_from_u64(2);
-        let x = batch([3, 33, N_MELS], &noise(3 * 33 * N_MELS, rng), &device);
+        let shape = [3, 33, columns(&config).1];
+        let x = batch(shape, &noise(shape.iter().product(), rng), &device);
         let gradients = frozen.forward(x, Mode::Train(rng)).sum().backward();
         assert_eq!(numbers(&frozen), before, "{config:?}");
         let mut trained = Trained {
@@ -405,12 +441,12 @@ fn every_weight_is_trained_and_the_sizes_are_those_documented() {
     let mut sizes = Vec::new();
     for config in configs() {
         let rng = &mut StdRng::seed_from_u64(3);
-        let (mean, std) = (vec![-4.0; N_MELS], vec![3.0; N_MELS]);
-        let door = Door::new(N_MELS, &mean, &std).expect("a door");
+        let (_, width) = columns(&config);
+        let door = door_of(&config, &vec![-4.0; width], &vec![3.0; width]);
         let network = config
             .init(N_MELS, N_CLASSES, door, rng, &device)
             .expect("a network");
-        let shape = [3, 33, N_MELS];
+        let shape = [3, 33, width];
         let x = batch(shape, &noise(shape.iter().product(), rng), &device);
         let logits = network.forward(x, Mode::Train(rng));
         assert_eq!(logits.dims(), [3, N_CLASSES]);
@@ -464,7 +500,7 @@ fn a_step_along_the_gradient_changes_the_loss_as_the_gradient_says() {
     for config in configs() {
         let rng = &mut StdRng::seed_from_u64(17);
         let (network, _) = network(&config, &device, rng);
-        let shape = [4, 29, N_MELS];
+        let shape = [4, 29, columns(&config).1];
         let features = noise(shape.iter().product(), rng);
         let weights = TensorData::new(noise(4 * N_CLASSES, rng), [4, N_CLASSES]);
         let loss = |network: &Network| {
@@ -503,7 +539,7 @@ fn configurations_are_written_and_read_and_bad_ones_named() {
             toml::from_str::<NetworkConfig>(&text).expect("the same"),
             config
         );
-        let unknown = format!("{text}\nno_such_field = 1");
+        let unknown = text.replacen('\n', "\nno_such_field = 1\n", 1);
         let error = toml::from_str::<NetworkConfig>(&unknown).expect_err("an unknown field");
         assert!(error.to_string().contains("no_such_field"), "{error}");
     }
@@ -550,9 +586,34 @@ fn configurations_are_written_and_read_and_bad_ones_named() {
             "network.n_mfcc is 65 of 64 mel bands",
         ),
         ("kind = 'temporal'\ndropout = nan", "network.dropout is NaN"),
+        (
+            "kind = 'functionals-mlp'\nhidden = [0]",
+            "network.hidden is [0]",
+        ),
+        (
+            "kind = 'functionals-mlp'\ninput_dropout = 1.0",
+            "network.input_dropout is 1.0",
+        ),
+        (
+            "kind = 'two-branch'\n[first]\nkind = 'functionals-mlp'",
+            "network.first.kind is \"functionals-mlp\"",
+        ),
     ] {
         let config: NetworkConfig = toml::from_str(text).expect("fields of the right type");
         let error = config.validate(N_MELS).expect_err(text).to_string();
         assert!(error.contains(wrong), "{error}");
+    }
+}
+
+/// Outside `[functionals]` there is no vector to take.
+#[test]
+fn a_network_over_functionals_needs_them() {
+    for kind in ["functionals-mlp", "two-branch"] {
+        let config = NetworkConfig::named(kind).expect("a network");
+        let door = Door::new(N_MELS, &[0.0; N_MELS], &[1.0; N_MELS]).expect("a door");
+        let rng = &mut StdRng::seed_from_u64(1);
+        let error = config.init(N_MELS, N_CLASSES, door, rng, &Device::flex());
+        let error = error.expect_err(kind).to_string();
+        assert!(error.contains("[functionals]"), "{error}");
     }
 }

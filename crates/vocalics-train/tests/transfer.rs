@@ -47,6 +47,7 @@ fn of_speakers(data: &Data, speakers: &[u8]) -> Data {
         classes: kept.iter().map(|&i| data.classes[i]).collect(),
         features: kept.iter().map(|&i| data.features[i].clone()).collect(),
         waveforms: None,
+        n_functionals: 0,
         embedded: None,
     }
 }

@@ -83,7 +83,7 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
     if layers.is_empty() {
         return Err(refused("no layer is large enough"));
     }
-    let (n_mels, n_classes) = (metadata.front_end.n_mels, metadata.labels.len());
+    let (n_mels, n_classes) = (metadata.n_features(), metadata.labels.len());
     let mut observed = Observed::compile(model, n_mels, n_classes)
         .map_err(|reason| refused(&format!("our own engine does not take its graph: {reason}")))?;
     let inputs: Vec<&str> = layers.iter().map(|layer| layer.input.as_str()).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vocalics_features::{FeatureError, FeatureMatrix, LogMel};
+use vocalics_features::{FeatureError, FeatureMatrix, Functionals, LogMel};
 
 use super::Recognizer;
 use crate::RuntimeError;
@@ -165,7 +165,16 @@ impl Recognizer {
             }),
             (None, None) => {
                 let features = self.with_front_end(|front_end| front_end.compute(samples))?;
-                let seconds = self.metadata.front_end.seconds(features.n_frames());
+                let front_end = &self.metadata.front_end;
+                let seconds = front_end.seconds(features.n_frames());
+                let features = match &self.metadata.functionals {
+                    // Of the whole clip, before the front end trims it.
+                    Some(functionals) => {
+                        let values = functionals.compute(samples, front_end.sample_rate)?;
+                        Functionals::beside(&features, &values)?
+                    }
+                    None => features,
+                };
                 Ok((Some(features), seconds))
             }
         }
@@ -195,7 +204,14 @@ impl Recognizer {
         let scores: Vec<(String, f32)> = labels.iter().cloned().zip(scores).collect();
         let domain = self.metadata.domain.as_ref().zip(heard.features.as_ref());
         Prediction {
-            domain_distance: domain.and_then(|(domain, clip)| domain.distance(clip).ok()),
+            domain_distance: domain.and_then(|(domain, clip)| {
+                if self.metadata.functionals.is_none() {
+                    return domain.distance(clip).ok();
+                }
+                // It is about the bands alone.
+                let bands = clip.first_columns(domain.n_bands()).ok()?;
+                domain.distance(&bands).ok()
+            }),
             label: logits.as_ref().and_then(|_| best(&scores)),
             scores,
             duration_secs: heard.duration_secs,

@@ -66,6 +66,7 @@ pub(crate) fn metadata() -> ModelMetadata {
         front_end,
         front_end_fingerprint: fingerprint,
         encoder: None,
+        functionals: None,
         standardiser: None,
         domain: None,
         temperature,

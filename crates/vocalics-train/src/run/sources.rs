@@ -56,8 +56,10 @@ impl Sources {
 pub fn check_sources(config: &TrainConfig) -> Result<(), TrainError> {
     Start::of_file(config)?;
     if let Some(it) = config.distillation.as_ref().filter(|it| it.has_file()) {
-        SourceFile::open(&it.teacher, &it.teacher_hash)?
-            .check_front_end(&it.teacher, &config.front_end)?;
+        let file = SourceFile::open(&it.teacher, &it.teacher_hash)?;
+        let ours = config.functional_sets()?;
+        file.check_functionals("distillation.teacher", ours.as_ref())?;
+        file.check_front_end(&it.teacher, &config.front_end)?;
     }
     Ok(())
 }

@@ -8,8 +8,9 @@ use toml::Value;
 use crate::{TrainConfig, TrainError};
 
 /// Parts of a configuration that a search may change. The others say what is measured, and on what.
-const SECTIONS: [&str; 5] = [
+const SECTIONS: [&str; 6] = [
     "front_end",
+    "functionals",
     "network",
     "ensemble",
     "training",
@@ -202,7 +203,7 @@ impl<'a> Space<'a> {
             if !SECTIONS.contains(&section) || section.len() == parameter.name.len() {
                 return Err(wrong(
                     "no field of a section that can be searched".into(),
-                    "a field of front_end, network, ensemble, training or augmentation",
+                    "a field of front_end, functionals, network, ensemble, training or augmentation",
                 ));
             }
             if parameters[..place]
@@ -395,7 +396,7 @@ mod tests {
             ("name = 'seed'\nrange = [1, 9]", "seed"),
             (
                 "name = 'evaluation.validation_speakers'\nrange = [1, 9]",
-                "front_end, network",
+                "front_end, functionals, network",
             ),
             ("name = 'training.epochs'", "neither values nor a range"),
             ("name = 'training.epochs'\nvalues = [1]", "at least two"),

@@ -274,7 +274,9 @@ impl<'a> Shelf<'a> {
 
     fn key(config: &TrainConfig) -> String {
         let waveforms = !config.augmentation.waveform.steps.is_empty();
-        format!("{}/{waveforms}", config.front_end.fingerprint())
+        let sets = config.functionals.as_ref().map(|it| it.sets.join("+"));
+        let sets = sets.unwrap_or_default();
+        format!("{}/{waveforms}/{sets}", config.front_end.fingerprint())
     }
 
     fn of(&mut self, config: &TrainConfig) -> Result<&Data, TrainError> {

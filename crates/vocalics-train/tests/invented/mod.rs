@@ -57,6 +57,7 @@ pub(crate) fn data() -> Data {
         classes,
         features,
         waveforms: None,
+        n_functionals: 0,
         embedded: None,
     }
 }
