@@ -24,6 +24,7 @@ mod manual;
 mod output;
 mod plot;
 mod predict;
+mod pretrain;
 mod progress;
 mod recognition;
 mod report;
@@ -60,6 +61,7 @@ enum Command {
     Denoise(denoise::Arguments),
     Augment(augment::Arguments),
     Data(data::Arguments),
+    Pretrain(pretrain::Arguments),
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
     Tune(tune::Arguments),
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Denoise(arguments) => denoise::run(&arguments),
         Command::Augment(arguments) => augment::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
+        Command::Pretrain(arguments) => pretrain::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Tune(arguments) => tune::run(&arguments),

@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use vocalics_eval::HistoryRow;
+use vocalics_train::PretrainRow;
 
 use crate::output::tell;
 
@@ -146,6 +147,16 @@ impl vocalics_train::Progress for Training {
             at.bar.set_message(format!(
                 "epoch {}/{}, loss {:.3}{validation}, {:.1} s an epoch",
                 row.epoch, at.epochs, row.train_loss, row.seconds
+            ));
+        });
+    }
+
+    fn pretrain_epoch(&self, training: &str, row: &PretrainRow) {
+        self.with_bar(training, |at| {
+            at.epochs_done = row.epoch;
+            at.bar.set_message(format!(
+                "epoch {}/{}, loss {:.3}, deviation {:.2}, {:.1} s an epoch",
+                row.epoch, at.epochs, row.loss, row.embedding_deviation, row.seconds
             ));
         });
     }

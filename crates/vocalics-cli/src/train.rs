@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, value_parser};
-use vocalics_corpora::{CorpusSpec, LabelMap, LabelSet, Target, Utterance};
+use vocalics_corpora::{CorpusSpec, LabelMap, LabelSet, Target, Utterance, is_unknown_speaker};
 use vocalics_eval::Report;
 use vocalics_runtime::Encoder;
 use vocalics_train::{
-    ComputeDevice, Data, EncoderConfig, LoadOptions, RunOptions, TrainConfig, TrainError,
-    check_sources, describe_init, open_encoder, protocol_result, train_model_after,
+    ComputeDevice, Data, EncoderConfig, LoadOptions, Objective, RunOptions, TrainConfig,
+    TrainError, check_sources, describe_init, open_encoder, protocol_result, train_model_after,
 };
 
 use crate::failure::Failure;
@@ -225,9 +225,20 @@ impl Loading {
         };
         let specs = corpora.named_in(&before.corpora)?;
         let options = self.options();
-        let data = Data::load(&before, &specs, &options, progress)?;
-        tell("before that:");
-        tell_recordings(&data.utterances, &data.labels);
+        let data = match config.transfer.pretrain.objective {
+            Objective::Labels => Data::load(&before, &specs, &options, progress)?,
+            Objective::Byol => Data::unlabelled(&before, &specs, &[], &options, progress)?,
+        };
+        match config.transfer.pretrain.objective {
+            Objective::Labels => {
+                tell("before that:");
+                tell_recordings(&data.utterances, &data.labels);
+            }
+            Objective::Byol => {
+                tell("before that, without labels:");
+                tell_clips(&data.utterances);
+            }
+        }
         Ok(Some(data))
     }
 
@@ -241,6 +252,23 @@ impl Loading {
             rooms: self.rooms.clone(),
         }
     }
+}
+
+/// Tells what recordings there are whose labels are not used.
+pub(crate) fn tell_clips(utterances: &[Utterance]) {
+    let distinct = |of: fn(&Utterance) -> &str| utterances.iter().map(of).collect::<BTreeSet<_>>();
+    let corpora: Vec<&str> = distinct(|u| &u.corpus).into_iter().collect();
+    let speakers = distinct(|u| &u.speaker);
+    let speakers = if speakers.iter().any(|it| is_unknown_speaker(it)) {
+        "speakers who are not all known".to_owned()
+    } else {
+        format!("{} speakers", speakers.len())
+    };
+    let clips = utterances.len();
+    tell(&format!(
+        "{}: {clips} clips of {speakers}",
+        corpora.join(" + ")
+    ));
 }
 
 /// Tells what recordings there are.

@@ -1213,6 +1213,7 @@ fn help_is_as_committed() {
         "data stats",
         "data check",
         "data get",
+        "pretrain",
         "train",
         "evaluate",
         "tune",

@@ -156,13 +156,23 @@ impl Depthwise {
     /// `[batch, n_classes]`.
     #[must_use]
     pub fn forward(&self, features: Tensor<3>, mut mode: Mode<'_>) -> Tensor<2> {
+        let x = self.embed(features, &mut mode); // [batch, embedding]
+        self.classifier.classify(x, &mut mode)
+    }
+
+    /// What the head classifies: a clip as one vector, before dropout.
+    ///
+    /// # Shapes
+    /// `features`: `[batch, n_frames, n_mels]`, log-mel as the front end gives it; result: `[batch, embedding]`.
+    #[must_use]
+    pub fn embed(&self, features: Tensor<3>, mode: &mut Mode<'_>) -> Tensor<2> {
         let x = self.door.forward(features); // [batch, 3, n_mels, n_frames]
-        let mut x = self.stem.forward(x, &mode); // [batch, stem, n_mels / 2, n_frames / 2]
+        let mut x = self.stem.forward(x, mode); // [batch, stem, n_mels / 2, n_frames / 2]
         for block in &self.blocks {
-            x = block.forward(x, &mode); // [batch, channels, rows, columns]
+            x = block.forward(x, mode); // [batch, channels, rows, columns]
         }
         let x = x.flatten::<3>(1, 2); // [batch, channels · rows, columns]
-        self.classifier.forward(x, &mut mode)
+        self.classifier.embed(x) // [batch, embedding]
     }
 
     /// What it is made of from the features to the logits.

@@ -99,12 +99,28 @@ impl FunctionalsMlp {
     /// `features`: `[batch, n_frames, n_mels + n_functionals]`; result: `[batch, n_classes]`.
     #[must_use]
     pub fn forward(&self, features: Tensor<3>, mut mode: Mode<'_>) -> Tensor<2> {
+        let x = self.embed(features, &mut mode); // [batch, hidden]
+        let last = if self.hidden.is_empty() {
+            0.0
+        } else {
+            self.dropout
+        };
+        self.logits.forward(dropout(x, last, &mut mode)) // [batch, n_classes]
+    }
+
+    /// What the head classifies: the functionals behind the hidden layers, before dropout.
+    ///
+    /// # Shapes
+    /// `features`: `[batch, n_frames, n_mels + n_functionals]`; result: `[batch, hidden]`, without a hidden layer `[batch, n_functionals]`.
+    #[must_use]
+    pub fn embed(&self, features: Tensor<3>, mode: &mut Mode<'_>) -> Tensor<2> {
         let x = self.door.functionals(features); // [batch, n_functionals]
-        let mut x = dropout(x, self.input_dropout, &mut mode);
-        for hidden in &self.hidden {
-            x = dropout(relu(hidden.forward(x)), self.dropout, &mut mode); // [batch, hidden]
+        let mut x = dropout(x, self.input_dropout, mode);
+        for (n, hidden) in self.hidden.iter().enumerate() {
+            let between = if n == 0 { 0.0 } else { self.dropout };
+            x = relu(hidden.forward(dropout(x, between, mode))); // [batch, hidden]
         }
-        self.logits.forward(x) // [batch, n_classes]
+        x
     }
 
     /// What it is made of from the features to the logits.

@@ -88,12 +88,21 @@ impl Head {
     /// `features`: `[batch, n_frames, n_features]`, one frame for embeddings; result: `[batch, n_classes]`.
     #[must_use]
     pub fn forward(&self, features: Tensor<3>, mut mode: Mode<'_>) -> Tensor<2> {
+        let x = self.embed(features, &mut mode); // [batch, embedding]
+        self.logits.forward(dropout(x, self.dropout, &mut mode)) // [batch, n_classes]
+    }
+
+    /// What the head classifies: a clip as one vector, before dropout.
+    ///
+    /// # Shapes
+    /// `features`: `[batch, n_frames, n_mels]`, log-mel as the front end gives it; result: `[batch, embedding]`.
+    #[must_use]
+    pub fn embed(&self, features: Tensor<3>, mode: &mut Mode<'_>) -> Tensor<2> {
         let x = self.door.vector(features); // [batch, n_features]
-        let mut x = dropout(x, self.dropout, &mut mode);
-        if let Some(hidden) = &self.hidden {
-            x = dropout(relu(hidden.forward(x)), self.dropout, &mut mode); // [batch, hidden]
+        match &self.hidden {
+            Some(hidden) => relu(hidden.forward(dropout(x, self.dropout, mode))), // [batch, hidden]
+            None => x,
         }
-        self.logits.forward(x) // [batch, n_classes]
     }
 
     /// What it is made of from the features to the logits.

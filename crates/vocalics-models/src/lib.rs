@@ -31,6 +31,7 @@ pub mod network;
 pub mod onnx;
 pub mod plain_cnn;
 pub mod pooling;
+pub mod projector;
 pub mod recurrent;
 pub mod residual;
 pub mod restore;

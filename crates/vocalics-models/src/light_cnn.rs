@@ -114,19 +114,28 @@ impl LightCnn {
     /// `[batch, n_classes]`.
     #[must_use]
     pub fn forward(&self, features: Tensor<3>, mut mode: Mode<'_>) -> Tensor<2> {
+        let x = self.embed(features, &mut mode); // [batch, last]
+        self.head.forward(dropout(x, self.dropout, &mut mode))
+    }
+
+    /// What the head classifies: a clip as one vector, before dropout.
+    ///
+    /// # Shapes
+    /// `features`: `[batch, n_frames, n_mels]`, log-mel as the front end gives it; result: `[batch, embedding]`.
+    #[must_use]
+    pub fn embed(&self, features: Tensor<3>, mode: &mut Mode<'_>) -> Tensor<2> {
         let x = self.door.forward(features); // [batch, 3, n_mels, n_frames]
         let maps = self
             .parallel
             .iter()
-            .map(|path| path.forward(x.clone(), &mode));
+            .map(|path| path.forward(x.clone(), &*mode));
         let x = Tensor::cat(maps.collect(), 1); // [batch, 3 · parallel, n_mels, n_frames]
         let mut x = average(x, [2, 2]); // [batch, 3 · parallel, n_mels / 2, n_frames / 2]
         for (index, block) in self.blocks.iter().enumerate() {
-            x = average(block.forward(x, &mode), window(index)); // [batch, channels, rows, columns]
+            x = average(block.forward(x, mode), window(index)); // [batch, channels, rows, columns]
         }
-        let x = self.last.forward(x, &mode); // [batch, last, rows, columns]
-        let x = extension::channel_mean(x); // [batch, last]
-        self.head.forward(dropout(x, self.dropout, &mut mode))
+        let x = self.last.forward(x, mode); // [batch, last, rows, columns]
+        extension::channel_mean(x) // [batch, last]
     }
 
     /// What it is made of from the features to the logits.

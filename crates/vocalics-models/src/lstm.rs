@@ -128,10 +128,20 @@ impl Lstm {
     /// `[batch, n_classes]`.
     #[must_use]
     pub fn forward(&self, features: Tensor<3>, mut mode: Mode<'_>) -> Tensor<2> {
+        let x = self.embed(features, &mut mode); // [batch, embedding]
+        self.classifier.classify(x, &mut mode)
+    }
+
+    /// What the head classifies: a clip as one vector, before dropout.
+    ///
+    /// # Shapes
+    /// `features`: `[batch, n_frames, n_mels]`, log-mel as the front end gives it; result: `[batch, embedding]`.
+    #[must_use]
+    pub fn embed(&self, features: Tensor<3>, mode: &mut Mode<'_>) -> Tensor<2> {
         let x = self.mfcc(self.door.centre(features)); // [batch, n_mfcc, 1, n_frames]
-        let x = self.norm.forward(x, &mode).squeeze_dim::<3>(2); // [batch, n_mfcc, n_frames]
+        let x = self.norm.forward(x, mode).squeeze_dim::<3>(2); // [batch, n_mfcc, n_frames]
         let x = self.recurrent.forward(x); // [batch, outputs, n_frames]
-        self.classifier.forward(x, &mut mode)
+        self.classifier.embed(x) // [batch, embedding]
     }
 
     /// `[batch, n_mels, 1, n_frames]` to `[batch, n_mfcc, 1, n_frames]`.

@@ -107,6 +107,17 @@ macro_rules! networks {
                 }
             }
 
+            /// What the head classifies: a clip as one vector, before dropout.
+            ///
+            /// # Shapes
+            /// `features`: `[batch, n_frames, n_mels]`; result: `[batch, embedding]`.
+            #[must_use]
+            pub fn embed(&self, features: Tensor<3>, mode: &mut Mode<'_>) -> Tensor<2> {
+                match self {
+                    $(Self::$variant(network) => network.embed(features, mode),)+
+                }
+            }
+
             /// What it is made of from the features to the logits, for freezing and learning rates; the head comes
             /// last.
             #[must_use]

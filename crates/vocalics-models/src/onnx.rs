@@ -26,6 +26,8 @@ use crate::{ModelError, NetworkConfig};
 pub const INPUT: &str = "features";
 /// Name of the output.
 pub const OUTPUT: &str = "logits";
+/// Name of the output of a graph without the head ([`Graph::of_body`]).
+pub const EMBEDDING: &str = "embedding";
 
 const OPSET: i64 = 13;
 /// The format version that came with opset 13.
@@ -43,6 +45,8 @@ pub struct Graph {
     networks: Option<String>,
     /// What the last layer of a network is called.
     output: String,
+    /// Whether the head is left out.
+    headless: bool,
 }
 
 impl Default for Graph {
@@ -54,6 +58,7 @@ impl Default for Graph {
             notes: vec![Note::default()],
             networks: None,
             output: OUTPUT.to_owned(),
+            headless: false,
         }
     }
 }
@@ -105,6 +110,16 @@ fn text(name: &str, value: &str) -> AttributeProto {
 }
 
 impl Graph {
+    /// A graph of a network without its head: `features` to [`EMBEDDING`], `[batch, embedding]`.
+    #[must_use]
+    pub fn of_body() -> Self {
+        Self {
+            output: EMBEDDING.to_owned(),
+            headless: true,
+            ..Self::default()
+        }
+    }
+
     /// An operator with one output and no attributes; returns the output's name.
     pub fn node(&mut self, operator: &str, inputs: &[&str]) -> String {
         self.node_with(operator, inputs, Vec::new())
@@ -488,6 +503,10 @@ impl Graph {
 
     /// The last layer, whose output is the graph's.
     pub fn logits(&mut self, x: &str, layer: &Dense) {
+        if self.headless {
+            self.output("Identity", &[x]);
+            return;
+        }
         let dims = layer.weight.dims();
         let weight = self.stacked("head.weight", std::iter::once(&layer.weight), &dims);
         let bias = self.stacked("head.bias", std::iter::once(&layer.bias), &dims[1..]);
@@ -549,6 +568,7 @@ impl Graph {
     /// # Errors
     /// [`ModelError::Encode`].
     pub fn into_bytes(self, n_features: usize, n_classes: usize) -> Result<Vec<u8>, ModelError> {
+        let name = if self.headless { EMBEDDING } else { OUTPUT };
         let notes: Vec<String> = self.notes.into_iter().map(Note::into_base64).collect();
         let notes = serde_json::to_string(&notes);
         let notes = notes.map_err(|error| ModelError::Encode(error.to_string()))?;
@@ -571,7 +591,7 @@ impl Graph {
                 node: self.nodes,
                 initializer: self.constants,
                 input: vec![value(INPUT, &[None, None, Some(n_features)])],
-                output: vec![value(OUTPUT, &[None, Some(n_classes)])],
+                output: vec![value(name, &[None, Some(n_classes)])],
                 ..GraphProto::default()
             }),
         };

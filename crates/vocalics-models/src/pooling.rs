@@ -150,11 +150,16 @@ impl Classifier {
         self.head.weight.dims()[0] / 2
     }
 
-    /// `[batch, features, n_frames]` to logits, `[batch, n_classes]`.
+    /// `[batch, features, n_frames]` to what the head classifies, `[batch, 2 · features]`.
     #[must_use]
-    pub fn forward(&self, x: Tensor<3>, mode: &mut Mode<'_>) -> Tensor<2> {
-        let x = self.pool.forward(x); // [batch, 2 · features]
-        self.head.forward(dropout(x, self.dropout, mode)) // [batch, n_classes]
+    pub fn embed(&self, x: Tensor<3>) -> Tensor<2> {
+        self.pool.forward(x)
+    }
+
+    /// `[batch, 2 · features]` to logits, `[batch, n_classes]`.
+    #[must_use]
+    pub fn classify(&self, x: Tensor<2>, mode: &mut Mode<'_>) -> Tensor<2> {
+        self.head.forward(dropout(x, self.dropout, mode))
     }
 
     /// The dense layer of the logits.

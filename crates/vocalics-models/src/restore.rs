@@ -20,7 +20,7 @@ use rten_onnx::onnx::{AttributeProto, DataType, ModelProto, NodeProto, TensorPro
 
 use crate::fold::{BitReader, BitWriter, keep, unfold};
 use crate::layers::{NORM_EPSILON, Norm};
-use crate::onnx::{Graph, OUTPUT};
+use crate::onnx::{EMBEDDING, Graph, OUTPUT};
 use crate::stages::ids;
 use crate::{Mode, ModelError, Network, NetworkConfig};
 
@@ -171,6 +171,8 @@ pub struct ModelWeights {
     members: Vec<Member>,
     networks: Vec<NetworkConfig>,
     norms: Option<Vec<Vec<u8>>>,
+    /// Whether the head is not in the file.
+    headless: bool,
 }
 
 struct Member {
@@ -217,6 +219,8 @@ impl ModelWeights {
             }
         };
         let graph = model.graph.ok_or_else(|| changed("it has no graph"))?;
+        let mut outputs = graph.output.iter();
+        let headless = outputs.any(|port| port.name.as_deref() == Some(EMBEDDING));
         let constants = graph.initializer.iter().map(Constant::new);
         let constants: Vec<Constant> = constants.filter(Constant::counts).collect();
         let weights = constants.iter().enumerate();
@@ -248,6 +252,7 @@ impl ModelWeights {
             members,
             networks,
             norms,
+            headless,
         })
     }
 
@@ -269,7 +274,8 @@ impl ModelWeights {
         self.norms.is_some()
     }
 
-    /// The network with the weights and running statistics of a member, counted from 0.
+    /// The network with the weights and running statistics of a member, counted from 0. Of a file without heads
+    /// ([`Graph::of_body`]) the network keeps its own.
     ///
     /// # Errors
     /// [`ModelError::OtherNetwork`] when the member is not of the network's configuration, saying how they differ;
@@ -284,7 +290,11 @@ impl ModelWeights {
             let what = format!("{} has {} numbers", short.described(), short.values.len());
             return Err(changed(what));
         }
-        let mut graph = Graph::default();
+        let mut graph = if self.headless {
+            Graph::of_body()
+        } else {
+            Graph::default()
+        };
         network.trace(&mut graph);
         let ours = graph.constants().iter().map(Constant::new);
         let ours = ours.zip(graph.origins().iter().cloned());

@@ -121,16 +121,26 @@ impl Temporal {
     /// `[batch, n_classes]`.
     #[must_use]
     pub fn forward(&self, features: Tensor<3>, mut mode: Mode<'_>) -> Tensor<2> {
+        let x = self.embed(features, &mut mode); // [batch, embedding]
+        self.classifier.classify(x, &mut mode)
+    }
+
+    /// What the head classifies: a clip as one vector, before dropout.
+    ///
+    /// # Shapes
+    /// `features`: `[batch, n_frames, n_mels]`, log-mel as the front end gives it; result: `[batch, embedding]`.
+    #[must_use]
+    pub fn embed(&self, features: Tensor<3>, mode: &mut Mode<'_>) -> Tensor<2> {
         let x = self.door.forward(features); // [batch, 3, n_mels, n_frames]
         let [batch, channels, n_mels, n_frames] = x.dims();
         let x = x.reshape([batch, channels * n_mels, 1, n_frames]); // [batch, 3 · n_mels, 1, n_frames]
-        let mut x = self.stem.forward(x, &mode); // [batch, channels, 1, n_frames]
+        let mut x = self.stem.forward(x, mode); // [batch, channels, 1, n_frames]
         for block in &self.blocks {
-            let y = block.first.forward(x.clone(), &mode);
-            x = relu(block.second.forward(y, &mode) + x);
+            let y = block.first.forward(x.clone(), mode);
+            x = relu(block.second.forward(y, mode) + x);
         }
         let x = x.squeeze_dim::<3>(2); // [batch, channels, n_frames]
-        self.classifier.forward(x, &mut mode)
+        self.classifier.embed(x) // [batch, embedding]
     }
 
     /// What it is made of from the features to the logits.

@@ -122,6 +122,20 @@ impl TwoBranch {
         first.into_iter().fold(second, |sum, logits| sum + logits) // [batch, n_classes]
     }
 
+    /// What the two halves of the head classify, one behind the other, before dropout.
+    ///
+    /// # Shapes
+    /// `features`: `[batch, n_frames, n_mels + n_functionals]`; result: `[batch, first + second]`.
+    #[must_use]
+    pub fn embed(&self, features: Tensor<3>, mode: &mut Mode<'_>) -> Tensor<2> {
+        let networks = self.first.iter();
+        let mut both: Vec<Tensor<2>> = networks
+            .map(|network| network.embed(features.clone(), mode))
+            .collect();
+        both.push(self.second.embed(features, mode));
+        Tensor::cat(both, 1) // [batch, first + second]
+    }
+
     /// What it is made of: the first branch with its half of the head, then the second.
     #[must_use]
     pub fn stages(&self) -> Vec<Stage> {

@@ -49,7 +49,7 @@ impl Network {
         n_classes: usize,
         options: &RecognizerOptions,
     ) -> Result<Self, ModelError> {
-        check_ports(structure, n_mels, n_classes)?;
+        check_ports(structure, n_mels, (OUTPUT_NAME, n_classes))?;
         let threads = options.threads.max(1);
         let native = match options.engine {
             Some(Engine::Rten) => None,
@@ -150,7 +150,12 @@ impl Network {
     }
 }
 
-fn check_ports(structure: &Structure, n_mels: usize, n_classes: usize) -> Result<(), ModelError> {
+/// The graph must have one input and one output, of the given name and width.
+pub(crate) fn check_ports(
+    structure: &Structure,
+    n_mels: usize,
+    (output_name, n_classes): (&str, usize),
+) -> Result<(), ModelError> {
     let graph = |reason: String| ModelError::Graph { reason };
     let single = |ports: &[Port], kind: &str, name: &str| match ports {
         [port] if port.name == name => Ok(port.clone()),
@@ -163,7 +168,7 @@ fn check_ports(structure: &Structure, n_mels: usize, n_classes: usize) -> Result
         }
     };
     let input = single(&structure.inputs, "input", INPUT_NAME)?;
-    let output = single(&structure.outputs, "output", OUTPUT_NAME)?;
+    let output = single(&structure.outputs, "output", output_name)?;
     for (port, rank, layout) in [
         (&input, 3, "[batch, n_frames, n_mels]"),
         (&output, 2, "[batch, n_classes]"),

@@ -78,8 +78,20 @@ pub enum ModelError {
     FormatVersion {
         /// The version in the file.
         found: u32,
-        /// The latest version this build reads, [`FUNCTIONALS_FORMAT_VERSION`](crate::FUNCTIONALS_FORMAT_VERSION).
+        /// The latest version this build reads, [`BODY_FORMAT_VERSION`](crate::BODY_FORMAT_VERSION).
         supported: u32,
+    },
+    /// The file holds a network without a head, which has no labels to answer with.
+    #[error("{name} was pretrained on recordings without labels and not trained: it has no labels")]
+    Pretrained {
+        /// Name of the model.
+        name: String,
+    },
+    /// A model with a head where one without is wanted.
+    #[error("{name} is no pretrained network: it has labels")]
+    NotPretrained {
+        /// Name of the model.
+        name: String,
     },
     /// A required metadata key is absent.
     #[error("metadata key {key} is missing")]
@@ -288,6 +300,7 @@ impl ModelError {
             Self::TooLarge { .. } => "model_too_large",
             Self::Foreign { .. } => "model_foreign",
             Self::FormatVersion { .. } => "model_format_version",
+            Self::Pretrained { .. } | Self::NotPretrained { .. } => "model_pretrained",
             Self::MissingKey { .. } => "model_missing_key",
             Self::DuplicateKey { .. } => "model_duplicate_key",
             Self::InvalidKey { .. } => "model_invalid_key",
@@ -342,6 +355,10 @@ impl ModelError {
                     "this model is too old for this program; export it again from its run"
                 }
             }
+            Self::Pretrained { .. } => {
+                "train it on recordings with labels first: `vocalics train --init MODEL.onnx`"
+            }
+            Self::NotPretrained { .. } => "give a model file written by `vocalics pretrain`",
             Self::MissingKey { .. }
             | Self::DuplicateKey { .. }
             | Self::InvalidKey { .. }

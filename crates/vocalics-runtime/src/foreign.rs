@@ -7,7 +7,7 @@ use rten::Model;
 use rten_tensor::NdTensorView;
 
 use crate::graph::{self, Graph, RunFailure};
-use crate::onnx::{INPUT_NAME, OUTPUT_NAME};
+use crate::onnx::{EMBEDDING_NAME, INPUT_NAME, OUTPUT_NAME};
 use crate::{ModelError, RuntimeError};
 
 /// A loaded network of fixed width, `[batch, n_frames, n_mels]` to `[batch, n_classes]`.
@@ -48,6 +48,25 @@ impl Foreign {
             graph: Graph::new(model, INPUT_NAME, OUTPUT_NAME, threads)?,
             n_mels,
             n_classes,
+        })
+    }
+
+    /// A graph from [`INPUT_NAME`] to [`EMBEDDING_NAME`], `[batch, dim]`.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub(crate) fn load_body(
+        bytes: Cow<'static, [u8]>,
+        n_mels: usize,
+        dim: usize,
+        threads: usize,
+    ) -> Result<Self, ModelError> {
+        let model = graph::load(bytes, Vec::new())?;
+        Ok(Self {
+            graph: Graph::new(model, INPUT_NAME, EMBEDDING_NAME, threads)?,
+            n_mels,
+            n_classes: dim,
         })
     }
 

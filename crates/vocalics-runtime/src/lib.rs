@@ -43,6 +43,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod body;
 mod clip;
 mod encoder;
 mod engine;
@@ -60,6 +61,7 @@ mod speaker;
 mod temperature;
 mod wire;
 
+pub use body::Body;
 pub use clip::{Clip, Prediction};
 pub use encoder::{
     Embedding, Encoder, EncoderDescription, EncoderInput, EncoderNote, EncoderOutput, FramePooling,
@@ -69,10 +71,11 @@ pub use encoder::{
 pub use engine::Engine;
 pub use error::{ModelError, RuntimeError};
 pub use metadata::{
-    CorpusNote, ENCODER_FORMAT_VERSION, FORMAT_VERSION, FUNCTIONALS_FORMAT_VERSION, ModelMetadata,
-    ProtocolResult, TestVector, attach_metadata, read_metadata, to_props,
+    BODY_FORMAT_VERSION, CorpusNote, ENCODER_FORMAT_VERSION, FORMAT_VERSION,
+    FUNCTIONALS_FORMAT_VERSION, ModelMetadata, ProtocolResult, TestVector, attach_metadata,
+    read_metadata, to_props,
 };
-pub use onnx::{INPUT_NAME, MAX_MODEL_BYTES, OPERATORS, OUTPUT_NAME};
+pub use onnx::{EMBEDDING_NAME, INPUT_NAME, MAX_MODEL_BYTES, OPERATORS, OUTPUT_NAME};
 pub use quality::Quality;
 pub use quantise::{Quantised, QuantisedNote, RangeRule, quantise};
 pub use recognizer::{

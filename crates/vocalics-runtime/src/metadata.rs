@@ -21,8 +21,12 @@ pub const FORMAT_VERSION: u32 = 1;
 pub const ENCODER_FORMAT_VERSION: u32 = 2;
 
 /// Version of the file format of a model over log-mel features with functionals behind them, which earlier readers would feed too
-/// narrow frames. This build reads all three.
+/// narrow frames.
 pub const FUNCTIONALS_FORMAT_VERSION: u32 = 3;
+
+/// Version of the file format of a network without its head, pretrained on recordings without labels
+/// ([`Body`](crate::Body)), in which a reader of the others would look for labels. This build reads all four.
+pub const BODY_FORMAT_VERSION: u32 = 4;
 
 /// All our keys start with this.
 pub(crate) const PREFIX: &str = "vocalics.";
@@ -36,13 +40,14 @@ pub(crate) const GRAPH_CRC32: &str = "graph_crc32";
 /// optional fields are left out when `None`. `docs/MODEL-FILE.md` states every key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelMetadata {
-    /// [`FORMAT_VERSION`], with an encoder [`ENCODER_FORMAT_VERSION`], with functionals [`FUNCTIONALS_FORMAT_VERSION`].
+    /// [`FORMAT_VERSION`], with an encoder [`ENCODER_FORMAT_VERSION`], with functionals [`FUNCTIONALS_FORMAT_VERSION`], without a
+    /// head [`BODY_FORMAT_VERSION`].
     pub format_version: u32,
     /// Name of the model, for people.
     pub name: String,
     /// What the labels are of, `emotion` for the shipped model.
     pub task: String,
-    /// Class names in the order of the graph's outputs; not empty, unique.
+    /// Class names in the order of the graph's outputs; not empty, unique. Without a head there are none.
     pub labels: Vec<String>,
     /// The front end the model was trained with. Not used and not in the file of a model with an encoder, whose
     /// description says all there is to say.
@@ -126,7 +131,7 @@ pub struct TestVector {
     pub features: Vec<f32>,
     /// Number of frames.
     pub n_frames: usize,
-    /// `softmax(logits / temperature)`, in label order.
+    /// `softmax(logits / temperature)`, in label order; without a head the embedding.
     pub scores: Vec<f32>,
 }
 
@@ -148,6 +153,12 @@ impl ModelMetadata {
         let n_functionals = functionals.map_or(0, Functionals::n_functionals);
         let n_mels = self.front_end.n_mels.saturating_add(n_functionals);
         self.encoder.as_ref().map_or(n_mels, |encoder| encoder.dim)
+    }
+
+    /// Whether the file holds a network without its head.
+    #[must_use]
+    pub fn is_body(&self) -> bool {
+        self.format_version == BODY_FORMAT_VERSION
     }
 
     /// As [`validate`](Self::validate), and keeps the front end that was built for the check; `None` with an encoder.
@@ -205,7 +216,14 @@ impl ModelMetadata {
                 }
             ));
         }
-        if self.labels.len() < 2 {
+        if self.is_body() {
+            if !self.labels.is_empty() {
+                return invalid(format!(
+                    "{} labels without a head, expected none",
+                    self.labels.len()
+                ));
+            }
+        } else if self.labels.len() < 2 {
             return invalid(format!(
                 "{} labels, at least 2 are needed",
                 self.labels.len()
@@ -242,7 +260,10 @@ impl ModelMetadata {
                 vector.n_frames
             ));
         }
-        if vector.scores.len() != self.labels.len() {
+        if self.is_body() && vector.scores.is_empty() {
+            return invalid("test vector has no embedding".to_owned());
+        }
+        if !self.is_body() && vector.scores.len() != self.labels.len() {
             return invalid(format!(
                 "test vector has {} scores for {} labels",
                 vector.scores.len(),
@@ -258,7 +279,7 @@ impl ModelMetadata {
             return invalid("test vector has a value that is not finite".to_owned());
         }
         let sum: f32 = vector.scores.iter().sum();
-        if (sum - 1.0).abs() > 1e-3 {
+        if !self.is_body() && (sum - 1.0).abs() > 1e-3 {
             return invalid(format!("test vector's scores sum to {sum}, expected 1"));
         }
         Ok(())
@@ -308,13 +329,14 @@ fn check_version(found: u32) -> Result<(), ModelError> {
         FORMAT_VERSION,
         ENCODER_FORMAT_VERSION,
         FUNCTIONALS_FORMAT_VERSION,
+        BODY_FORMAT_VERSION,
     ];
     if known.contains(&found) {
         return Ok(());
     }
     Err(ModelError::FormatVersion {
         found,
-        supported: FUNCTIONALS_FORMAT_VERSION,
+        supported: BODY_FORMAT_VERSION,
     })
 }
 

@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use rten_onnx::onnx::{DataType, TensorProto};
 use vocalics_features::FeatureMatrix;
 use vocalics_runtime::{
-    FUNCTIONALS_FORMAT_VERSION, ModelError, ModelMetadata, Recognizer, attach_metadata,
-    read_metadata, to_props,
+    BODY_FORMAT_VERSION, ModelError, ModelMetadata, Recognizer, attach_metadata, read_metadata,
+    to_props,
 };
 
 /// Loads and returns the error's code.
@@ -185,7 +185,7 @@ fn duplicate_keys_are_refused() {
 
 #[test]
 fn other_versions_are_refused_before_their_keys() {
-    for (version, word) in [(0, "too old"), (FUNCTIONALS_FORMAT_VERSION + 1, "newer")] {
+    for (version, word) in [(0, "too old"), (BODY_FORMAT_VERSION + 1, "newer")] {
         let bytes = with_entry(
             graph_bytes(),
             "vocalics.format_version",

@@ -31,6 +31,7 @@ pub(crate) enum Purpose {
     Mixup,
     Waveform,
     Dropout,
+    View,
 }
 
 /// A generator of the epoch for one purpose and place.

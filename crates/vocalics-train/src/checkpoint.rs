@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use vocalics_eval::HistoryRow;
 
@@ -29,11 +30,7 @@ pub(crate) struct Checkpoint {
 
 impl Checkpoint {
     pub(crate) fn save(&self, path: &Path) -> Result<(), TrainError> {
-        let body = postcard::to_stdvec(self)
-            .map_err(|error| TrainError::io("write", path)(std::io::Error::other(error)))?;
-        let mut bytes = blake3::hash(&body).as_bytes().to_vec();
-        bytes.extend(body);
-        write(path, &bytes).map_err(TrainError::io("write", path))
+        save(self, path)
     }
 
     /// The checkpoint at `path`; `None` if there is none, or it is damaged.
@@ -41,22 +38,43 @@ impl Checkpoint {
     /// # Errors
     /// [`TrainError::OtherRun`] when it is good but not of this run.
     pub(crate) fn load(path: &Path, key: &str) -> Result<Option<Self>, TrainError> {
-        let Ok(bytes) = std::fs::read(path) else {
-            return Ok(None);
-        };
-        let Some((hash, body)) = bytes.split_at_checked(HASH_LEN) else {
-            return Ok(None);
-        };
-        if blake3::hash(body).as_bytes() != hash {
-            return Ok(None);
-        }
-        match postcard::from_bytes::<Self>(body) {
-            Ok(checkpoint) if checkpoint.key == key => Ok(Some(checkpoint)),
-            Ok(_) => Err(TrainError::OtherRun {
-                path: path.to_owned(),
-            }),
-            Err(_) => Ok(None),
-        }
+        load(path, key, |checkpoint: &Self| &checkpoint.key)
+    }
+}
+
+/// Writes a state whole, with its checksum in front.
+pub(crate) fn save(state: &impl Serialize, path: &Path) -> Result<(), TrainError> {
+    let body = postcard::to_stdvec(state)
+        .map_err(|error| TrainError::io("write", path)(std::io::Error::other(error)))?;
+    let mut bytes = blake3::hash(&body).as_bytes().to_vec();
+    bytes.extend(body);
+    write(path, &bytes).map_err(TrainError::io("write", path))
+}
+
+/// Reads what [`save`] wrote; `None` if there is none, or it is damaged.
+///
+/// # Errors
+/// [`TrainError::OtherRun`] when it is good but its key, which `key_of` finds, is another.
+pub(crate) fn load<T: DeserializeOwned>(
+    path: &Path,
+    key: &str,
+    key_of: impl Fn(&T) -> &str,
+) -> Result<Option<T>, TrainError> {
+    let Ok(bytes) = std::fs::read(path) else {
+        return Ok(None);
+    };
+    let Some((hash, body)) = bytes.split_at_checked(HASH_LEN) else {
+        return Ok(None);
+    };
+    if blake3::hash(body).as_bytes() != hash {
+        return Ok(None);
+    }
+    match postcard::from_bytes::<T>(body) {
+        Ok(state) if key_of(&state) == key => Ok(Some(state)),
+        Ok(_) => Err(TrainError::OtherRun {
+            path: path.to_owned(),
+        }),
+        Err(_) => Ok(None),
     }
 }
 

@@ -11,8 +11,10 @@ use vocalics_features::{Functionals, LogMelConfig};
 use vocalics_models::{HeadConfig, NetworkConfig};
 use vocalics_runtime::Encoder;
 
+use crate::byol::ByolConfig;
 use crate::{
-    AugmentConfig, DistillationConfig, EncoderConfig, FunctionalsConfig, TrainError, TransferConfig,
+    AugmentConfig, DistillationConfig, EncoderConfig, FunctionalsConfig, Objective, TrainError,
+    TransferConfig,
 };
 
 /// A complete, re-runnable configuration, read from and written as TOML.
@@ -50,6 +52,9 @@ pub struct TrainConfig {
     /// What a student learns from a teacher; nothing if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distillation: Option<DistillationConfig>,
+    /// How a network learns from recordings without labels; the defaults if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub byol: Option<ByolConfig>,
     /// What the training begins from.
     pub transfer: TransferConfig,
 }
@@ -210,6 +215,7 @@ impl Default for TrainConfig {
             augmentation: AugmentConfig::default(),
             evaluation: EvaluationConfig::default(),
             distillation: None,
+            byol: None,
             transfer: TransferConfig::default(),
         }
     }
@@ -431,10 +437,54 @@ impl TrainConfig {
             return wrong("evaluation.repeats", "0".into(), "at least 1");
         }
         self.transfer.validate()?;
+        if let Some(byol) = &self.byol {
+            byol.validate()?;
+        }
+        if self.transfer.pretrain.objective == Objective::Byol {
+            self.check_body(&self.members())?;
+        }
         if let Some(distillation) = &self.distillation {
             distillation.validate(self.n_bands())?;
         }
         self.augmentation.validate(self.n_bands())
+    }
+
+    /// As [`Self::validate`], and rejects what has no meaning in a training without labels.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn validate_pretraining(&self) -> Result<(), TrainError> {
+        self.validate()?;
+        let wrong = |field, actual, expected| Err(TrainError::config(field, actual, expected));
+        if let Some(encoder) = &self.encoder {
+            let expected = "none: the network is pretrained on log-mel features";
+            return wrong("encoder", encoder.description.name.clone(), expected);
+        }
+        let networks = self.members().len();
+        if networks > 1 {
+            return wrong("ensemble", format!("{networks} networks"), "one network");
+        }
+        let steps = self.augmentation.waveform.steps.len();
+        if steps > 0 {
+            let actual = format!("a plan of {steps} steps");
+            let expected = "none without labels: views are made of log-mel features";
+            return wrong("augmentation.waveform", actual, expected);
+        }
+        self.check_body(&[&self.network])
+    }
+
+    /// Only a network with layers before the head has something to learn without labels.
+    pub(crate) fn check_body(&self, networks: &[&NetworkConfig]) -> Result<(), TrainError> {
+        let head =
+            |it: &&&NetworkConfig| matches!(it, NetworkConfig::Head(_)) || it.takes_functionals();
+        match networks.iter().find(head) {
+            Some(network) => Err(TrainError::config(
+                "network.kind",
+                format!("{:?}", network.kind()),
+                "a network over log-mel with layers before the head, to pretrain without labels",
+            )),
+            None => Ok(()),
+        }
     }
 
     /// What applies to log-mel features alone must not be asked for beside an encoder.

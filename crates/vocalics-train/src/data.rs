@@ -338,8 +338,8 @@ fn encoder(
 }
 
 /// What a recording gives.
-struct Loaded {
-    features: FeatureMatrix,
+pub(crate) struct Loaded {
+    pub(crate) features: FeatureMatrix,
     seconds: f64,
     /// Where there is a plan for it.
     waveform: Option<Sound>,
@@ -373,7 +373,7 @@ fn load_embeddings(
         .collect()
 }
 
-fn load_features(
+pub(crate) fn load_features(
     config: &TrainConfig,
     utterances: &[Utterance],
     options: &LoadOptions,

@@ -34,6 +34,11 @@ impl ComputeDevice {
     /// The device with gradients. A place that the list does not have is the preferred card; [`check`](Self::check)
     /// refuses it.
     pub(crate) fn training(self) -> Device {
+        self.resting().autodiff()
+    }
+
+    /// The device without gradients.
+    pub(crate) fn resting(self) -> Device {
         match self {
             Self::Cpu => Device::flex(),
             #[cfg(feature = "cuda")]
@@ -43,7 +48,6 @@ impl ComputeDevice {
                 .and_then(|index| adapters().into_iter().nth(index))
                 .unwrap_or_else(|| Device::wgpu(DeviceKind::DefaultDevice)),
         }
-        .autodiff()
     }
 
     /// Checks that the device is there, by a first operation on it.

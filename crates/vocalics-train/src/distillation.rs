@@ -171,6 +171,7 @@ impl Teacher {
         let ours = config.functional_sets()?;
         file.check_functionals("distillation.teacher", ours.as_ref())?;
         file.check_front_end(&path, &config.front_end)?;
+        file.check_head(&path)?;
         let metadata = file.metadata();
         let place = |label: &String| metadata.labels.iter().position(|it| it == label);
         let places: Option<Vec<usize>> = data.labels.as_slice().iter().map(place).collect();
@@ -178,17 +179,18 @@ impl Teacher {
         let places = places
             .filter(|_| same)
             .ok_or_else(|| TrainError::TeacherLabels {
-                path,
+                path: path.clone(),
                 teacher: format!("{}: {}", metadata.task, metadata.labels.join(", ")),
                 ours: format!("{}: {}", config.target, data.labels.as_slice().join(", ")),
             })?;
         let heard = Heard::by_model(metadata);
+        let hash = file.hash.clone();
         let teacher = Self {
-            recognizer: file.recognizer,
+            recognizer: file.into_recognizer(&path)?,
             heard,
             places,
         };
-        Ok(Some((teacher, file.hash)))
+        Ok(Some((teacher, hash)))
     }
 
     /// Its scores of clips.

@@ -207,6 +207,32 @@ pub enum TrainError {
         /// The loss.
         loss: f64,
     },
+    /// A recording in which nothing is to be heard.
+    #[error("{path}: every frame is the same, it holds nothing but silence", path = path.display())]
+    Silent {
+        /// The recording.
+        path: PathBuf,
+    },
+    /// There is nothing to learn from without labels.
+    #[error("{actual} recording(s) to pretrain on, expected at least 2")]
+    TooFewRecordings {
+        /// How many there are.
+        actual: usize,
+    },
+    /// A training without labels that tells no clip from another any more.
+    #[error(
+        "{training}: the embeddings have collapsed in epoch {epoch}: their deviation is {deviation:.4}, expected at least {least}"
+    )]
+    Collapsed {
+        /// The training.
+        training: String,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Deviation of the normalised embeddings or projections, 1 where they point in all directions alike.
+        deviation: f64,
+        /// The least that goes on.
+        least: f64,
+    },
     /// Some recordings could not be used.
     #[error("{} of {total} recordings cannot be used; the first: {}", problems.len(), problems[0])]
     BadRecordings {
@@ -368,6 +394,13 @@ impl TrainError {
             Self::TooFewSpeakers { .. } => "give more speakers, or choose another protocol",
             Self::TooFewClasses { .. } => "give more corpora, or map fewer labels away",
             Self::Diverged { .. } => "lower training.learning_rate or training.gradient_clip",
+            Self::TooFewRecordings { .. } => {
+                "give more recordings: files, folders, or corpora with --corpus"
+            }
+            Self::Collapsed { .. } => {
+                "lower byol.learning_rate, raise byol.batch_size or give recordings that differ more; docs/transfer.md says what \
+                 the number means"
+            }
             Self::BadRecordings { .. } => {
                 "`vocalics data check` lists them; --keep-going trains without them"
             }

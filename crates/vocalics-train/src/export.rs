@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use burn::tensor::{Device, Tensor, TensorData};
 use vocalics_eval::softmax_t;
-use vocalics_features::{Domain, FeatureMatrix};
+use vocalics_features::{Domain, FeatureMatrix, Standardiser};
 use vocalics_models::onnx::Graph;
+use vocalics_models::{Mode, Network};
 use vocalics_runtime::{
-    ENCODER_FORMAT_VERSION, FORMAT_VERSION, FUNCTIONALS_FORMAT_VERSION, ModelMetadata,
-    ProtocolResult, Recognizer, TestVector, attach_metadata,
+    BODY_FORMAT_VERSION, Body, ENCODER_FORMAT_VERSION, FORMAT_VERSION, FUNCTIONALS_FORMAT_VERSION,
+    ModelMetadata, ProtocolResult, Recognizer, TestVector, attach_metadata,
 };
 
 use crate::cache::write;
@@ -17,6 +19,8 @@ use crate::{Data, GIT_REVISION, TrainConfig, TrainError, TrainedModel};
 
 /// Frames of the test vector.
 const TEST_FRAMES: usize = 48;
+/// The task of a file without a head.
+const PRETRAINING: &str = "pretraining";
 
 /// What a model file says about its origin besides what the model itself knows.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +89,56 @@ pub fn export(
     write(path, &bytes).map_err(TrainError::io("write", path))
 }
 
+/// Writes a network without its head to `path`, after loading the file again.
+///
+/// # Errors
+/// As [`export`].
+pub(crate) fn export_body(
+    network: &Network,
+    config: &TrainConfig,
+    data: &Data,
+    (standardiser, heard): (&Standardiser, Heard),
+    path: &Path,
+) -> Result<(), TrainError> {
+    let n_mels = config.n_features();
+    let mut graph = Graph::of_body();
+    network.trace(&mut graph);
+    graph.name_networks(&[&config.network])?;
+    let graph = graph.into_bytes(n_mels, network.head().weight.dims()[0])?;
+    let features = test_features(standardiser, [n_mels, n_mels], TEST_FRAMES);
+    let dims = [1, TEST_FRAMES, n_mels];
+    let input = Tensor::from_data(TensorData::new(features.clone(), dims), &Device::flex());
+    let embedding = network.embed(input, &mut Mode::Infer).into_data();
+    let metadata = ModelMetadata {
+        format_version: BODY_FORMAT_VERSION,
+        name: config.name.clone(),
+        task: PRETRAINING.to_owned(),
+        labels: Vec::new(),
+        front_end: config.front_end.clone(),
+        front_end_fingerprint: config.features_fingerprint(),
+        functionals: None,
+        standardiser: Some(standardiser.clone()),
+        domain: None,
+        temperature: 1.0,
+        corpora: heard.corpora.into_values().collect(),
+        speakers: heard.speakers.into_iter().collect(),
+        protocol_result: None,
+        manifest_hash: data.hash(),
+        git_revision: GIT_REVISION.to_owned(),
+        seed: config.seed,
+        created: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+        test_vector: TestVector {
+            features,
+            n_frames: TEST_FRAMES,
+            scores: embedding.try_to_vec().unwrap_or_default(),
+        },
+        encoder: None,
+    };
+    let bytes = attach_metadata(&graph, &metadata)?;
+    Body::from_bytes(bytes.clone())?;
+    write(path, &bytes).map_err(TrainError::io("write", path))
+}
+
 /// What the clips sound like; `None` for fewer than two, which say nothing about others, and for embeddings, which
 /// have no statistics over time.
 fn domain(data: &Data, clips: &[usize]) -> Result<Option<Domain>, TrainError> {
@@ -106,7 +160,23 @@ fn test_vector(
     [n_bands, n_features]: [usize; 2],
     n_frames: usize,
 ) -> Result<TestVector, TrainError> {
-    let (mean, std) = (model.standardiser.mean(), model.standardiser.std());
+    let features = test_features(&model.standardiser, [n_bands, n_features], n_frames);
+    let matrix = FeatureMatrix::new(features.clone(), n_features)?;
+    let scores = softmax_t(&infer(&model.ensemble, &matrix), model.temperature)?;
+    Ok(TestVector {
+        features,
+        n_frames,
+        scores,
+    })
+}
+
+/// An input that moves in every band within the training range, with functionals that stand still, `[n_frames, n_features]`.
+fn test_features(
+    standardiser: &Standardiser,
+    [n_bands, n_features]: [usize; 2],
+    n_frames: usize,
+) -> Vec<f32> {
+    let (mean, std) = (standardiser.mean(), standardiser.std());
     let mut features = Vec::with_capacity(n_frames * n_features);
     for t in 0..n_frames {
         for band in 0..n_features {
@@ -116,11 +186,5 @@ fn test_vector(
             features.push(mean[band] + std[band] * phase);
         }
     }
-    let matrix = FeatureMatrix::new(features.clone(), n_features)?;
-    let scores = softmax_t(&infer(&model.ensemble, &matrix), model.temperature)?;
-    Ok(TestVector {
-        features,
-        n_frames,
-        scores,
-    })
+    features
 }

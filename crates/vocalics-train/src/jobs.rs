@@ -7,11 +7,12 @@ use burn::tensor::Device;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use vocalics_corpora::Fold;
-use vocalics_eval::{HistoryRow, fit_mixture_weights, fit_temperature, softmax_t};
+use vocalics_eval::{HistoryRow, fit_mixture_weights, fit_temperature, softmax_t, training_name};
 use vocalics_features::{FeatureMatrix, Standardiser};
 use vocalics_models::input::Door;
 use vocalics_models::{Ensemble, NetworkConfig};
 
+use crate::byol::Pretrainer;
 use crate::distillation::{Soft, Teacher};
 use crate::fold::{TrainedModel, TrainedNetwork, Trainer, infer_all};
 use crate::functionals;
@@ -20,7 +21,7 @@ use crate::side_by_side::{pool, side_by_side};
 use crate::start::Start;
 use crate::waveforms::Augmenter;
 use crate::{
-    ComputeDevice, Data, Freeze, Heard, Progress, RunOptions, TrainConfig, TrainError,
+    ComputeDevice, Data, Freeze, Heard, Objective, Progress, RunOptions, TrainConfig, TrainError,
     TransferConfig, Weighting,
 };
 
@@ -65,7 +66,7 @@ impl Task<'_> {
         // A plan with nothing to draw from is better said before hours of training.
         for fold in folds {
             Augmenter::new(self.config, self.data, fold)?;
-            if let Some(prior) = self.prior {
+            if let Some(prior) = self.prior.filter(|_| self.learns_labels_first()) {
                 Augmenter::new(self.config, prior, &self.before(fold, prior))?;
             }
         }
@@ -159,6 +160,11 @@ impl Task<'_> {
         }
     }
 
+    /// Whether a training that comes first learns labels.
+    fn learns_labels_first(&self) -> bool {
+        self.config.transfer.pretrain.objective == Objective::Labels
+    }
+
     /// Trains on the other corpora, if there are any; its weights are what the training begins from then.
     fn pretrain(
         &self,
@@ -175,6 +181,27 @@ impl Task<'_> {
         config.transfer.freeze = Freeze::default();
         config.transfer.layer_decay = 1.0;
         let before = self.before(fold, prior);
+        let checkpoint = folder.join("before").join("checkpoint");
+        if !self.learns_labels_first() {
+            let network = Pretrainer {
+                config: &config,
+                data: prior,
+                name: training_name(&before.name, member + 1),
+                clips: &before.train,
+                network: self.config.members()[member],
+                standardiser,
+                start: self.start,
+                key: self.key,
+                checkpoint: &checkpoint,
+                device: self.device,
+                progress: self.progress,
+            }
+            .train()?
+            .network;
+            let labels = prior.labels.as_slice();
+            let start = Start::of_network(network, &config, labels, standardiser.clone());
+            return Ok(Some(start));
+        }
         let trained = Trainer {
             config: &config,
             data: prior,
@@ -185,7 +212,7 @@ impl Task<'_> {
             start: self.start,
             soft: None,
             key: self.key,
-            checkpoint: &folder.join("before").join("checkpoint"),
+            checkpoint: &checkpoint,
             device: self.device,
             progress: self.progress,
         }

@@ -15,6 +15,7 @@
 
 mod augment;
 mod batch;
+mod byol;
 mod cache;
 mod checkpoint;
 pub mod classical;
@@ -41,9 +42,11 @@ mod speaker;
 mod start;
 mod transfer;
 pub mod tune;
+mod unlabelled;
 mod waveforms;
 
 pub use augment::AugmentConfig;
+pub use byol::{ByolConfig, PretrainRow};
 pub use cache::FeatureCache;
 pub use config::{
     ClassWeights, EnsembleConfig, EvaluationConfig, Sampling, TrainConfig, TrainingConfig,
@@ -61,12 +64,12 @@ pub use functionals::FunctionalsConfig;
 pub use heard::Heard;
 pub use progress::{Progress, Silent};
 pub use run::{
-    CrossValidation, RunOptions, check_sources, cross_validate, cross_validate_after,
-    protocol_result, train_model, train_model_after,
+    CrossValidation, Pretrained, RunOptions, check_sources, cross_validate, cross_validate_after,
+    pretrain, protocol_result, train_model, train_model_after,
 };
 pub use speaker::with_speaker_calibrated;
 pub use start::describe_init;
-pub use transfer::{Freeze, NamedFreeze, PretrainConfig, TransferConfig};
+pub use transfer::{Freeze, NamedFreeze, Objective, PretrainConfig, TransferConfig};
 pub use vocalics_models::{Ensemble, Network, NetworkConfig};
 pub use waveforms::Waveforms;
 

@@ -2,6 +2,8 @@
 
 use vocalics_eval::HistoryRow;
 
+use crate::PretrainRow;
+
 /// Receives news of a run, from several threads at once.
 pub trait Progress: Sync {
     /// `done` of `total` recordings have their features.
@@ -19,6 +21,10 @@ pub trait Progress: Sync {
     /// An epoch is done and in the checkpoint.
     fn epoch(&self, row: &HistoryRow) {
         let _ = row;
+    }
+    /// An epoch of a training without labels is done and in the checkpoint.
+    fn pretrain_epoch(&self, training: &str, row: &PretrainRow) {
+        let _ = (training, row);
     }
     /// The last epoch of a training is done.
     fn training_finished(&self, training: &str) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use vocalics_features::{Functionals, LogMelConfig};
-use vocalics_runtime::{ModelError, ModelMetadata, Recognizer, read_model};
+use vocalics_runtime::{Body, ModelError, ModelMetadata, Recognizer, read_model};
 
 use crate::TrainError;
 
@@ -12,11 +12,17 @@ pub(crate) struct SourceFile {
     pub(crate) bytes: Vec<u8>,
     /// BLAKE3, as hexadecimal digits.
     pub(crate) hash: String,
-    pub(crate) recognizer: Recognizer,
+    model: Model,
+}
+
+enum Model {
+    Whole(Box<Recognizer>),
+    /// Without a head, as `vocalics pretrain` writes it.
+    Body(Box<Body>),
 }
 
 impl SourceFile {
-    /// Opens a model file. `known_hash` is that of the file a run began with, empty if none did.
+    /// Opens a model file, with a head or without. `known_hash` is that of the file a run began with, empty if none did.
     ///
     /// # Errors
     /// When it cannot be read or is no good model file ([`TrainError::ModelFile`]), was changed since the run was begun
@@ -29,26 +35,51 @@ impl SourceFile {
                 path: path.to_owned(),
             });
         }
-        let recognizer =
-            Recognizer::from_bytes(bytes.clone()).map_err(|source| ModelError::File {
-                path: path.to_owned(),
-                source: Box::new(source),
-            })?;
-        if let Some(encoder) = &recognizer.metadata().encoder {
+        let model = match Recognizer::from_bytes(bytes.clone()) {
+            Ok(recognizer) => Ok(Model::Whole(Box::new(recognizer))),
+            Err(ModelError::Pretrained { .. }) => {
+                Body::from_bytes(bytes.clone()).map(|body| Model::Body(Box::new(body)))
+            }
+            Err(error) => Err(error),
+        };
+        let model = model.map_err(|source| in_file(path, source))?;
+        let file = Self { bytes, hash, model };
+        if let Some(encoder) = &file.metadata().encoder {
             return Err(TrainError::InitEncoder {
                 path: path.to_owned(),
                 encoder: encoder.description.name.clone(),
             });
         }
-        Ok(Self {
-            bytes,
-            hash,
-            recognizer,
-        })
+        Ok(file)
     }
 
     pub(crate) fn metadata(&self) -> &ModelMetadata {
-        self.recognizer.metadata()
+        match &self.model {
+            Model::Whole(recognizer) => recognizer.metadata(),
+            Model::Body(body) => body.metadata(),
+        }
+    }
+
+    /// Refuses a file without a head, which has no answers.
+    ///
+    /// # Errors
+    /// [`TrainError::ModelFile`].
+    pub(crate) fn check_head(&self, path: &Path) -> Result<(), TrainError> {
+        match &self.model {
+            Model::Whole(_) => Ok(()),
+            Model::Body(body) => Err(pretrained(path, body)),
+        }
+    }
+
+    /// The model to ask for scores.
+    ///
+    /// # Errors
+    /// As [`Self::check_head`].
+    pub(crate) fn into_recognizer(self, path: &Path) -> Result<Recognizer, TrainError> {
+        match self.model {
+            Model::Whole(recognizer) => Ok(*recognizer),
+            Model::Body(body) => Err(pretrained(path, &body)),
+        }
     }
 
     /// Refuses a file over functionals, unless they are these.
@@ -90,6 +121,18 @@ impl SourceFile {
             differences: differences(&metadata.front_end, front_end),
         })
     }
+}
+
+fn in_file(path: &Path, source: ModelError) -> ModelError {
+    ModelError::File {
+        path: path.to_owned(),
+        source: Box::new(source),
+    }
+}
+
+fn pretrained(path: &Path, body: &Body) -> TrainError {
+    let name = body.metadata().name.clone();
+    in_file(path, ModelError::Pretrained { name }).into()
 }
 
 /// The fields of a model file's front end that a configuration has otherwise, as its TOML would have them.

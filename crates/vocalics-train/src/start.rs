@@ -128,7 +128,7 @@ impl Start {
             } => (path, weights, *member),
         };
         let door = self.door(n_mels)?;
-        let labels = self.labels.len();
+        let labels = self.head_outputs();
         let fresh = network.init(n_mels, labels, door, rng, &Device::flex())?;
         weights.restore(member, fresh).map_err(|source| {
             let network = weights.network(member);
@@ -139,6 +139,11 @@ impl Start {
                 network: network.unwrap_or_default().trim_end().replace('\n', ", "),
             }
         })
+    }
+
+    /// Outputs of the head that the weights come with; where they come without one, of the one drawn in its place.
+    fn head_outputs(&self) -> usize {
+        self.labels.len().max(1)
     }
 
     fn door(&self, n_mels: usize) -> Result<Door, TrainError> {
@@ -173,7 +178,7 @@ impl Start {
         };
         let places: Vec<Option<usize>> = labels.iter().map(place).collect();
         // The head is what comes last in both: `[in, labels]`, then one bias for each label.
-        let (ours, others) = (labels.len(), self.labels.len());
+        let (ours, others) = (labels.len(), self.head_outputs());
         let head = |len: usize, classes: usize, inputs: usize| len - (inputs + 1) * classes;
         let inputs = head_inputs(&known);
         let body = head(state.len(), ours, inputs);

@@ -85,6 +85,26 @@ pub struct PretrainConfig {
     pub corpora: Vec<String>,
     /// Passes over their clips.
     pub epochs: usize,
+    /// What is learnt from them.
+    #[serde(skip_serializing_if = "Objective::is_labels")]
+    pub objective: Objective,
+}
+
+/// What a training that comes first learns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// The labels.
+    #[default]
+    Labels,
+    /// That two views of a clip are alike ([`ByolConfig`](crate::ByolConfig)); labels are not used.
+    Byol,
+}
+
+impl Objective {
+    fn is_labels(&self) -> bool {
+        *self == Self::Labels
+    }
 }
 
 impl TransferConfig {

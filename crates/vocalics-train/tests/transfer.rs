@@ -310,6 +310,7 @@ fn other_corpora_come_first_without_the_speakers_of_the_fold() {
     config.transfer.pretrain = PretrainConfig {
         corpora: vec!["sung".into()],
         epochs: 2,
+        ..PretrainConfig::default()
     };
     config.transfer.layer_decay = 0.5;
     let sung = |labels: &[&str]| {

@@ -33,6 +33,9 @@ pub const INPUT_NAME: &str = "features";
 /// Name of the graph's output, f32 `[batch, n_classes]`.
 pub const OUTPUT_NAME: &str = "logits";
 
+/// Name of the output of a graph without a head, f32 `[batch, dim]`.
+pub const EMBEDDING_NAME: &str = "embedding";
+
 /// Largest model file accepted, in bytes: what one protocol buffer may hold (2 GiB less a byte).
 ///
 /// Our own networks have a few megabytes; a file with an encoder of 300 million weights in it has 1.2 GB.

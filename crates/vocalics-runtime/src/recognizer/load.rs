@@ -154,6 +154,11 @@ impl Recognizer {
                 actual: structure.graph_crc32,
             });
         }
+        if metadata.is_body() {
+            return Err(ModelError::Pretrained {
+                name: metadata.name,
+            });
+        }
         let front_end = metadata.build_front_end()?;
         let (n_features, n_classes) = (metadata.n_features(), metadata.labels.len());
         let (network, encoder) = match &metadata.encoder {

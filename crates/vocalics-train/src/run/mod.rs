@@ -3,6 +3,7 @@
 mod directory;
 mod measure;
 mod parts;
+mod pretraining;
 mod sources;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 pub(crate) use directory::{RunLock, key};
 pub(crate) use measure::measured_together;
 pub(crate) use parts::{check_kept, chosen, refuse_leaks, thin};
+pub use pretraining::{Pretrained, pretrain};
 pub use sources::check_sources;
 use vocalics_corpora::{Fold, Protocol};
 use vocalics_eval::html::Page;

@@ -9,7 +9,7 @@ use crate::distillation::Teacher;
 use crate::heard::Heard;
 use crate::source_file::SourceFile;
 use crate::start::Start;
-use crate::{Data, Progress, TrainConfig, TrainError};
+use crate::{Data, Objective, Progress, TrainConfig, TrainError};
 
 /// The model files that trainings draw on.
 pub(super) struct Sources {
@@ -60,6 +60,7 @@ pub fn check_sources(config: &TrainConfig) -> Result<(), TrainError> {
         let ours = config.functional_sets()?;
         file.check_functionals("distillation.teacher", ours.as_ref())?;
         file.check_front_end(&it.teacher, &config.front_end)?;
+        file.check_head(&it.teacher)?;
     }
     Ok(())
 }
@@ -123,7 +124,11 @@ pub(super) fn begun_from(config: &TrainConfig) -> String {
     };
     if transfer.has_pretraining() {
         let (epochs, corpora) = (transfer.pretrain.epochs, &transfer.pretrain.corpora);
-        text += &format!(", then {epochs} epochs on {}", corpora.join(" + "));
+        let how = match transfer.pretrain.objective {
+            Objective::Labels => "",
+            Objective::Byol => " without labels",
+        };
+        text += &format!(", then {epochs} epochs on {}{how}", corpora.join(" + "));
     }
     text
 }

@@ -7,8 +7,8 @@ use vocalics_eval::HistoryRow;
 use vocalics_features::FeatureMatrix;
 use vocalics_models::ResidualCnnConfig;
 use vocalics_train::{
-    AugmentConfig, ComputeDevice, Data, EvaluationConfig, NetworkConfig, Progress, RunOptions,
-    TrainConfig, TrainingConfig,
+    AugmentConfig, ComputeDevice, Data, EvaluationConfig, NetworkConfig, PretrainRow, Progress,
+    RunOptions, TrainConfig, TrainingConfig,
 };
 
 /// Bands of the invented features.
@@ -105,12 +105,22 @@ pub(crate) fn predictions(directory: &Path) -> String {
     std::fs::read_to_string(directory.join("predictions.csv")).expect("predictions.csv")
 }
 
-/// Stops a run from inside, after so many epochs of any fold.
+/// Stops a run from inside, after so many epochs of any fold, with or without labels.
 pub(crate) struct Stop(pub(crate) std::sync::atomic::AtomicUsize);
+
+impl Stop {
+    fn count(&self) {
+        let left = self.0.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+        assert!(left != 1, "stopped by the test");
+    }
+}
 
 impl Progress for Stop {
     fn epoch(&self, _: &HistoryRow) {
-        let left = self.0.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
-        assert!(left != 1, "stopped by the test");
+        self.count();
+    }
+
+    fn pretrain_epoch(&self, _: &str, _: &PretrainRow) {
+        self.count();
     }
 }
