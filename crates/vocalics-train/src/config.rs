@@ -736,4 +736,19 @@ mod tests {
         assert!(error.to_string().contains("log_floor is 0"));
         assert!(error.hint().unwrap().contains("--print-config"));
     }
+
+    #[test]
+    fn without_labels_only_layers_over_log_mel_learn() {
+        let mut config = TrainConfig::default();
+        config.validate_pretraining().unwrap();
+        config.functionals = Some(FunctionalsConfig {
+            sets: vec!["prosody".into()],
+        });
+        for kind in ["functionals-mlp", "two-branch"] {
+            config.network = NetworkConfig::named(kind).unwrap();
+            let error = config.validate_pretraining().unwrap_err().to_string();
+            assert!(error.contains(kind), "{error}");
+            assert!(error.contains("a network over log-mel"), "{error}");
+        }
+    }
 }

@@ -104,9 +104,12 @@ fn the_loss_falls_and_the_embeddings_do_not_collapse() {
 #[test]
 fn every_kind_with_layers_can_be_pretrained_and_begun_from() {
     let folder = tempfile::tempdir().expect("temporary folder");
-    for kind in NetworkConfig::KINDS.iter().filter(|kind| **kind != "head") {
+    for kind in NetworkConfig::KINDS {
         let mut config = small();
         config.network = NetworkConfig::named(kind).expect("a network");
+        if config.network.takes_functionals() || *kind == "head" {
+            continue;
+        }
         config.training.epochs = 1;
         let at = |name: &str| options(&folder.path().join(kind).join(name));
         let init = pretrain(&config, &unlabelled(&[0, 1]), &at("first"), &Silent);
