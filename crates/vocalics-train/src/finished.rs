@@ -154,6 +154,14 @@ impl FinishedRun {
             if let Some(encoder) = &recognizer.metadata().encoder {
                 input.clone_from(&encoder.description.name);
             }
+            if let Some(functionals) = &recognizer.metadata().functionals {
+                let names = functionals.sets().iter().map(|set| set.name.as_str());
+                input = ["log-mel"]
+                    .into_iter()
+                    .chain(names)
+                    .collect::<Vec<_>>()
+                    .join(" + ");
+            }
         }
         let seconds = self.seconds.iter().filter(|(fold, _)| folds.contains(fold));
         let train_secs: f64 = seconds.map(|(_, seconds)| seconds).sum();

@@ -7,8 +7,8 @@ use vocalics_corpora::{LabelSet, Protocol, Utterance};
 use vocalics_features::{FeatureMatrix, Functionals, LogMel};
 use vocalics_runtime::{Clip, Engine, Recognizer, RecognizerOptions, RuntimeError, quantise};
 use vocalics_train::{
-    AugmentConfig, ComputeDevice, Data, DistillationConfig, EvaluationConfig, RunOptions, Silent,
-    TrainConfig, TrainingConfig, cross_validate, infer, train_model,
+    AugmentConfig, ComputeDevice, Data, DistillationConfig, EvaluationConfig, FinishedRun,
+    RunOptions, Silent, TrainConfig, TrainingConfig, cross_validate, infer, train_model,
 };
 
 const RATE: u32 = 16_000;
@@ -250,6 +250,21 @@ fn test_clips_do_not_reach_the_standardiser() {
     };
     assert_eq!(run(&changed(true)).0, before);
     assert_ne!(run(&changed(false)).0, before);
+}
+
+#[test]
+fn a_row_of_a_comparison_names_the_sets() {
+    let config = config(TWO_BRANCH);
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let options = RunOptions {
+        folds: vec!["speaker-1".into()],
+        ..options(folder.path())
+    };
+    cross_validate(&config, &data(&config), &Protocol::Loso, &options, &Silent).expect("a run");
+    let run = FinishedRun::read(folder.path()).expect("a finished run");
+    let row = run.entry("two".into(), &options.folds).expect("a row");
+    let sets = config.functionals.expect("sets").sets;
+    assert_eq!(row.input, format!("log-mel + {}", sets.join(" + ")));
 }
 
 #[test]
