@@ -1,20 +1,23 @@
 //! The configuration of a run: everything but the recordings and the machine.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod check;
+mod ensemble;
+mod evaluation;
+mod file;
+mod training;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use vocalics_corpora::{LabelMap, Protocol, SplitOptions, Target};
-use vocalics_eval::MIN_RESAMPLES;
+use vocalics_corpora::{LabelMap, SplitOptions, Target};
 use vocalics_features::{Functionals, LogMelConfig};
 use vocalics_models::{HeadConfig, NetworkConfig};
-use vocalics_runtime::Encoder;
 
+pub use self::ensemble::{EnsembleConfig, Weighting};
+pub use self::evaluation::EvaluationConfig;
+pub(crate) use self::file::read_toml;
+pub use self::training::{ClassWeights, Sampling, TrainingConfig};
 use crate::byol::ByolConfig;
 use crate::{
-    AugmentConfig, DistillationConfig, EncoderConfig, FunctionalsConfig, Objective, TrainError,
-    TransferConfig,
+    AugmentConfig, DistillationConfig, EncoderConfig, FunctionalsConfig, TrainError, TransferConfig,
 };
 
 /// A complete, re-runnable configuration, read from and written as TOML.
@@ -57,142 +60,6 @@ pub struct TrainConfig {
     pub byol: Option<ByolConfig>,
     /// What the training begins from.
     pub transfer: TransferConfig,
-}
-
-/// Several networks that answer together; by default one answers alone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EnsembleConfig {
-    /// Trainings of each network, with weights, order and crops of their own.
-    pub seeds: usize,
-    /// How the answers are weighted.
-    pub weighting: Weighting,
-    /// Networks besides that of `[network]`.
-    pub networks: Vec<NetworkConfig>,
-}
-
-impl Default for EnsembleConfig {
-    fn default() -> Self {
-        Self {
-            seeds: 1,
-            weighting: Weighting::Equal,
-            networks: Vec::new(),
-        }
-    }
-}
-
-/// How the answers of an ensemble's members are weighted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Weighting {
-    /// Each the same.
-    Equal,
-    /// So that the validation clips are likeliest; the same without validation clips.
-    Validation,
-}
-
-/// How classes of unequal size count in the loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClassWeights {
-    /// Every clip counts the same.
-    None,
-    /// Every class counts the same: a clip weighs `clips / (classes · clips of its class)`.
-    Balanced,
-}
-
-/// How often clips come in an epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Sampling {
-    /// Each once.
-    Shuffled,
-    /// Each class as often as any other: clips of small classes several times, not all of a large one. Class weights and logit
-    /// adjustment then find nothing to balance.
-    Balanced,
-}
-
-/// The training loop.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TrainingConfig {
-    /// Passes over the training clips. The weights of the last one are used.
-    pub epochs: usize,
-    /// Clips per step.
-    pub batch_size: usize,
-    /// Frames of a training crop. Shorter clips are repeated to this length.
-    pub crop_frames: usize,
-    /// Peak learning rate of AdamW.
-    pub learning_rate: f64,
-    /// Epochs of linear warm-up before the cosine decay to zero.
-    pub warmup_epochs: f64,
-    /// Decoupled weight decay of AdamW, on weights but not on biases and norms.
-    pub weight_decay: f64,
-    /// Probability mass of the target spread over all classes.
-    pub label_smoothing: f64,
-    /// Largest global norm of the gradient; larger ones are scaled down.
-    pub gradient_clip: f64,
-    /// Decay per step of the running average of the weights, which is what is used; 0 for none.
-    pub weight_average: f64,
-    /// How classes of unequal size count.
-    pub class_weights: ClassWeights,
-    /// Exponent of the focal loss, which lets clips that are known already count less; 0 for cross-entropy.
-    pub focal_gamma: f64,
-    /// Strength of the logit adjustment for classes of unequal size; 0 for none, 1 for what balances them. It takes the place
-    /// of balanced class weights.
-    pub logit_adjustment: f64,
-    /// How often clips come in an epoch.
-    pub sampling: Sampling,
-    /// Share of a class's training clips that is kept, for studies of unequal classes; classes not named are kept whole.
-    /// Test and validation clips are left as they are.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub keep: BTreeMap<String, f64>,
-}
-
-impl Default for TrainingConfig {
-    fn default() -> Self {
-        Self {
-            epochs: 30,
-            batch_size: 32,
-            crop_frames: 160,
-            learning_rate: 3e-3,
-            warmup_epochs: 2.0,
-            weight_decay: 0.02,
-            label_smoothing: 0.1,
-            gradient_clip: 5.0,
-            weight_average: 0.995,
-            class_weights: ClassWeights::Balanced,
-            focal_gamma: 0.0,
-            logit_adjustment: 0.0,
-            sampling: Sampling::Shuffled,
-            keep: BTreeMap::new(),
-        }
-    }
-}
-
-/// How the model is measured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EvaluationConfig {
-    /// Protocol of `vocalics evaluate` when none is given there.
-    pub protocol: String,
-    /// Speakers cut out of every training part to fit the temperature and to watch the training.
-    pub validation_speakers: usize,
-    /// Folds of the protocols that split at random: one for each seed from the run's on.
-    pub repeats: u32,
-    /// Resamples of the bootstrap over speakers.
-    pub resamples: usize,
-}
-
-impl Default for EvaluationConfig {
-    fn default() -> Self {
-        Self {
-            protocol: "emobox-6fold".into(),
-            validation_speakers: 2,
-            repeats: 1,
-            resamples: 2000,
-        }
-    }
 }
 
 impl Default for TrainConfig {
@@ -247,46 +114,6 @@ impl TrainConfig {
         }
     }
 
-    /// Reads and validates a configuration file for an encoder: what it does not say is as in [`Self::for_encoder`], and
-    /// an encoder that it names must be this one.
-    ///
-    /// # Errors
-    /// As [`Self::read`], and [`TrainError::OtherEncoder`].
-    pub fn read_for_encoder(path: &Path, encoder: &Encoder) -> Result<Self, TrainError> {
-        let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
-        let syntax = |source| TrainError::ConfigSyntax {
-            path: path.to_owned(),
-            source: Box::new(source),
-        };
-        // Said of the file as it is written, with the line.
-        let plain: Self = toml::from_str(&text).map_err(syntax)?;
-        if let Some(named) = &plain.encoder {
-            named.check(encoder)?;
-        }
-        let defaults = Self::for_encoder(EncoderConfig::of(encoder));
-        let said: toml::Table = toml::from_str(&text).map_err(syntax)?;
-        let mut whole: toml::Table = toml::from_str(&defaults.to_toml()).map_err(syntax)?;
-        overlay(&mut whole, said);
-        let config: Self = whole.try_into().map_err(syntax)?;
-        config
-            .validate()
-            .map_err(|source| TrainError::ConfigValue {
-                path: path.to_owned(),
-                source: Box::new(source),
-            })?;
-        Ok(config)
-    }
-
-    /// Reads a configuration file and validates its values. Whether it says all that its sections need is for
-    /// [`Self::validate`], after the command line has had its say.
-    ///
-    /// # Errors
-    /// [`TrainError::Io`], [`TrainError::ConfigSyntax`], or [`TrainError::ConfigValue`] around what
-    /// [`Self::validate`] says of values.
-    pub fn read(path: &Path) -> Result<Self, TrainError> {
-        read_toml(path, Self::validate_values)
-    }
-
     /// The configuration as TOML.
     #[must_use]
     pub fn to_toml(&self) -> String {
@@ -302,226 +129,6 @@ impl TrainConfig {
             text.truncate(text.find("\n[transfer]").unwrap_or(text.len()));
         }
         text
-    }
-
-    /// Rejects values that no training can run with, and sections that lack what they need.
-    ///
-    /// # Errors
-    /// [`TrainError::Config`] and its like, naming the field.
-    pub fn validate(&self) -> Result<(), TrainError> {
-        self.validate_values()?;
-        self.transfer.validate_source()?;
-        self.distillation
-            .iter()
-            .try_for_each(DistillationConfig::validate_source)
-    }
-
-    fn validate_values(&self) -> Result<(), TrainError> {
-        let wrong = |field, actual, expected| Err(TrainError::config(field, actual, expected));
-        self.front_end.validate()?;
-        crate::functionals::check(self)?;
-        self.check_encoder()?;
-        self.network.validate(self.n_bands())?;
-        for (index, network) in self.ensemble.networks.iter().enumerate() {
-            network
-                .validate(self.n_bands())
-                .map_err(|source| TrainError::EnsembleNetwork {
-                    place: index + 1,
-                    source,
-                })?;
-        }
-        if !(1..=100).contains(&self.ensemble.seeds) {
-            let actual = self.ensemble.seeds.to_string();
-            return wrong("ensemble.seeds", actual, "from 1 to 100");
-        }
-        self.target()?;
-        self.label_map()?;
-        self.evaluation.protocol.parse::<Protocol>()?;
-        let t = &self.training;
-        if self.name.is_empty() || self.name.contains(['/', '\\']) {
-            return wrong("name", format!("{:?}", self.name), "a name without slashes");
-        }
-        if t.epochs == 0 {
-            return wrong("training.epochs", "0".into(), "at least 1");
-        }
-        if t.batch_size < 2 {
-            return wrong(
-                "training.batch_size",
-                t.batch_size.to_string(),
-                "at least 2",
-            );
-        }
-        if t.crop_frames < 16 && self.encoder.is_none() {
-            return wrong(
-                "training.crop_frames",
-                t.crop_frames.to_string(),
-                "at least 16",
-            );
-        }
-        let unit = |x: f64| (0.0..1.0).contains(&x);
-        let positive = |x: f64| x.is_finite() && x > 0.0;
-        for (field, value, fine, expected) in [
-            (
-                "training.learning_rate",
-                t.learning_rate,
-                positive(t.learning_rate),
-                "above 0",
-            ),
-            (
-                "training.gradient_clip",
-                t.gradient_clip,
-                positive(t.gradient_clip),
-                "above 0",
-            ),
-            (
-                "training.warmup_epochs",
-                t.warmup_epochs,
-                t.warmup_epochs >= 0.0 && t.warmup_epochs.is_finite(),
-                "at least 0",
-            ),
-            (
-                "training.weight_decay",
-                t.weight_decay,
-                t.weight_decay >= 0.0 && t.weight_decay.is_finite(),
-                "at least 0",
-            ),
-            (
-                "training.label_smoothing",
-                t.label_smoothing,
-                unit(t.label_smoothing),
-                "at least 0 and below 1",
-            ),
-            (
-                "training.weight_average",
-                t.weight_average,
-                unit(t.weight_average),
-                "at least 0 and below 1",
-            ),
-        ] {
-            if !fine {
-                return wrong(field, value.to_string(), expected);
-            }
-        }
-        for (field, value) in [
-            ("training.focal_gamma", t.focal_gamma),
-            ("training.logit_adjustment", t.logit_adjustment),
-        ] {
-            if !(0.0..=10.0).contains(&value) {
-                return wrong(field, value.to_string(), "from 0 to 10");
-            }
-        }
-        if let Some((class, share)) = t
-            .keep
-            .iter()
-            .find(|(_, share)| !(**share > 0.0 && **share <= 1.0))
-        {
-            return wrong(
-                "training.keep",
-                format!("{share} for {class}"),
-                "shares above 0, at most 1",
-            );
-        }
-        if t.logit_adjustment > 0.0 && t.class_weights == ClassWeights::Balanced {
-            let actual = format!("{} beside class_weights = \"balanced\"", t.logit_adjustment);
-            return wrong(
-                "training.logit_adjustment",
-                actual,
-                "one of the two: class_weights = \"none\"",
-            );
-        }
-        if self.evaluation.resamples < MIN_RESAMPLES {
-            let actual = self.evaluation.resamples.to_string();
-            return wrong("evaluation.resamples", actual, "at least 40");
-        }
-        if self.evaluation.repeats == 0 {
-            return wrong("evaluation.repeats", "0".into(), "at least 1");
-        }
-        self.transfer.validate()?;
-        if let Some(byol) = &self.byol {
-            byol.validate()?;
-        }
-        if self.transfer.pretrain.objective == Objective::Byol {
-            self.check_body(&self.members())?;
-        }
-        if let Some(distillation) = &self.distillation {
-            distillation.validate(self.n_bands())?;
-        }
-        self.augmentation.validate(self.n_bands())
-    }
-
-    /// As [`Self::validate`], and rejects what has no meaning in a training without labels.
-    ///
-    /// # Errors
-    /// As [`Self::validate`].
-    pub fn validate_pretraining(&self) -> Result<(), TrainError> {
-        self.validate()?;
-        let wrong = |field, actual, expected| Err(TrainError::config(field, actual, expected));
-        if let Some(encoder) = &self.encoder {
-            let expected = "none: the network is pretrained on log-mel features";
-            return wrong("encoder", encoder.description.name.clone(), expected);
-        }
-        let networks = self.members().len();
-        if networks > 1 {
-            return wrong("ensemble", format!("{networks} networks"), "one network");
-        }
-        let steps = self.augmentation.waveform.steps.len();
-        if steps > 0 {
-            let actual = format!("a plan of {steps} steps");
-            let expected = "none without labels: views are made of log-mel features";
-            return wrong("augmentation.waveform", actual, expected);
-        }
-        self.check_body(&[&self.network])
-    }
-
-    /// Only a network with layers before the head has something to learn without labels.
-    pub(crate) fn check_body(&self, networks: &[&NetworkConfig]) -> Result<(), TrainError> {
-        let head =
-            |it: &&&NetworkConfig| matches!(it, NetworkConfig::Head(_)) || it.takes_functionals();
-        match networks.iter().find(head) {
-            Some(network) => Err(TrainError::config(
-                "network.kind",
-                format!("{:?}", network.kind()),
-                "a network over log-mel with layers before the head, to pretrain without labels",
-            )),
-            None => Ok(()),
-        }
-    }
-
-    /// What applies to log-mel features alone must not be asked for beside an encoder.
-    fn check_encoder(&self) -> Result<(), TrainError> {
-        let wrong = |field, actual, expected| Err(TrainError::config(field, actual, expected));
-        let Some(encoder) = &self.encoder else {
-            return Ok(());
-        };
-        encoder.description.validate()?;
-        if self.front_end != Self::default().front_end {
-            let expected = "left out with an encoder, whose description says what it takes";
-            return wrong("front_end", "given".to_owned(), expected);
-        }
-        if self.transfer.has_init()
-            || self.transfer.has_pretraining()
-            || self.distillation.is_some()
-        {
-            let expected = "neither transfer nor distillation with an encoder: its head is small enough to learn from the start";
-            return wrong("encoder", encoder.description.name.clone(), expected);
-        }
-        let mut networks = self.members().into_iter();
-        if let Some(other) = networks.find(|n| !matches!(n, NetworkConfig::Head(_))) {
-            let expected = "\"head\", the one network over the embeddings of an encoder";
-            return wrong("network.kind", format!("{:?}", other.kind()), expected);
-        }
-        if self.training.crop_frames != 1 {
-            return wrong(
-                "training.crop_frames",
-                self.training.crop_frames.to_string(),
-                "1 with an encoder: an embedding is of a whole clip, there is nothing to crop",
-            );
-        }
-        if let Some((field, actual)) = self.augmentation.of_log_mel() {
-            let expected = "none with an encoder: its embeddings are computed once, of the clips as they are; mixup works";
-            return wrong(field, actual, expected);
-        }
-        Ok(())
     }
 
     /// The sets of `[functionals]` as this build computes them; `None` without the section.
@@ -624,40 +231,6 @@ impl TrainConfig {
     pub fn label_map(&self) -> Result<LabelMap, TrainError> {
         label_map(&self.map)
     }
-}
-
-/// Puts what a file says over defaults, table by table. A network comes whole: fields of another kind are none of its.
-fn overlay(defaults: &mut toml::Table, said: toml::Table) {
-    for (key, value) in said {
-        match (defaults.get_mut(&key), value) {
-            (Some(toml::Value::Table(inner)), toml::Value::Table(said)) if key != "network" => {
-                overlay(inner, said);
-            }
-            (_, value) => {
-                defaults.insert(key, value);
-            }
-        }
-    }
-}
-
-/// Reads a file of typed TOML and checks its values.
-///
-/// # Errors
-/// [`TrainError::Io`], [`TrainError::ConfigSyntax`], or [`TrainError::ConfigValue`] around what `check` says.
-pub(crate) fn read_toml<T: DeserializeOwned>(
-    path: &Path,
-    check: impl FnOnce(&T) -> Result<(), TrainError>,
-) -> Result<T, TrainError> {
-    let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
-    let value: T = toml::from_str(&text).map_err(|source| TrainError::ConfigSyntax {
-        path: path.to_owned(),
-        source: Box::new(source),
-    })?;
-    check(&value).map_err(|source| TrainError::ConfigValue {
-        path: path.to_owned(),
-        source: Box::new(source),
-    })?;
-    Ok(value)
 }
 
 /// A label map as configurations name it, empty for none.

@@ -1,0 +1,123 @@
+//! What a configuration must say, and what does not go together.
+
+use vocalics_models::NetworkConfig;
+
+use super::TrainConfig;
+use crate::{DistillationConfig, Objective, TrainError};
+
+impl TrainConfig {
+    /// Rejects values that no training can run with, and sections that lack what they need.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] and its like, naming the field.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        self.validate_values()?;
+        self.transfer.validate_source()?;
+        self.distillation
+            .iter()
+            .try_for_each(DistillationConfig::validate_source)
+    }
+
+    /// As [`Self::validate`], of values alone.
+    pub(super) fn validate_values(&self) -> Result<(), TrainError> {
+        let wrong = |field, actual, expected| Err(TrainError::config(field, actual, expected));
+        self.front_end.validate()?;
+        crate::functionals::check(self)?;
+        self.check_encoder()?;
+        self.network.validate(self.n_bands())?;
+        self.ensemble.validate(self.n_bands())?;
+        self.target()?;
+        self.label_map()?;
+        if self.name.is_empty() || self.name.contains(['/', '\\']) {
+            return wrong("name", format!("{:?}", self.name), "a name without slashes");
+        }
+        self.training.validate(self.encoder.is_some())?;
+        self.evaluation.validate()?;
+        self.transfer.validate()?;
+        if let Some(byol) = &self.byol {
+            byol.validate()?;
+        }
+        if self.transfer.pretrain.objective == Objective::Byol {
+            self.check_body()?;
+        }
+        if let Some(distillation) = &self.distillation {
+            distillation.validate(self.n_bands())?;
+        }
+        self.augmentation.validate(self.n_bands())
+    }
+
+    /// As [`Self::validate`], and rejects what has no meaning in a training without labels.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn validate_pretraining(&self) -> Result<(), TrainError> {
+        self.validate()?;
+        let wrong = |field, actual, expected| Err(TrainError::config(field, actual, expected));
+        if let Some(encoder) = &self.encoder {
+            let expected = "none: the network is pretrained on log-mel features";
+            return wrong("encoder", encoder.description.name.clone(), expected);
+        }
+        let networks = self.members().len();
+        if networks > 1 {
+            return wrong("ensemble", format!("{networks} networks"), "one network");
+        }
+        let steps = self.augmentation.waveform.steps.len();
+        if steps > 0 {
+            let actual = format!("a plan of {steps} steps");
+            let expected = "none without labels: views are made of log-mel features";
+            return wrong("augmentation.waveform", actual, expected);
+        }
+        self.check_body()
+    }
+
+    /// Only a network with layers before the head has something to learn without labels.
+    fn check_body(&self) -> Result<(), TrainError> {
+        let other =
+            |it: &&NetworkConfig| matches!(it, NetworkConfig::Head(_)) || it.takes_functionals();
+        match self.members().into_iter().find(other) {
+            Some(network) => Err(TrainError::config(
+                "network.kind",
+                format!("{:?}", network.kind()),
+                "a network over log-mel with layers before the head, to pretrain without labels",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// What applies to log-mel features alone must not be asked for beside an encoder.
+    fn check_encoder(&self) -> Result<(), TrainError> {
+        let wrong = |field, actual, expected| Err(TrainError::config(field, actual, expected));
+        let Some(encoder) = &self.encoder else {
+            return Ok(());
+        };
+        encoder.description.validate()?;
+        if self.front_end != Self::default().front_end {
+            let expected = "left out with an encoder, whose description says what it takes";
+            return wrong("front_end", "given".to_owned(), expected);
+        }
+        if self.transfer.has_init()
+            || self.transfer.has_pretraining()
+            || self.distillation.is_some()
+        {
+            let expected = "neither transfer nor distillation with an encoder: its head is small enough to learn from the start";
+            return wrong("encoder", encoder.description.name.clone(), expected);
+        }
+        let mut networks = self.members().into_iter();
+        if let Some(other) = networks.find(|n| !matches!(n, NetworkConfig::Head(_))) {
+            let expected = "\"head\", the one network over the embeddings of an encoder";
+            return wrong("network.kind", format!("{:?}", other.kind()), expected);
+        }
+        if self.training.crop_frames != 1 {
+            return wrong(
+                "training.crop_frames",
+                self.training.crop_frames.to_string(),
+                "1 with an encoder: an embedding is of a whole clip, there is nothing to crop",
+            );
+        }
+        if let Some((field, actual)) = self.augmentation.of_log_mel() {
+            let expected = "none with an encoder: its embeddings are computed once, of the clips as they are; mixup works";
+            return wrong(field, actual, expected);
+        }
+        Ok(())
+    }
+}
