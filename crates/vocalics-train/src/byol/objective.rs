@@ -14,19 +14,19 @@ use crate::parameters::Layout;
 /// Keeps the length of a vector above 0.
 const EPSILON: f32 = 1e-12;
 
-/// What learns: body, projector and predictor. The head of the network takes no part.
-#[derive(Module, Debug)]
-pub(super) struct Online {
-    pub(super) network: Network,
-    projector: Projector,
-    predictor: Projector,
-}
-
-/// What is predicted: body and projector. It lies on a device without gradients.
+/// A body with a projector behind it. The head of the network takes no part. By itself it is the target, which is predicted and lies
+/// on a device without gradients.
 #[derive(Module, Debug)]
 pub(super) struct Target {
     network: Network,
     projector: Projector,
+}
+
+/// What learns: body, projector and predictor.
+#[derive(Module, Debug)]
+pub(super) struct Online {
+    body: Target,
+    predictor: Projector,
 }
 
 /// What the online network makes of a view.
@@ -44,6 +44,29 @@ fn projector(inputs: usize, config: &ByolConfig, rng: &mut StdRng, device: &Devi
     Projector::new(sizes, rng, device)
 }
 
+impl Target {
+    /// A fresh projector behind a network. As a target it then takes the numbers of the online network's begin.
+    pub(super) fn new(
+        network: Network,
+        config: &ByolConfig,
+        rng: &mut StdRng,
+        device: &Device,
+    ) -> Self {
+        let embedding = network.head().weight.dims()[0];
+        Self {
+            network,
+            projector: projector(embedding, config, rng, device),
+        }
+    }
+
+    /// `[batch, n_frames, n_mels]` to embeddings, `[batch, embedding]`, and projections, `[batch, projection]`.
+    pub(super) fn project(&self, features: Tensor<3>, mode: &mut Mode<'_>) -> [Tensor<2>; 2] {
+        let embedding = self.network.embed(features, mode);
+        let projection = self.projector.forward(embedding.clone(), mode);
+        [embedding, projection]
+    }
+}
+
 impl Online {
     /// Fresh projector and predictor behind a network.
     pub(super) fn new(
@@ -52,46 +75,21 @@ impl Online {
         rng: &mut StdRng,
         device: &Device,
     ) -> Self {
-        let embedding = network.head().weight.dims()[0];
         Self {
-            network,
-            projector: projector(embedding, config, rng, device),
+            body: Target::new(network, config, rng, device),
             predictor: projector(config.projection_size, config, rng, device),
         }
     }
 
     /// `features`: `[batch, n_frames, n_mels]`.
-    pub(super) fn see(&self, features: Tensor<3>, mut mode: Mode<'_>) -> Seen {
-        let embedding = self.network.embed(features, &mut mode);
-        let projection = self.projector.forward(embedding.clone(), &mode);
-        let prediction = self.predictor.forward(projection.clone(), &mode);
+    pub(super) fn see(&self, features: Tensor<3>, mode: &mut Mode<'_>) -> Seen {
+        let [embedding, projection] = self.body.project(features, mode);
+        let prediction = self.predictor.forward(projection.clone(), mode);
         Seen {
             embedding,
             projection,
             prediction,
         }
-    }
-}
-
-impl Target {
-    /// As [`Online::new`]; its numbers are those of the online network's begin.
-    pub(super) fn new(
-        network: Network,
-        config: &ByolConfig,
-        rng: &mut StdRng,
-        device: &Device,
-    ) -> Self {
-        let embedding = network.head().weight.dims()[0];
-        Self {
-            network,
-            projector: projector(embedding, config, rng, device),
-        }
-    }
-
-    /// `[batch, n_frames, n_mels]` to projections, `[batch, projection]`.
-    pub(super) fn project(&self, features: Tensor<3>, mut mode: Mode<'_>) -> Tensor<2> {
-        let embedding = self.network.embed(features, &mut mode);
-        self.projector.forward(embedding, &mode)
     }
 }
 
@@ -252,11 +250,11 @@ mod tests {
             Tensor::<3>::from_data(TensorData::new(features.clone(), [4, 10, 16]), device)
         };
         let drop = &mut StdRng::seed_from_u64(4);
-        let projection = target.project(input(&plain), Mode::Train(drop));
+        let [_, projection] = target.project(input(&plain), &mut Mode::Train(drop));
         // What is not recorded has no gradient.
         assert!(!projection.is_autodiff());
         let projection = Tensor::from_data(projection.into_data(), &learning);
-        let seen = online.see(input(&learning), Mode::Train(drop));
+        let seen = online.see(input(&learning), &mut Mode::Train(drop));
         let gradients = loss(seen.prediction, projection).backward();
         let gradient = gather_gradients(&online, &gradients);
         assert!(gradient.iter().any(|x| x.abs() > 0.0));

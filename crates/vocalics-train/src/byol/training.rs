@@ -255,12 +255,14 @@ impl Pretrainer<'_> {
             Tensor::<3>::from_data(TensorData::new(values.to_vec(), dims), device)
         };
         let mut wanted = |values: &[f32]| {
-            let projection = pair.target.project(input(values, &plain), Mode::Train(rng));
+            let input = input(values, &plain);
+            let [_, projection] = pair.target.project(input, &mut Mode::Train(rng));
             Tensor::<2>::from_data(projection.into_data(), &learning)
         };
         let (of_second, of_first) = (wanted(&second), wanted(&first));
-        let ours = pair.online.see(input(&first, &learning), Mode::Train(rng));
-        let theirs = pair.online.see(input(&second, &learning), Mode::Train(rng));
+        let mut see =
+            |values: &[f32]| (pair.online).see(input(values, &learning), &mut Mode::Train(rng));
+        let (ours, theirs) = (see(&first), see(&second));
         let both = loss(ours.prediction, of_second) + loss(theirs.prediction, of_first);
         let spread = |x: Tensor<2>| {
             let width = x.dims()[1];
