@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use vocalics_audio::DecodeOptions;
-use vocalics_features::{FeatureMatrix, Functionals, LogMel};
+use vocalics_features::{FeatureMatrix, LogMel};
 use vocalics_runtime::{ModelError, Recognizer, merge_encoder, quantise, read_model};
 
 use crate::failure::{Failure, feature_hint, with_causes};
@@ -139,6 +139,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 /// Features of all recordings; one that cannot be used ends it.
 fn features(recognizer: &Recognizer, paths: &[PathBuf]) -> Result<Vec<FeatureMatrix>, Failure> {
     let config = &recognizer.metadata().front_end;
+    let functionals = recognizer.metadata().functionals.as_ref();
     let options = DecodeOptions {
         sample_rate: Some(config.sample_rate),
         ..DecodeOptions::default()
@@ -147,14 +148,7 @@ fn features(recognizer: &Recognizer, paths: &[PathBuf]) -> Result<Vec<FeatureMat
     let work = |input: &Input| {
         let waveform = input.decode(None, &options)?;
         let features = LogMel::new(config.clone())
-            .and_then(|mut front_end| front_end.compute(waveform.samples()))
-            .and_then(|features| match &recognizer.metadata().functionals {
-                Some(functionals) => {
-                    let (samples, rate) = (waveform.samples(), waveform.sample_rate());
-                    Functionals::beside(&features, &functionals.compute(samples, rate)?)
-                }
-                None => Ok(features),
-            })
+            .and_then(|mut front_end| front_end.compute_beside(functionals, waveform.samples()))
             .map_err(|error| Refusal {
                 code: "front_end",
                 message: with_causes(&error),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::FeatureError;
+use crate::log_mel::LogMel;
 use crate::matrix::FeatureMatrix;
 use crate::set::{FeatureSet, set_by_name, sets};
 
@@ -129,6 +130,28 @@ impl Functionals {
             rows.extend_from_slice(values);
         }
         FeatureMatrix::new(rows, width)
+    }
+}
+
+impl LogMel {
+    /// What a network takes of a clip: log-mel, and behind every frame the functionals of the clip before it is trimmed, if there are sets.
+    ///
+    /// # Shapes
+    /// `samples` at the front end's rate; result: `[n_frames, n_mels + n_functionals]`.
+    ///
+    /// # Errors
+    /// As [`LogMel::compute`] and [`Functionals::compute`].
+    pub fn compute_beside(
+        &mut self,
+        functionals: Option<&Functionals>,
+        samples: &[f32],
+    ) -> Result<FeatureMatrix, FeatureError> {
+        let log_mel = self.compute(samples)?;
+        let Some(functionals) = functionals else {
+            return Ok(log_mel);
+        };
+        let values = functionals.compute(samples, self.config().sample_rate)?;
+        Functionals::beside(&log_mel, &values)
     }
 }
 

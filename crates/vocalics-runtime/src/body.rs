@@ -4,8 +4,8 @@ use vocalics_features::FeatureMatrix;
 
 use crate::engine::check_ports;
 use crate::foreign::Foreign;
-use crate::metadata::{ModelMetadata, parse_props};
-use crate::onnx::{EMBEDDING_NAME, inspect};
+use crate::metadata::{self, ModelMetadata};
+use crate::onnx::EMBEDDING_NAME;
 use crate::{ModelError, RuntimeError, TEST_VECTOR_TOLERANCE};
 
 /// A pretrained network: log-mel features to an embedding, and no labels.
@@ -26,17 +26,7 @@ impl Body {
     ///
     /// Any [`ModelError`]; [`ModelError::NotPretrained`] for a model with a head.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, ModelError> {
-        let structure = inspect(&bytes)?;
-        let (metadata, checksum) =
-            parse_props(structure.producer.clone(), structure.props.clone())?;
-        if let Some(expected) = checksum
-            && expected != structure.graph_crc32
-        {
-            return Err(ModelError::Checksum {
-                expected,
-                actual: structure.graph_crc32,
-            });
-        }
+        let (structure, metadata) = metadata::open(&bytes)?;
         if !metadata.is_body() {
             return Err(ModelError::NotPretrained {
                 name: metadata.name,
@@ -44,9 +34,10 @@ impl Body {
         }
         metadata.validate()?;
         let (n_mels, dim) = (metadata.n_features(), metadata.test_vector.scores.len());
-        check_ports(&structure, n_mels, (EMBEDDING_NAME, dim))?;
+        let output = (EMBEDDING_NAME, dim);
+        check_ports(&structure, n_mels, output)?;
         let body = Self {
-            network: Foreign::load_body(bytes.into(), n_mels, dim, 1)?,
+            network: Foreign::load(bytes.into(), n_mels, output, 1)?,
             metadata,
             dim,
         };

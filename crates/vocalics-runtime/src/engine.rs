@@ -49,7 +49,8 @@ impl Network {
         n_classes: usize,
         options: &RecognizerOptions,
     ) -> Result<Self, ModelError> {
-        check_ports(structure, n_mels, (OUTPUT_NAME, n_classes))?;
+        let output = (OUTPUT_NAME, n_classes);
+        check_ports(structure, n_mels, output)?;
         let threads = options.threads.max(1);
         let native = match options.engine {
             Some(Engine::Rten) => None,
@@ -60,7 +61,7 @@ impl Network {
             Some(Err(reason)) if options.engine == Some(Engine::Native) => {
                 return Err(ModelError::NotNative { reason });
             }
-            _ => Kind::Rten(Box::new(Foreign::load(bytes, n_mels, n_classes, threads)?)),
+            _ => Kind::Rten(Box::new(Foreign::load(bytes, n_mels, output, threads)?)),
         };
         Ok(Self {
             kind,
@@ -82,7 +83,10 @@ impl Network {
     ) -> Result<Self, ModelError> {
         Ok(Self {
             kind: Kind::Rten(Box::new(Foreign::of_model(
-                model, n_mels, n_classes, threads,
+                model,
+                n_mels,
+                (OUTPUT_NAME, n_classes),
+                threads,
             )?)),
             n_mels,
             n_classes,

@@ -1,4 +1,4 @@
-//! The engine for networks of any origin: a graph on rten as a recogniser needs it.
+//! The engine for networks of any origin: a graph on rten from features to logits or an embedding.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,19 +7,19 @@ use rten::Model;
 use rten_tensor::NdTensorView;
 
 use crate::graph::{self, Graph, RunFailure};
-use crate::onnx::{EMBEDDING_NAME, INPUT_NAME, OUTPUT_NAME};
+use crate::onnx::INPUT_NAME;
 use crate::{ModelError, RuntimeError};
 
-/// A loaded network of fixed width, `[batch, n_frames, n_mels]` to `[batch, n_classes]`.
+/// A loaded network of fixed width, `[batch, n_frames, n_mels]` to `[batch, width]`.
 #[derive(Debug)]
 pub(crate) struct Foreign {
     graph: Graph,
     n_mels: usize,
-    n_classes: usize,
+    width: usize,
 }
 
 impl Foreign {
-    /// Loads the graph.
+    /// Loads the graph, from [`INPUT_NAME`] to an output of the name and width.
     ///
     /// # Errors
     ///
@@ -27,13 +27,13 @@ impl Foreign {
     pub(crate) fn load(
         bytes: Cow<'static, [u8]>,
         n_mels: usize,
-        n_classes: usize,
+        output: (&str, usize),
         threads: usize,
     ) -> Result<Self, ModelError> {
-        Self::of_model(graph::load(bytes, Vec::new())?, n_mels, n_classes, threads)
+        Self::of_model(graph::load(bytes, Vec::new())?, n_mels, output, threads)
     }
 
-    /// Runs a part of a loaded graph, from [`INPUT_NAME`] to [`OUTPUT_NAME`].
+    /// Runs a part of a loaded graph, from [`INPUT_NAME`] to the output.
     ///
     /// # Errors
     ///
@@ -41,32 +41,13 @@ impl Foreign {
     pub(crate) fn of_model(
         model: Arc<Model>,
         n_mels: usize,
-        n_classes: usize,
+        (output, width): (&str, usize),
         threads: usize,
     ) -> Result<Self, ModelError> {
         Ok(Self {
-            graph: Graph::new(model, INPUT_NAME, OUTPUT_NAME, threads)?,
+            graph: Graph::new(model, INPUT_NAME, output, threads)?,
             n_mels,
-            n_classes,
-        })
-    }
-
-    /// A graph from [`INPUT_NAME`] to [`EMBEDDING_NAME`], `[batch, dim]`.
-    ///
-    /// # Errors
-    ///
-    /// As [`load`](Self::load).
-    pub(crate) fn load_body(
-        bytes: Cow<'static, [u8]>,
-        n_mels: usize,
-        dim: usize,
-        threads: usize,
-    ) -> Result<Self, ModelError> {
-        let model = graph::load(bytes, Vec::new())?;
-        Ok(Self {
-            graph: Graph::new(model, INPUT_NAME, EMBEDDING_NAME, threads)?,
-            n_mels,
-            n_classes: dim,
+            width,
         })
     }
 
@@ -75,7 +56,7 @@ impl Foreign {
         self.graph.parameters()
     }
 
-    /// Runs `[batch, n_frames, n_mels]` to `[batch, n_classes]`.
+    /// Runs `[batch, n_frames, n_mels]` to `[batch, width]`.
     ///
     /// # Errors
     ///
@@ -87,7 +68,7 @@ impl Foreign {
         n_frames: usize,
         out: &mut [f32],
     ) -> Result<(), RuntimeError> {
-        let batch = out.len() / self.n_classes;
+        let batch = out.len() / self.width;
         let shape = [batch, n_frames, self.n_mels];
         let view = NdTensorView::try_from_data(shape, features).map_err(|_| {
             RuntimeError::FeatureCount {
@@ -96,7 +77,7 @@ impl Foreign {
             }
         })?;
         let outcome = self.graph.run(view.as_dyn());
-        let expected = [batch, self.n_classes];
+        let expected = [batch, self.width];
         let other = |actual| RuntimeError::OutputShape { expected, actual };
         let (shape, logits) = outcome.map_err(|failure| match failure {
             RunFailure::Engine(source) => RuntimeError::Engine { n_frames, source },

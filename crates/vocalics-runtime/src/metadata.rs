@@ -8,7 +8,7 @@ use vocalics_features::{Domain, Functionals, LogMel, LogMelConfig, Standardiser}
 
 use crate::ModelError;
 use crate::encoder::EncoderNote;
-use crate::onnx::{read_props, replace_props};
+use crate::onnx::{Structure, inspect, read_props, replace_props};
 
 /// Version of the file format of a model over log-mel features.
 ///
@@ -399,19 +399,30 @@ pub fn read_metadata(onnx_bytes: &[u8]) -> Result<ModelMetadata, ModelError> {
     ModelMetadata::from_props(producer, props)
 }
 
-/// As [`read_metadata`], from properties already read; also returns the stored checksum of the graph.
-pub(crate) fn parse_props(
-    producer: String,
-    props: Vec<(String, String)>,
-) -> Result<(ModelMetadata, Option<u32>), ModelError> {
+/// Reads the structure of a model file, and of its metadata what [`read_metadata`] does, and compares the checksum of the graph, if it
+/// is there.
+///
+/// # Errors
+///
+/// As [`read_metadata`], and [`ModelError::Checksum`].
+pub(crate) fn open(onnx_bytes: &[u8]) -> Result<(Structure, ModelMetadata), ModelError> {
+    let structure = inspect(onnx_bytes)?;
     let key = format!("{PREFIX}{GRAPH_CRC32}");
-    let checksum = props
+    let checksum: Option<u32> = structure
+        .props
         .iter()
         .find(|(name, _)| *name == key)
         .map(|(_, text)| serde_json::from_str(text))
         .transpose()
         .map_err(|source| ModelError::InvalidKey { key, source })?;
-    Ok((ModelMetadata::from_props(producer, props)?, checksum))
+    let metadata = ModelMetadata::from_props(structure.producer.clone(), structure.props.clone())?;
+    match checksum {
+        Some(expected) if expected != structure.graph_crc32 => Err(ModelError::Checksum {
+            expected,
+            actual: structure.graph_crc32,
+        }),
+        _ => Ok((structure, metadata)),
+    }
 }
 
 /// The metadata as `metadata_props` entries: `(vocalics.<field>, JSON)`, in the order of the fields.

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use vocalics_audio::{DecodeOptions, read_file};
 use vocalics_augment::{ImpulseResponse, Sound, read_responses, read_sounds};
 use vocalics_corpora::{CorpusSpec, LabelMap, LabelSet, Target, Utterance, scan_all};
-use vocalics_features::{FeatureMatrix, Functionals, LogMel};
+use vocalics_features::{FeatureMatrix, LogMel};
 use vocalics_runtime::Encoder;
 
 use crate::run::check_kept;
@@ -404,18 +404,9 @@ pub(crate) fn load_features(
                         });
                     }
                 };
-                let (features, warning) = cache.features(front_end, &utterance.path, &decode)?;
+                let (sets, path) = (functionals.as_ref(), &utterance.path);
+                let (features, warning) = cache.features_beside(front_end, sets, path, &decode)?;
                 unkept.warn(warning, options, progress);
-                let features = match &functionals {
-                    Some(functionals) => {
-                        let path = &utterance.path;
-                        let (values, warning) =
-                            cache.all_functionals(functionals, path, &decode)?;
-                        unkept.warn(warning, options, progress);
-                        Functionals::beside(&features, &values)?
-                    }
-                    None => features,
-                };
                 let waveform = if waveforms {
                     let samples = read_file(&utterance.path, &decode)?.into_samples();
                     let rate = config.front_end.sample_rate;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use vocalics_audio::DecodeOptions;
 use vocalics_corpora::{Protocol, Utterance};
 use vocalics_eval::{Entry, Predictions, Provenance, Report, read_history};
-use vocalics_features::{FeatureMatrix, Functionals, LogMel};
+use vocalics_features::{FeatureMatrix, LogMel};
 use vocalics_runtime::Recognizer;
 
 use crate::{FeatureCache, TrainConfig, TrainError};
@@ -213,15 +213,10 @@ impl FinishedRun {
             .into_iter()
             .step_by(step)
             .map(|utterance| {
-                let path = &utterance.path;
-                let features = cache.features(&mut front_end, path, &decode)?.0;
-                Ok(match &recognizer.metadata().functionals {
-                    Some(functionals) => {
-                        let values = cache.all_functionals(functionals, path, &decode)?.0;
-                        Functionals::beside(&features, &values)?
-                    }
-                    None => features,
-                })
+                let (sets, path) = (recognizer.metadata().functionals.as_ref(), &utterance.path);
+                Ok(cache
+                    .features_beside(&mut front_end, sets, path, &decode)?
+                    .0)
             })
             .collect::<Result<Vec<FeatureMatrix>, TrainError>>()?;
         if clips.is_empty() {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use vocalics_audio::DecodeOptions;
-use vocalics_features::{FeatureMatrix, Functionals, Standardiser, set_by_name};
+use vocalics_features::{FeatureMatrix, Functionals, LogMel, Standardiser, set_by_name};
 
 use crate::{FeatureCache, TrainConfig, TrainError};
 
@@ -87,25 +87,30 @@ pub(crate) fn standardiser(
 }
 
 impl FeatureCache {
-    /// The functionals of several sets of an audio file, one behind the other; otherwise as [`Self::functionals`].
+    /// What a network takes of an audio file: as [`LogMel::compute_beside`], each part kept by itself.
     ///
     /// # Errors
-    /// As [`Self::functionals`], and [`TrainError::Feature`] for a set that this build does not compute.
-    pub fn all_functionals(
+    /// As [`Self::features`] and [`Self::functionals`], and [`TrainError::Feature`] for a set that this build does not compute.
+    pub fn features_beside(
         &self,
-        functionals: &Functionals,
+        front_end: &mut LogMel,
+        functionals: Option<&Functionals>,
         path: &Path,
         decode: &DecodeOptions,
-    ) -> Result<(Vec<f32>, Option<std::io::Error>), TrainError> {
+    ) -> Result<(FeatureMatrix, Option<std::io::Error>), TrainError> {
+        let (log_mel, mut unkept) = self.features(front_end, path, decode)?;
+        let Some(functionals) = functionals else {
+            return Ok((log_mel, unkept));
+        };
         functionals.check()?;
-        let (mut values, mut unkept) = (Vec::new(), None);
+        let mut values = Vec::new();
         let known = functionals.sets().iter();
         for set in known.filter_map(|set| set_by_name(&set.name)) {
             let (row, warning) = self.functionals(set, path, decode)?;
             values.extend(row.into_vec());
             unkept = unkept.or(warning);
         }
-        Ok((values, unkept))
+        Ok((Functionals::beside(&log_mel, &values)?, unkept))
     }
 }
 

@@ -118,14 +118,8 @@ impl<'a> Augmenter<'a> {
         if outcome.record.0.is_empty() {
             return Ok(Cow::Borrowed(&self.data.features[clip]));
         }
-        let features = front_end.compute(&outcome.samples)?;
-        let features = match &self.functionals {
-            Some(functionals) => {
-                let values = functionals.compute(&outcome.samples, sound.sample_rate())?;
-                Functionals::beside(&features, &values)?
-            }
-            None => features,
-        };
+        let functionals = self.functionals.as_ref();
+        let features = front_end.compute_beside(functionals, &outcome.samples)?;
         Ok(Cow::Owned(features))
     }
 }

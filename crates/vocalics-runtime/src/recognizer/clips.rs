@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vocalics_features::{FeatureError, FeatureMatrix, Functionals, LogMel};
+use vocalics_features::{FeatureError, FeatureMatrix, LogMel};
 
 use super::Recognizer;
 use crate::RuntimeError;
@@ -164,17 +164,9 @@ impl Recognizer {
                 name: note.description.name.clone(),
             }),
             (None, None) => {
-                let features = self.with_front_end(|front_end| front_end.compute(samples))?;
-                let front_end = &self.metadata.front_end;
-                let seconds = front_end.seconds(features.n_frames());
-                let features = match &self.metadata.functionals {
-                    // Of the whole clip, before the front end trims it.
-                    Some(functionals) => {
-                        let values = functionals.compute(samples, front_end.sample_rate)?;
-                        Functionals::beside(&features, &values)?
-                    }
-                    None => features,
-                };
+                let functionals = self.metadata.functionals.as_ref();
+                let features = self.with_front_end(|it| it.compute_beside(functionals, samples))?;
+                let seconds = self.metadata.front_end.seconds(features.n_frames());
                 Ok((Some(features), seconds))
             }
         }

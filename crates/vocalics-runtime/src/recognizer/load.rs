@@ -9,7 +9,7 @@ use crate::encoder::{Encoder, EncoderNote};
 use crate::engine::{Engine, Network};
 use crate::graph;
 use crate::idle::Idle;
-use crate::metadata::{ModelMetadata, names_quantised, parse_props};
+use crate::metadata::{self, ModelMetadata, names_quantised};
 use crate::onnx::{MAX_MODEL_BYTES, inspect};
 use crate::temperature::softmax_with_temperature;
 use crate::{ModelError, RuntimeError};
@@ -143,17 +143,7 @@ impl Recognizer {
     }
 
     fn load(bytes: Cow<'static, [u8]>, options: &RecognizerOptions) -> Result<Self, ModelError> {
-        let structure = inspect(&bytes)?;
-        let (metadata, checksum) =
-            parse_props(structure.producer.clone(), structure.props.clone())?;
-        if let Some(expected) = checksum
-            && expected != structure.graph_crc32
-        {
-            return Err(ModelError::Checksum {
-                expected,
-                actual: structure.graph_crc32,
-            });
-        }
+        let (structure, metadata) = metadata::open(&bytes)?;
         if metadata.is_body() {
             return Err(ModelError::Pretrained {
                 name: metadata.name,
