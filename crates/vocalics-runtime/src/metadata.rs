@@ -194,27 +194,21 @@ impl ModelMetadata {
     fn check_consistency(&self) -> Result<(), ModelError> {
         check_version(self.format_version)?;
         let invalid = |reason: String| Err(ModelError::InvalidMetadata { reason });
-        if self.encoder.is_some() != (self.format_version == ENCODER_FORMAT_VERSION) {
-            return invalid(format!(
-                "format version {} {} an encoder",
-                self.format_version,
-                if self.encoder.is_some() {
-                    "with"
-                } else {
-                    "without"
-                }
-            ));
-        }
-        if self.functionals.is_some() != (self.format_version == FUNCTIONALS_FORMAT_VERSION) {
-            return invalid(format!(
-                "format version {} {} functionals",
-                self.format_version,
-                if self.functionals.is_some() {
-                    "with"
-                } else {
-                    "without"
-                }
-            ));
+        for (version, there, what) in [
+            (ENCODER_FORMAT_VERSION, self.encoder.is_some(), "an encoder"),
+            (
+                FUNCTIONALS_FORMAT_VERSION,
+                self.functionals.is_some(),
+                "functionals",
+            ),
+        ] {
+            if there != (self.format_version == version) {
+                let with = if there { "with" } else { "without" };
+                return invalid(format!(
+                    "format version {} {with} {what}",
+                    self.format_version
+                ));
+            }
         }
         if self.is_body() {
             if !self.labels.is_empty() {

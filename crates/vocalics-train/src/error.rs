@@ -402,7 +402,7 @@ impl TrainError {
                  the number means"
             }
             Self::BadRecordings { .. } => {
-                "`vocalics data check` lists them; --keep-going trains without them"
+                "mend these files or leave them out, or let --keep-going train without them; `vocalics data check` looks through a whole corpus"
             }
             Self::Plan { source, .. } if source.missing().is_some() => {
                 "give recorded noise with --noise DIR, rooms with --rooms DIR, or a plan without that step; babble and clips to \
