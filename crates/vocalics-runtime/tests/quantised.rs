@@ -84,11 +84,7 @@ fn the_default_model_becomes_small_and_stays_close() {
                 "native {got}, rten {other}"
             );
         }
-        rows.push(format!(
-            "{{\"features\":{:?},\"n_mels\":{},\"scores\":{got:?},\"temperature\":{temperature}}}",
-            clip.as_slice(),
-            clip.n_features()
-        ));
+        rows.push(row(&clip, &got, temperature));
     }
     agree_with_onnxruntime(&quantised.bytes, &rows);
 }
@@ -172,6 +168,60 @@ fn a_bias_that_two_layers_share_stays_as_it_is() {
     assert!(quantised.note.score_error < 1e-3, "{:?}", quantised.note);
 }
 
+/// Only the weights of a recurrent layer are rounded; they were left as they are, and so were nine tenths of
+/// a recurrent network's file.
+#[test]
+fn recurrent_weights_become_small_in_every_engine() {
+    for (operator, gates) in [("GRU", 3), ("LSTM", 4)] {
+        let hidden = 48;
+        let mut graph = Graph::new(7);
+        let x = graph.sequence();
+        let x = graph.node("Transpose", &[&x], &[Set::Ints("perm", &[2, 0, 1])]);
+        let w = graph.weights(&[2, gates * hidden, N_MELS]);
+        let r = graph.weights(&[2, gates * hidden, hidden]);
+        let b = graph.weights(&[2, 2 * gates * hidden]);
+        let mut set = vec![
+            Set::Int("hidden_size", hidden as i64),
+            Set::Text("direction", "bidirectional"),
+        ];
+        if operator == "GRU" {
+            set.push(Set::Int("linear_before_reset", 1));
+        }
+        let y = graph.node(operator, &[&x, &w, &r, &b], &set);
+        let y = graph.node("Transpose", &[&y], &[Set::Ints("perm", &[0, 2, 1, 3])]);
+        let shape = graph.integers(&[0, 0, -1]);
+        let y = graph.node("Reshape", &[&y, &shape], &[]);
+        let mean = [Set::Ints("axes", &[0]), Set::Int("keepdims", 0)];
+        let y = graph.node("ReduceMean", &[&y], &mean);
+        graph.head(&y, 2 * hidden);
+        let model = with_metadata(&graph.bytes());
+
+        let clips: Vec<_> = (0..8).map(|seed| noise(40, seed)).collect();
+        let quantised = quantise(&model, &clips).unwrap();
+        let (old, new) = (model.len(), quantised.bytes.len());
+        assert!(new * 2 < old, "{operator}: {old} to {new} bytes");
+        assert_eq!(quantised.note.layers, 1, "{operator}");
+        let original = Recognizer::from_bytes(model).unwrap();
+        let native = Recognizer::from_bytes(quantised.bytes.clone()).unwrap();
+        assert_eq!(native.engine(), Engine::Native);
+        let options = RecognizerOptions::default().with_engine(Engine::Rten);
+        let rten = Recognizer::from_bytes_with(quantised.bytes.clone(), &options).unwrap();
+        let temperature = native.metadata().temperature;
+        let mut rows = Vec::new();
+        for clip in (20..26).map(|seed| noise(60, seed)) {
+            let [want, got, other] =
+                [&original, &native, &rten].map(|one| one.scores_from_features(&clip).unwrap());
+            assert_ne!(want, got, "{operator}: nothing was rounded");
+            for ((want, got), other) in want.iter().zip(&got).zip(&other) {
+                assert!((want - got).abs() < 2e-2, "{operator}: {want} {got}");
+                assert!((got - other).abs() < 1e-5, "{operator}: {got} {other}");
+            }
+            rows.push(row(&clip, &got, temperature));
+        }
+        agree_with_onnxruntime(&quantised.bytes, &rows);
+    }
+}
+
 /// The network sees half a minute at most, so that the mean over a longer clip is none that it computes.
 #[test]
 fn long_recordings_are_observed_in_the_windows_they_are_recognised_in() {
@@ -223,6 +273,14 @@ fn a_graph_of_another_engine_is_refused_with_a_hint_about_the_model() {
         assert!(!error.hint().contains("engine"), "{}", error.hint());
     }
     assert!(quantise(&build(17, false), &[noise(40, 1)]).is_ok());
+}
+
+/// A clip and its scores as `onnxruntime_quantised.py` reads them.
+fn row(clip: &FeatureMatrix, scores: &[f32], temperature: f32) -> String {
+    let (features, n_mels) = (clip.as_slice(), clip.n_features());
+    format!(
+        "{{\"features\":{features:?},\"n_mels\":{n_mels},\"scores\":{scores:?},\"temperature\":{temperature}}}"
+    )
 }
 
 /// Runs `onnxruntime_quantised.py` with the interpreter of `VOCALICS_PYTHON`.

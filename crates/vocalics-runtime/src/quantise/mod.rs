@@ -2,7 +2,8 @@
 //!
 //! Weights become int8, symmetric, one scale for each output; the inputs of convolutions and dense
 //! layers become uint8 with one scale each, chosen on recordings. Three rules for that choice are tried
-//! and the one whose scores lie closest to those of the original is taken.
+//! and the one whose scores lie closest to those of the original is taken. Recurrent layers keep inputs
+//! and states in single precision; their weights become int8 as the others do.
 //!
 //! Our own engine turns the weights back into single precision when it loads and rounds the inputs to
 //! their grid, so that it gives what an integer engine gives but for the rounding of sums. It is not
@@ -11,7 +12,7 @@
 mod range;
 mod rewrite;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use vocalics_features::FeatureMatrix;
@@ -86,7 +87,8 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
     let (n_mels, n_classes) = (metadata.n_features(), metadata.labels.len());
     let mut observed = Observed::compile(model, n_mels, n_classes)
         .map_err(|reason| refused(&format!("our own engine does not take its graph: {reason}")))?;
-    let inputs: Vec<&str> = layers.iter().map(|layer| layer.input.as_str()).collect();
+    let inputs: Vec<&str> = layers.iter().filter_map(|it| it.input.as_deref()).collect();
+    let nodes: HashSet<usize> = layers.iter().map(|layer| layer.node).collect();
     let longest = original.window_frames();
     let distributions = distributions(&mut observed, &inputs, clips, n_mels, longest)?;
     let wanted = scores(&original, clips)?;
@@ -107,7 +109,7 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
         let mut note = QuantisedNote {
             weights: "int8 per output".to_owned(),
             activations: "uint8".to_owned(),
-            layers: layers.len(),
+            layers: nodes.len(),
             range,
             clips: clips.len(),
             score_error: 0.0,

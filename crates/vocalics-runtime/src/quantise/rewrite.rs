@@ -3,7 +3,8 @@
 //! Before a convolution or a dense layer the input passes a `QuantizeLinear` and a `DequantizeLinear`;
 //! the weights are int8 with a `DequantizeLinear`, the bias int32 on the grid of the product. An engine
 //! that has integer kernels joins these to an integer product; one that has none computes the same in
-//! single precision.
+//! single precision. Of a recurrent layer the two weights alone are quantised, a scale for each row of a
+//! gate: its input, state and bias stay as they are, for no engine has integer products inside it.
 //!
 //! Source: ONNX, operators `QuantizeLinear` and `DequantizeLinear`; onnxruntime, *Quantize ONNX models*,
 //! "QDQ format".
@@ -20,12 +21,14 @@ use crate::ModelError;
 /// Layers with fewer weights than this stay as they are: their size is nothing and their error counts.
 const LEAST_WEIGHTS: usize = 1024;
 
-/// A layer that can be quantised.
+/// Weights that can be quantised, and what is rounded beside them.
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
-    node: usize,
-    /// Name of its input.
-    pub(super) input: String,
+    pub(super) node: usize,
+    /// Which input of the node the weights are.
+    place: usize,
+    /// Name of the layer's input, where that is rounded too.
+    pub(super) input: Option<String>,
     weights: String,
     /// Where nothing else reads it.
     bias: Option<String>,
@@ -94,28 +97,31 @@ pub(super) fn layers(model: &ModelProto) -> Result<Vec<Layer>, ModelError> {
     }
     let mut layers = Vec::new();
     for (index, node) in graph.node.iter().enumerate() {
-        let axis = match node.op_type.as_deref() {
-            Some("Conv") => 0,
-            Some("Gemm") if attribute(node, "transB") != 0 => 0,
-            Some("Gemm") => 1,
+        // Recurrent weights are [directions, gates, inputs].
+        let (axis, places, rounds) = match node.op_type.as_deref() {
+            Some("Conv") => (0, 1..2, true),
+            Some("Gemm") if attribute(node, "transB") != 0 => (0, 1..2, true),
+            Some("Gemm") => (1, 1..2, true),
+            Some("GRU" | "LSTM") => (1, 1..3, false),
             _ => continue,
         };
-        let [input, weights, rest @ ..] = node.input.as_slice() else {
-            continue;
-        };
-        let large = weight(graph, weights)
-            .is_some_and(|(dims, values)| values.len() >= LEAST_WEIGHTS && dims.len() > axis);
-        if large && !shared.contains(weights.as_str()) {
-            layers.push(Layer {
-                node: index,
-                input: input.clone(),
-                weights: weights.clone(),
-                bias: rest
-                    .first()
-                    .filter(|name| !name.is_empty() && !shared.contains(name.as_str()))
-                    .cloned(),
-                axis,
-            });
+        for place in places {
+            let Some(weights) = node.input.get(place) else {
+                continue;
+            };
+            let large = weight(graph, weights)
+                .is_some_and(|(dims, values)| values.len() >= LEAST_WEIGHTS && dims.len() > axis);
+            if large && !shared.contains(weights.as_str()) {
+                let own = |name: &&String| !name.is_empty() && !shared.contains(name.as_str());
+                layers.push(Layer {
+                    node: index,
+                    place,
+                    input: node.input.first().filter(|_| rounds).cloned(),
+                    weights: weights.clone(),
+                    bias: node.input.get(2).filter(|_| rounds).filter(own).cloned(),
+                    axis,
+                });
+            }
         }
     }
     Ok(layers)
@@ -130,7 +136,10 @@ pub(super) fn rewrite(
     let mut old = model.graph.take().ok_or_else(|| ModelError::Graph {
         reason: "there is none".to_owned(),
     })?;
-    let by_node: HashMap<usize, &Layer> = layers.iter().map(|layer| (layer.node, layer)).collect();
+    let mut by_node: HashMap<usize, Vec<&Layer>> = HashMap::new();
+    for layer in layers {
+        by_node.entry(layer.node).or_default().push(layer);
+    }
     let mut new = Rewriter {
         nodes: Vec::new(),
         constants: Vec::new(),
@@ -138,13 +147,20 @@ pub(super) fn rewrite(
         rounded: HashMap::new(),
     };
     for (index, mut node) in std::mem::take(&mut old.node).into_iter().enumerate() {
-        if let Some(layer) = by_node.get(&index)
-            && let Some(&grid) = grids.get(&layer.input)
-            && let Some((dims, values)) = weight(&old, &layer.weights)
-        {
-            node.input[0] = new.input(&layer.input, grid);
+        for layer in by_node.get(&index).into_iter().flatten() {
+            let Some((dims, values)) = weight(&old, &layer.weights) else {
+                continue;
+            };
+            let Some(input) = &layer.input else {
+                node.input[layer.place] = new.weights(layer, &dims, &values).0;
+                continue;
+            };
+            let Some(&grid) = grids.get(input) else {
+                continue;
+            };
+            node.input[0] = new.input(input, grid);
             let (name, scales) = new.weights(layer, &dims, &values);
-            node.input[1] = name;
+            node.input[layer.place] = name;
             if let Some(bias) = &layer.bias
                 && let Some((_, values)) = weight(&old, bias)
                 && values.len() == scales.len()
