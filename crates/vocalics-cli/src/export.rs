@@ -119,7 +119,7 @@ fn ratio(new: usize, old: usize) -> f64 {
     new as f64 / old as f64
 }
 
-fn refuse_to_overwrite(path: &Path) -> Result<(), Failure> {
+pub(crate) fn refuse_to_overwrite(path: &Path) -> Result<(), Failure> {
     if path.exists() {
         return Err(Failure::new(
             format!("{} exists", path.display()),

@@ -12,6 +12,7 @@
 //! - [`recognition`]: a model and a recording to scores, several side by side in a stable order.
 
 mod augment;
+mod combine;
 mod compare;
 mod data;
 mod denoise;
@@ -66,6 +67,7 @@ enum Command {
     Evaluate(evaluate::Arguments),
     Tune(tune::Arguments),
     Compare(compare::Arguments),
+    Combine(combine::Arguments),
     Report(report::Arguments),
     Export(export::Arguments),
     Completions(manual::CompletionsArguments),
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Tune(arguments) => tune::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Combine(arguments) => combine::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments),

@@ -1217,6 +1217,7 @@ fn help_is_as_committed() {
         "train",
         "evaluate",
         "tune",
+        "combine",
         "compare",
         "report",
         "export",

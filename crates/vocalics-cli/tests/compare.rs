@@ -1,4 +1,4 @@
-//! `compare` as a user runs it.
+//! `compare` and `combine` as a user runs them.
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may fail it")]
 
 mod running;
@@ -396,4 +396,197 @@ fn bad_arguments_exit_2_and_bad_hyper_parameters_are_named() {
         .exits(0);
     let config: vocalics_train::classical::ClassicalConfig = toml::from_str(&printed.out).unwrap();
     assert_eq!(config.seed, 7);
+}
+
+/// Scores of every clip in a `predictions.csv`, by its id.
+fn scores(path: &Path) -> std::collections::BTreeMap<String, Vec<f64>> {
+    let text = fs::read_to_string(path).unwrap();
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let heads = reader.headers().unwrap().clone();
+    let columns: Vec<usize> = (0..heads.len())
+        .filter(|&at| heads[at].starts_with("score_"))
+        .collect();
+    let id = heads.iter().position(|head| head == "id").unwrap();
+    reader
+        .records()
+        .map(|row| {
+            let row = row.unwrap();
+            let scores = columns.iter().map(|&at| row[at].parse().unwrap());
+            (row[id].to_owned(), scores.collect())
+        })
+        .collect()
+}
+
+impl Bench {
+    /// Two finished runs, of a network over log-mel and, with another seed, of one that takes functionals too.
+    fn two_runs(&self) {
+        let text = fs::read_to_string(self.path("tiny.toml")).unwrap();
+        let network = "[functionals]\nsets = [\"prosody\"]\n[network]\nkind = \"two-branch\"\nhidden = [4]\n[network.first]\n";
+        fs::write(
+            self.path("both.toml"),
+            text.replace("[network]\n", network)
+                .replace("\"tiny\"", "\"both\""),
+        )
+        .unwrap();
+        for (config, seed) in [("tiny.toml", "1"), ("both.toml", "2")] {
+            let run = config.trim_end_matches(".toml");
+            let evaluate = [
+                "evaluate",
+                "--config",
+                config,
+                "--corpus",
+                &self.corpus,
+                "--seed",
+                seed,
+                "--run",
+                run,
+            ];
+            self.run(&evaluate).exits(0);
+        }
+    }
+}
+
+#[test]
+fn finished_runs_answer_together() {
+    let bench = Bench::new();
+    bench.two_runs();
+    let combine = [
+        "combine", "tiny", "both", "--shares", "3", "1", "-o", "mean",
+    ];
+    let run = bench.run(&combine).exits(0);
+    assert!(
+        run.out
+            .contains("ravdess-speech, loso, 4 folds, 2 classes (calm angry)"),
+        "{}",
+        run.out
+    );
+    let [first, second, mean] =
+        ["tiny", "both", "mean"].map(|run| scores(&bench.path(run).join("predictions.csv")));
+    assert_eq!(mean.len(), 24);
+    for (id, mean) in &mean {
+        for (at, mean) in mean.iter().enumerate() {
+            let wanted = 0.75 * first[id][at] + 0.25 * second[id][at];
+            assert!((mean - wanted).abs() < 1e-5, "{id}: {mean} {wanted}");
+        }
+    }
+    for file in [
+        "metrics.json",
+        "history.csv",
+        "report.html",
+        "member-1.toml",
+        "member-2.toml",
+        "ravdess-04/predictions.csv",
+    ] {
+        assert!(bench.path("mean").join(file).is_file(), "{file}");
+    }
+
+    // The model of a fold gives these scores, from the recordings.
+    let model = ["--model", "mean/ravdess-03/model.onnx"];
+    let rest = [
+        "--protocol",
+        "loso",
+        "--fold",
+        "ravdess-03",
+        "--corpus",
+        &bench.corpus,
+        "--run",
+        "measured",
+    ];
+    bench
+        .run(&[&["evaluate"][..], &model, &rest].concat())
+        .exits(0);
+    let measured = scores(&bench.path("measured/predictions.csv"));
+    assert_eq!(measured.len(), 6);
+    for (id, found) in &measured {
+        for (found, wanted) in found.iter().zip(&mean[id]) {
+            assert!((found - wanted).abs() < 1e-4, "{id}: {found} {wanted}");
+        }
+    }
+
+    // The whole is a run like others.
+    let with = [
+        "--method", "majority", "--with", "mean", "tiny", "--run", "c",
+    ];
+    bench.compare(&with).exits(0);
+    assert_eq!(
+        column(&bench.path("c"), "method")[1..],
+        ["mean", "residual-cnn"]
+    );
+
+    // And its models are models like others: two of them in one, twice as much of the first.
+    let fold = |run: &str| format!("{run}/ravdess-03/model.onnx");
+    let files = [fold("tiny"), fold("both"), fold("tiny")];
+    let files = files.each_ref().map(String::as_str);
+    let join = [&["combine"][..], &files, &["-o", "three.onnx"]].concat();
+    bench.run(&join).exits(0).says(&["3 models"]);
+    let again = bench.run(&join).exits(1);
+    assert!(again.err.contains("three.onnx exists"), "{}", again.err);
+    let clip = "speech/Actor_03/03-01-05-01-01-01-03.wav";
+    let predict = ["predict", "--model", "three.onnx", "--format", "json", clip];
+    let out = bench.run(&predict).exits(0).out;
+    let found: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let found = found[0]["scores"]["angry"].as_f64().unwrap();
+    let id = first
+        .keys()
+        .find(|id| id.ends_with("03-01-05-01-01-01-03"))
+        .unwrap();
+    let wanted = (2.0 * first[id][1] + second[id][1]) / 3.0;
+    assert!((found - wanted).abs() < 1e-4, "{found} {wanted}");
+}
+
+#[test]
+fn what_cannot_answer_together_is_refused_and_nothing_is_written() {
+    let bench = Bench::new();
+    bench.two_runs();
+    let combine = |members: &[&str]| {
+        let arguments = [&["combine"][..], members, &["-o", "new"]].concat();
+        let run = bench.run(&arguments);
+        assert!(!bench.path("new").exists(), "{members:?}");
+        run
+    };
+    combine(&["tiny", "tiny/ravdess-01/model.onnx"])
+        .exits(2)
+        .says(&["cannot be joined with each other", "hint: "]);
+    combine(&["tiny", "both", "--shares", "1"])
+        .exits(2)
+        .says(&["1 numbers for 2 members"]);
+    combine(&["tiny", "speech"])
+        .exits(1)
+        .says(&["speech is no finished run"]);
+    combine(&["tiny/ravdess-01/model.onnx", "tiny.toml"])
+        .exits(1)
+        .says(&["tiny.toml"]);
+
+    // Other labels.
+    let base = [
+        "evaluate",
+        "--config",
+        "tiny.toml",
+        "--corpus",
+        &bench.corpus,
+    ];
+    let mapped = ["--map", "calm=neutral", "--run", "mapped"];
+    bench.run(&[&base[..], &mapped].concat()).exits(0);
+    combine(&["tiny", "mapped"])
+        .exits(1)
+        .says(&["mapped: its label set is neutral angry, expected calm angry"]);
+    combine(&["tiny/ravdess-01/model.onnx", "mapped/ravdess-01/model.onnx"])
+        .exits(1)
+        .says(&[
+            "model 2 cannot answer together",
+            "its labels are neutral angry",
+        ]);
+    // Other clips.
+    let half = ["--fold", "ravdess-01", "--run", "half"];
+    bench.run(&[&base[..], &half].concat()).exits(0);
+    combine(&["tiny", "half"])
+        .exits(1)
+        .says(&["half: its test is 6 clips", "expected the 24 clips of tiny"]);
+    // The model of another fold has heard whom this one tests.
+    let [here, there] =
+        ["ravdess-01", "ravdess-02"].map(|fold| bench.path("both").join(fold).join("model.onnx"));
+    fs::copy(there, here).unwrap();
+    combine(&["tiny", "both"])
+        .exits(1)
+        .says(&["both: its list of speakers heard", "ravdess-01"]);
 }

@@ -23,6 +23,10 @@ pub const CHANNELS: usize = 3;
 /// Brings the slopes to about the deviation of the other channels.
 const DELTA_GAIN: f32 = 5.0;
 
+/// Deviations from the mean at which a functional stops. A ratio or a kurtosis of a voice that the training did not hear may lie
+/// dozens away, and would alone decide the answer.
+pub const FUNCTIONAL_REACH: f32 = 4.0;
+
 /// Weights of the slope: `gain · n / Σ n²` for `n` from −4 to 4.
 #[must_use]
 pub fn delta_kernel() -> Vec<f32> {
@@ -118,8 +122,8 @@ impl Door {
         features.narrow(2, 0, self.mean.len())
     }
 
-    /// The standardised functionals of the clips, `[batch, n_functionals]`: those of the last frame, since they are the same in
-    /// every one. No gradient passes.
+    /// The standardised functionals of the clips, `[batch, n_functionals]`, none further than [`FUNCTIONAL_REACH`] from 0: those of the last
+    /// frame, since they are the same in every one. No gradient passes.
     #[must_use]
     pub fn functionals(&self, features: Tensor<3>) -> Tensor<2> {
         let device = features.device();
@@ -127,7 +131,8 @@ impl Door {
         let x = features.narrow(1, last, 1); // [batch, 1, n_mels + n_functionals]
         let x = x.narrow(2, self.mean.len(), self.n_functionals()); // [batch, 1, n_functionals]
         let x = (x - row(&self.functional_mean, &device)) * row(&self.functional_inv_std, &device);
-        x.squeeze_dim::<2>(1)
+        x.clamp(-FUNCTIONAL_REACH, FUNCTIONAL_REACH)
+            .squeeze_dim::<2>(1)
     }
 
     /// The mean of every band and one over its deviation.
@@ -210,6 +215,19 @@ mod tests {
         assert!(at(1, 1, 5).abs() < 1e-6);
         // A ramp of one half per frame, times the gain.
         assert!((at(2, 0, 10) - 0.5 * DELTA_GAIN).abs() < 1e-4);
+    }
+
+    #[test]
+    fn functionals_are_standardised_and_stop_at_the_reach() {
+        // Two frames of one band and three functionals.
+        let features = [0.5, 3.0, 1e6, -1e6, 0.7, 3.0, 1e6, -1e6];
+        let features = TensorData::new(features.to_vec(), [1, 2, 4]);
+        let features = Tensor::from_data(features, &Device::flex());
+        let (mean, std) = ([0.0, 1.0, 0.0, 0.0], [1.0, 2.0, 1.0, 1.0]);
+        let door = Door::with_functionals([1, 3], &mean, &std).unwrap();
+        let values = door.functionals(features).into_data();
+        let values = values.try_to_vec::<f32>().unwrap();
+        assert_eq!(values, [1.0, FUNCTIONAL_REACH, -FUNCTIONAL_REACH]);
     }
 
     #[test]

@@ -276,6 +276,14 @@ pub enum ModelError {
         /// What about it.
         reason: String,
     },
+    /// Models cannot answer together.
+    #[error("model {place} cannot answer together with the others: {reason}")]
+    Combine {
+        /// Which of the models, from 1.
+        place: usize,
+        /// What about it.
+        reason: String,
+    },
     /// The metadata could not be written as JSON.
     #[error("metadata key {key} cannot be written")]
     Write {
@@ -324,6 +332,7 @@ impl ModelError {
             Self::EncoderProbe { .. } => "encoder_probe",
             Self::EncoderUnused => "encoder_unused",
             Self::EncoderMerge { .. } => "encoder_merge",
+            Self::Combine { .. } => "model_combine",
             Self::Write { .. } => "model_write",
         }
     }
@@ -417,6 +426,9 @@ impl ModelError {
             Self::EncoderUnused => "leave out the encoder",
             Self::EncoderMerge { .. } => {
                 "give the model and the encoder as two files; docs/encoders.md says what can be one"
+            }
+            Self::Combine { .. } => {
+                "give two or more models in single precision with the same labels and front end, and quantise what comes out"
             }
             Self::NotNative { .. } => "leave the choice of the engine to the runtime",
             Self::TestVectorRun { .. } | Self::TestVector { .. } => {

@@ -45,6 +45,7 @@
 
 mod body;
 mod clip;
+mod combine;
 mod encoder;
 mod engine;
 mod error;
@@ -63,6 +64,7 @@ mod wire;
 
 pub use body::Body;
 pub use clip::{Clip, Prediction};
+pub use combine::combine;
 pub use encoder::{
     Embedding, Encoder, EncoderDescription, EncoderInput, EncoderNote, EncoderOutput, FramePooling,
     HEARD_NAME, Layout, LogBase, LogMelInput, LogScale, Normalisation, Standardise, WaveformInput,

@@ -92,6 +92,17 @@ impl FinishedRun {
         })
     }
 
+    /// The folds tested, some of them more than once.
+    pub(crate) fn folds(&self) -> impl Iterator<Item = &str> {
+        self.predictions.rows.iter().map(|row| row.fold.as_str())
+    }
+
+    /// Model files with the folds they were trained for.
+    pub(crate) fn models(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let models = self.models.iter();
+        models.map(|(fold, path)| (fold.as_str(), path.as_path()))
+    }
+
     /// Refuses a run under another protocol, with other labels, with test speakers that a model file behind it had heard where the
     /// protocol shares none, or without one of the folds.
     ///

@@ -19,6 +19,7 @@ mod byol;
 mod cache;
 mod checkpoint;
 pub mod classical;
+mod combine;
 mod config;
 mod data;
 mod device;
@@ -48,6 +49,7 @@ mod waveforms;
 pub use augment::AugmentConfig;
 pub use byol::{ByolConfig, PretrainRow};
 pub use cache::FeatureCache;
+pub use combine::combine_runs;
 pub use config::{
     ClassWeights, EnsembleConfig, EvaluationConfig, Sampling, TrainConfig, TrainingConfig,
     Weighting,

@@ -1,7 +1,7 @@
 //! The features at the networks' door.
 
 use super::{Graph, INPUT, ints, signed};
-use crate::input::{DELTA_REACH, Door, delta_kernel};
+use crate::input::{DELTA_REACH, Door, FUNCTIONAL_REACH, delta_kernel};
 
 impl Graph {
     /// The bands of every frame of `features`, `[batch, n_frames, n_mels]`.
@@ -13,7 +13,7 @@ impl Graph {
         self.slice(INPUT, &[(2, 0, n_mels)])
     }
 
-    /// The standardised functionals behind the bands of the last frame of `features`, `[batch, n_functionals]`.
+    /// The standardised functionals behind the bands of the last frame of `features`, `[batch, n_functionals]`, clipped to their reach.
     pub fn functionals(&mut self, door: &Door) -> String {
         let n_mels = signed(door.standardisation().0.len());
         let (mean, inv_std) = door.functional_standardisation();
@@ -24,7 +24,10 @@ impl Graph {
         let x = self.slice(INPUT, &[(1, -1, i64::MAX), columns]); // [batch, 1, n_functionals]
         let x = self.squeeze(&x, 1);
         let x = self.node("Sub", &[&x, &mean]);
-        self.node("Mul", &[&x, &inv_std])
+        let x = self.node("Mul", &[&x, &inv_std]);
+        let low = self.constant("door.functional_low", vec![-FUNCTIONAL_REACH], &[]);
+        let high = self.constant("door.functional_high", vec![FUNCTIONAL_REACH], &[]);
+        self.node("Clip", &[&x, &low, &high])
     }
 
     /// Parts of axes, each `(axis, start, end)`.

@@ -23,7 +23,7 @@ use super::note::EncoderNote;
 use crate::ModelError;
 use crate::metadata::{attach_metadata, read_metadata};
 use crate::onnx::{
-    self, INPUT_NAME, MAX_MODEL_BYTES, OUTPUT_NAME, inspect_with_files_beside, port,
+    self, INPUT_NAME, MAX_MODEL_BYTES, OUTPUT_NAME, inspect_with_files_beside, port, prefix_names,
 };
 use crate::wire::{Message, write_bytes};
 
@@ -267,22 +267,11 @@ impl Tail {
         let model = ModelProto::parse_buf(head).map_err(|error| ModelError::EncoderMerge {
             reason: format!("the model cannot be read: {error}"),
         })?;
-        let graph = model.graph.unwrap_or_default();
-        let renamed = |name: &mut String| {
-            if !(name.is_empty() || name == INPUT_NAME || name == OUTPUT_NAME) {
-                name.insert_str(0, &format!("{PREFIX}head."));
-            }
-        };
-        for mut tensor in graph.initializer {
-            tensor.name.iter_mut().for_each(renamed);
-            self.graph.initializer.push(tensor);
-        }
-        for mut node in graph.node {
-            node.name.iter_mut().for_each(renamed);
-            node.input.iter_mut().for_each(renamed);
-            node.output.iter_mut().for_each(renamed);
-            self.graph.node.push(node);
-        }
+        let kept = [(INPUT_NAME, INPUT_NAME), (OUTPUT_NAME, OUTPUT_NAME)];
+        let prefix = format!("{PREFIX}head.");
+        let graph = prefix_names(model.graph.unwrap_or_default(), &prefix, &kept);
+        self.graph.initializer.extend(graph.initializer);
+        self.graph.node.extend(graph.node);
         for (name, dims) in [
             (OUTPUT_NAME, &[None, Some(n_classes)][..]),
             (INPUT_NAME, &[None, Some(1), Some(dim)]),

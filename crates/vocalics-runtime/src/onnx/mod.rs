@@ -14,6 +14,7 @@ mod check;
 mod operators;
 mod outline;
 mod port;
+mod rename;
 
 use std::collections::BTreeSet;
 
@@ -22,6 +23,7 @@ pub use operators::OPERATORS;
 pub(crate) use operators::registry;
 pub(crate) use outline::{graph, read_props, replace_props};
 pub(crate) use port::{Port, port};
+pub(crate) use rename::prefix_names;
 
 use self::check::{Beside, check_graph};
 use self::outline::outline;

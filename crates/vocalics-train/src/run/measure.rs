@@ -123,18 +123,18 @@ pub(super) fn export_teacher(
 }
 
 /// What the folds of a run gave.
-pub(super) struct Measured {
-    pub(super) predictions: Predictions,
-    pub(super) provenance: Provenance,
-    pub(super) history: Vec<HistoryRow>,
-    pub(super) parameters: usize,
+pub(crate) struct Measured {
+    pub(crate) predictions: Predictions,
+    pub(crate) provenance: Provenance,
+    pub(crate) history: Vec<HistoryRow>,
+    pub(crate) parameters: usize,
     /// The teacher's numbers, where there was one.
-    pub(super) teacher: Option<Report>,
+    pub(crate) teacher: Option<Report>,
 }
 
 impl Measured {
     /// Takes the numbers and writes them: `predictions.csv`, `history.csv`, `metrics.json`, figures, `report.html`.
-    pub(super) fn write(
+    pub(crate) fn write(
         self,
         directory: &Path,
         resamples: usize,

@@ -9,7 +9,7 @@ mod sources;
 use std::path::PathBuf;
 
 pub(crate) use directory::{RunLock, key};
-pub(crate) use measure::measured_together;
+pub(crate) use measure::{Measured, measured_together};
 pub(crate) use parts::{check_kept, chosen, refuse_leaks, thin};
 pub use pretraining::{Pretrained, pretrain};
 pub use sources::check_sources;
@@ -19,7 +19,7 @@ use vocalics_eval::{HistoryRow, Predictions, Provenance, Report, write_history};
 use vocalics_runtime::ProtocolResult;
 
 use self::directory::{RunDirectory, manifest};
-use self::measure::{Measured, export_teacher, measure, networks};
+use self::measure::{export_teacher, measure, networks};
 use self::parts::whole;
 use self::sources::{Sources, begun_from, check_prior, taught_by, tell_heard_validation};
 use crate::encoder::merge_into;

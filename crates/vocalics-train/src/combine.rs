@@ -1,0 +1,239 @@
+//! Finished evaluations whose models answer together, fold by fold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use vocalics_corpora::is_unknown_speaker;
+use vocalics_eval::html::Page;
+use vocalics_eval::{DEFAULT_RESAMPLES, HistoryRow, Predictions, Provenance, Scored, read_history};
+use vocalics_runtime::{combine, read_metadata, read_model};
+
+use crate::cache::write;
+use crate::run::{Measured, RunLock};
+use crate::{CrossValidation, FinishedRun, GIT_REVISION, TrainError};
+
+/// What a run says that is combined with others.
+struct Member<'a> {
+    run: &'a FinishedRun,
+    /// Model files by fold.
+    models: BTreeMap<&'a str, &'a Path>,
+}
+
+/// Joins runs of one protocol: every fold's models become one file whose scores are the mean of theirs, weighted by `shares`,
+/// and the numbers of the whole are those of these scores. Nothing is trained.
+///
+/// Writes into `directory`, which must be empty or absent, what [`cross_validate`](crate::cross_validate) writes, but for the manifest and the
+/// checkpoints, and the configuration of each run as `member-<n>.toml`. The networks of the second run follow those of the
+/// first in `history.csv`.
+///
+/// # Errors
+/// [`TrainError::OtherTest`], naming the directory and what differs, when the runs do not test the same clips in the same folds under one
+/// protocol, or a model has heard a speaker whom its fold tests, though the protocol shares none; [`TrainError::NoRun`] without a model file; models that cannot answer together; files that cannot be read or written.
+pub fn combine_runs(
+    runs: &[FinishedRun],
+    shares: &[f32],
+    name: &str,
+    directory: &Path,
+) -> Result<CrossValidation, TrainError> {
+    let Some(first) = runs.first() else {
+        return Err(vocalics_eval::EvalError::Empty { what: "runs" }.into());
+    };
+    let folds: BTreeSet<&str> = first.folds().collect();
+    let mut members = Vec::with_capacity(runs.len());
+    for run in runs {
+        check_same_test(run, first)?;
+        let models: BTreeMap<&str, &Path> = run.models().collect();
+        if let Some(fold) = folds.iter().find(|fold| !models.contains_key(*fold)) {
+            return Err(TrainError::NoRun {
+                path: run.path.clone(),
+                missing: format!("{fold}/model.onnx"),
+            });
+        }
+        members.push(Member { run, models });
+    }
+    let predictions = mean_scores(runs, shares)?;
+    // Everything that can be refused is refused before anything is written.
+    let mut files = Vec::new();
+    for fold in folds {
+        let mut bytes = Vec::with_capacity(members.len());
+        for member in &members {
+            let Some(path) = member.models.get(fold) else {
+                continue;
+            };
+            let model = read_model(path)?;
+            if !member.run.provenance.speakers_shared {
+                refuse_heard(member.run, fold, &model)?;
+            }
+            bytes.push(model);
+        }
+        let models: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
+        files.push((fold, combine(&models, shares, name)?));
+    }
+    refuse_used(directory)?;
+    let _lock = RunLock::take(directory)?;
+    let put =
+        |path: PathBuf, bytes: &[u8]| write(&path, bytes).map_err(TrainError::io("write", &path));
+    let mut parameters = 0;
+    for (fold, model) in files {
+        let folder = directory.join(fold);
+        put(folder.join("model.onnx"), &model)?;
+        let mut rows = predictions.clone();
+        rows.rows.retain(|row| row.fold == fold);
+        rows.write_csv(&folder.join("predictions.csv"))?;
+        parameters = vocalics_runtime::Recognizer::from_bytes(model)?.parameters();
+    }
+    let mut history: Vec<HistoryRow> = Vec::new();
+    let mut facts = vec![("git revision".to_owned(), GIT_REVISION.to_owned())];
+    for (index, member) in members.iter().enumerate() {
+        let run = member.run;
+        let config = run.path.join("config.toml");
+        if config.is_file() {
+            let text = std::fs::read(&config).map_err(TrainError::io("read", &config))?;
+            put(directory.join(format!("member-{}.toml", index + 1)), &text)?;
+        }
+        let file = run.path.join("history.csv");
+        if file.is_file() {
+            let before = history.iter().map(|row| row.network).max().unwrap_or(0);
+            history.extend(read_history(&file)?.into_iter().map(|row| HistoryRow {
+                network: row.network + before,
+                ..row
+            }));
+        }
+        let what = format!("{}, share {:.3}", run.name, shares[index]);
+        facts.push((format!("member {}", index + 1), what));
+    }
+    facts.push(("parameters".to_owned(), parameters.to_string()));
+    let corpora: BTreeSet<&String> = runs
+        .iter()
+        .flat_map(|run| &run.provenance.corpora)
+        .collect();
+    let provenance = Provenance {
+        corpora: corpora.into_iter().cloned().collect(),
+        ..first.provenance.clone()
+    };
+    let page = Page {
+        title: name.to_owned(),
+        facts,
+    };
+    Measured {
+        predictions,
+        provenance,
+        history,
+        parameters,
+        teacher: None,
+    }
+    .write(directory, DEFAULT_RESAMPLES, &page)
+}
+
+/// Refuses a run that does not test the clips of the first, or under other labels.
+fn check_same_test(run: &FinishedRun, first: &FinishedRun) -> Result<(), TrainError> {
+    let refuse = |what, actual: String, expected: String| {
+        Err(TrainError::OtherTest {
+            path: run.path.clone(),
+            what,
+            actual,
+            expected,
+        })
+    };
+    let (own, theirs) = (&run.provenance, &first.provenance);
+    if own.protocol != theirs.protocol {
+        return refuse("protocol", own.protocol.clone(), theirs.protocol.clone());
+    }
+    if own.labels != theirs.labels {
+        return refuse("label set", own.labels.join(" "), theirs.labels.join(" "));
+    }
+    if own.speakers_shared != theirs.speakers_shared {
+        let [own, theirs] = [own, theirs].map(|one| one.speakers().to_owned());
+        return refuse("division of speakers", own, theirs);
+    }
+    let tests = |run: &FinishedRun| -> BTreeMap<(String, String), usize> {
+        let rows = run.predictions.rows.iter();
+        rows.map(|row| ((row.fold.clone(), row.id.clone()), row.truth))
+            .collect()
+    };
+    let (own, theirs) = (tests(run), tests(first));
+    let other = own
+        .iter()
+        .find(|(clip, truth)| theirs.get(*clip) != Some(*truth));
+    let other = other.or_else(|| theirs.iter().find(|(clip, _)| !own.contains_key(*clip)));
+    match other {
+        None => Ok(()),
+        Some(((fold, id), _)) => refuse(
+            "test",
+            format!("{} clips, and {id} of {fold} differs", own.len()),
+            format!("the {} clips of {}", theirs.len(), first.path.display()),
+        ),
+    }
+}
+
+/// The weighted mean of the runs' scores, in the order of the first.
+fn mean_scores(runs: &[FinishedRun], shares: &[f32]) -> Result<Predictions, TrainError> {
+    let (first, rest) = runs
+        .split_first()
+        .ok_or(vocalics_eval::EvalError::Empty { what: "runs" })?;
+    let by_clip: Vec<BTreeMap<(&str, &str), &Scored>> = rest
+        .iter()
+        .map(|run| {
+            let rows = run.predictions.rows.iter();
+            rows.map(|row| ((row.fold.as_str(), row.id.as_str()), row))
+                .collect()
+        })
+        .collect();
+    let share = |index: usize| shares.get(index).copied().unwrap_or_default();
+    let mut rows = Vec::with_capacity(first.predictions.rows.len());
+    for row in &first.predictions.rows {
+        let mut scores: Vec<f32> = row.scores.iter().map(|score| score * share(0)).collect();
+        for (index, clips) in by_clip.iter().enumerate() {
+            let other = clips.get(&(row.fold.as_str(), row.id.as_str()));
+            let other = other.into_iter().flat_map(|row| &row.scores);
+            for (sum, score) in scores.iter_mut().zip(other) {
+                *sum += score * share(index + 1);
+            }
+        }
+        rows.push(Scored {
+            scores,
+            ..row.clone()
+        });
+    }
+    Ok(Predictions {
+        labels: first.predictions.labels.clone(),
+        rows,
+    })
+}
+
+/// Refuses a model that has heard a speaker of its fold's test, or may have.
+fn refuse_heard(run: &FinishedRun, fold: &str, model: &[u8]) -> Result<(), TrainError> {
+    let heard: BTreeSet<String> = read_metadata(model)?.speakers.into_iter().collect();
+    let anyone = heard.iter().any(|speaker| is_unknown_speaker(speaker));
+    let rows = run.predictions.rows.iter().filter(|row| row.fold == fold);
+    let seen: BTreeSet<&str> = rows
+        .map(|row| row.speaker.as_str())
+        .filter(|speaker| anyone || heard.contains(*speaker))
+        .collect();
+    if seen.is_empty() {
+        return Ok(());
+    }
+    Err(TrainError::OtherTest {
+        path: run.path.clone(),
+        what: "list of speakers heard",
+        actual: format!(
+            "one with {} in the model of {fold}",
+            seen.into_iter().collect::<Vec<_>>().join(", ")
+        ),
+        expected: "one without the speakers that the fold tests".to_owned(),
+    })
+}
+
+fn refuse_used(directory: &Path) -> Result<(), TrainError> {
+    let mut entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(TrainError::io("read", directory)(error)),
+    };
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(TrainError::OtherRun {
+            path: directory.to_owned(),
+        }),
+    }
+}
