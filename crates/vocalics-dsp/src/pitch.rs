@@ -1,6 +1,7 @@
 //! Fundamental frequency by autocorrelation with path finding.
 
 mod candidates;
+mod stream;
 mod track;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use crate::frame::{check_rate, frame_times};
 use candidates::candidates;
 use track::choose;
 
+pub use stream::{PitchFrame, PitchStream};
 pub use track::PitchTrack;
 
 /// Settings of [`pitch`]; the defaults are those of Praat's *To Pitch (ac)*, every 10 ms.
@@ -28,8 +30,10 @@ pub struct PitchConfig {
     pub periods_per_window: f64,
     /// Candidates kept per frame, the unvoiced one included.
     pub max_candidates: usize,
-    /// Share of the clip's peak below which a frame counts as silent.
+    /// Share of the peak below which a frame counts as silent.
     pub silence_threshold: f64,
+    /// That peak; the largest distance of the clip from its mean if none, which a [`PitchStream`] cannot know. 1 is full scale.
+    pub reference_peak: Option<f64>,
     /// Strength of the unvoiced candidate.
     pub voicing_threshold: f64,
     /// Preference for high f0, per octave.
@@ -49,6 +53,7 @@ impl Default for PitchConfig {
             periods_per_window: 3.0,
             max_candidates: 15,
             silence_threshold: 0.03,
+            reference_peak: None,
             voicing_threshold: 0.45,
             octave_cost: 0.01,
             octave_jump_cost: 0.35,
@@ -85,6 +90,11 @@ impl PitchConfig {
                 return Err(DspError::parameter(name, format!("{low} to {high}"), value));
             }
         }
+        if let Some(peak) = self.reference_peak
+            && !(peak.is_finite() && peak > 0.0)
+        {
+            return Err(DspError::parameter("reference_peak", "above 0", peak));
+        }
         if !(2..=100).contains(&self.max_candidates) {
             return Err(DspError::parameter(
                 "max_candidates",
@@ -105,8 +115,8 @@ impl PitchConfig {
 /// (1 + voicing_threshold)))`. The path with the largest worth minus the cost of its jumps wins.
 ///
 /// Frames lie wholly inside the signal, in its middle. Silence, a constant, and noise are unvoiced; a
-/// signal shorter than one window gives an empty track. The result does not change with gain. Peak and path
-/// are those of the whole clip; there is no streaming form.
+/// signal shorter than one window gives an empty track. Unless [`reference_peak`](PitchConfig::reference_peak) is given, the result does not
+/// change with gain. [`PitchStream`] is the streaming form.
 ///
 /// # Errors
 /// [`DspError::Parameter`] as [`PitchConfig::validate`]; [`DspError::NonFinite`] or

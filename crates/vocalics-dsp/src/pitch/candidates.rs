@@ -19,53 +19,108 @@ pub(super) fn candidates(
     config: &PitchConfig,
     times: &[f64],
 ) -> Vec<Vec<Candidate>> {
-    let rate = f64::from(sample_rate);
-    let window_secs = config.periods_per_window / config.floor_hz;
-    let half = floor_index(window_secs * rate).saturating_sub(1) / 2;
-    let half = half.max(4);
-    let mut plan = Autocorrelation::new(open_hann(2 * half));
-    let mean = samples.iter().map(|x| f64::from(*x)).sum::<f64>() / samples.len().max(1) as f64;
-    let global_peak = samples
-        .iter()
-        .fold(0.0, |peak: f64, x| peak.max((f64::from(*x) - mean).abs()));
-    let period = floor_index(rate / config.floor_hz);
+    let peak = config.reference_peak.unwrap_or_else(|| {
+        let mean = samples.iter().map(|x| f64::from(*x)).sum::<f64>() / samples.len().max(1) as f64;
+        largest(samples, mean)
+    });
+    let mut finder = Finder::new(sample_rate, config, peak);
     // From here on no window touches a sample.
-    let beyond = samples.len() + 2 * half + period;
+    let beyond = samples.len() + 2 * finder.reach();
     times
         .iter()
-        .map(|time| {
-            let left = floor_index((time * rate - 0.5).max(0.0)).min(beyond);
-            let local = around(samples, left, period);
-            let mean = local.iter().map(|x| f64::from(*x)).sum::<f64>() / local.len().max(1) as f64;
-            let near = around(samples, left, period / 2 + 1);
-            let local_peak = near
-                .iter()
-                .fold(0.0, |peak: f64, x| peak.max((f64::from(*x) - mean).abs()));
-            let intensity = if global_peak > 0.0 {
-                (local_peak / global_peak).min(1.0)
-            } else {
-                0.0
-            };
-            let silence = if config.silence_threshold > 0.0 {
-                2.0 - intensity * (1.0 + config.voicing_threshold) / config.silence_threshold
-            } else {
-                0.0
-            };
-            let mut found = vec![Candidate {
-                hz: 0.0,
-                strength: config.voicing_threshold + silence.max(0.0),
-            }];
-            if local_peak > 0.0 {
-                let outside = half.saturating_sub(left + 1);
-                let start = (left + 1).saturating_sub(half).min(samples.len());
-                let inside = samples[start..].iter().map(|x| f64::from(*x));
-                let frame = std::iter::repeat_n(mean, outside).chain(inside);
-                let r = plan.compute(frame.take(2 * half), mean);
-                peaks(r, rate, config, &mut found);
-            }
-            found
-        })
+        .map(|time| finder.find(samples, finder.left(*time).min(beyond)))
         .collect()
+}
+
+/// Finds the candidates of one frame after another.
+#[derive(Debug)]
+pub(super) struct Finder {
+    config: PitchConfig,
+    rate: f64,
+    /// Half a window in samples.
+    half: usize,
+    /// A period of the floor in samples.
+    period: usize,
+    /// What silence is told by.
+    peak: f64,
+    plan: Autocorrelation,
+}
+
+impl Finder {
+    pub(super) fn new(sample_rate: u32, config: &PitchConfig, peak: f64) -> Self {
+        let rate = f64::from(sample_rate);
+        let window_secs = config.periods_per_window / config.floor_hz;
+        let half = floor_index(window_secs * rate).saturating_sub(1) / 2;
+        let half = half.max(4);
+        Self {
+            config: *config,
+            rate,
+            half,
+            period: floor_index(rate / config.floor_hz),
+            peak,
+            plan: Autocorrelation::new(open_hann(2 * half)),
+        }
+    }
+
+    /// The sample just before the middle of a frame.
+    pub(super) fn left(&self, time_secs: f64) -> usize {
+        floor_index((time_secs * self.rate - 0.5).max(0.0))
+    }
+
+    /// That many samples in seconds.
+    pub(super) fn secs(&self, samples: usize) -> f64 {
+        samples as f64 / self.rate
+    }
+
+    /// Samples on either side of the middle that a frame looks at, at most.
+    pub(super) fn reach(&self) -> usize {
+        self.half.max(self.period + 1)
+    }
+
+    /// The candidates of the frame whose middle lies between `left` and `left + 1`; what lies beyond the ends counts as
+    /// the local mean.
+    pub(super) fn find(&mut self, samples: &[f32], left: usize) -> Vec<Candidate> {
+        let Self {
+            config,
+            half,
+            period,
+            peak,
+            ..
+        } = *self;
+        let local = around(samples, left, period);
+        let mean = local.iter().map(|x| f64::from(*x)).sum::<f64>() / local.len().max(1) as f64;
+        let local_peak = largest(around(samples, left, period / 2 + 1), mean);
+        let intensity = if peak > 0.0 {
+            (local_peak / peak).min(1.0)
+        } else {
+            0.0
+        };
+        let silence = if config.silence_threshold > 0.0 {
+            2.0 - intensity * (1.0 + config.voicing_threshold) / config.silence_threshold
+        } else {
+            0.0
+        };
+        let mut found = vec![Candidate {
+            hz: 0.0,
+            strength: config.voicing_threshold + silence.max(0.0),
+        }];
+        if local_peak > 0.0 {
+            let outside = half.saturating_sub(left + 1);
+            let start = (left + 1).saturating_sub(half).min(samples.len());
+            let inside = samples[start..].iter().map(|x| f64::from(*x));
+            let frame = std::iter::repeat_n(mean, outside).chain(inside);
+            let r = self.plan.compute(frame.take(2 * half), mean);
+            peaks(r, self.rate, &config, &mut found);
+        }
+        found
+    }
+}
+
+/// The largest distance from `mean`.
+fn largest(samples: &[f32], mean: f64) -> f64 {
+    samples
+        .iter()
+        .fold(0.0, |peak: f64, x| peak.max((f64::from(*x) - mean).abs()))
 }
 
 /// The samples up to `reach` on either side of the border between `left` and `left + 1`.

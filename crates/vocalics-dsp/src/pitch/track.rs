@@ -68,6 +68,58 @@ impl PitchTrack {
     }
 }
 
+/// What candidates are worth and what steps between them cost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Costs {
+    octave: f64,
+    jump: f64,
+    voicing: f64,
+    /// Logarithm of the ceiling.
+    top: f64,
+}
+
+impl Costs {
+    pub(super) fn new(config: &PitchConfig) -> Self {
+        let scale = 0.01 / config.time_step_secs;
+        Self {
+            octave: config.octave_cost,
+            jump: scale * config.octave_jump_cost,
+            voicing: scale * config.voiced_unvoiced_cost,
+            top: config.ceiling_hz.log2(),
+        }
+    }
+
+    pub(super) fn worth(&self, candidate: &Candidate, octave: Option<f64>) -> f64 {
+        candidate.strength - octave.map_or(0.0, |octave| self.octave * (self.top - octave))
+    }
+
+    pub(super) fn step(&self, from: Option<f64>, to: Option<f64>) -> f64 {
+        match (from, to) {
+            (None, None) => 0.0,
+            (Some(a), Some(b)) => self.jump * (a - b).abs(),
+            _ => self.voicing,
+        }
+    }
+}
+
+/// Logarithms of the frequencies of a frame's candidates; `None` for the unvoiced one.
+pub(super) fn octaves(frame: &[Candidate]) -> Vec<Option<f64>> {
+    let octave = |c: &Candidate| (c.hz > 0.0).then(|| c.hz.log2());
+    frame.iter().map(octave).collect()
+}
+
+/// f0 and strength of a frame in which a candidate was chosen.
+pub(super) fn value(frame: &[Candidate], chosen: usize) -> (f32, f32) {
+    let candidate = frame[chosen];
+    let strength = if candidate.hz > 0.0 {
+        candidate.strength
+    } else {
+        let voiced = frame[1..].iter();
+        voiced.fold(0.0, |best: f64, c| best.max(c.strength))
+    };
+    (narrow(candidate.hz), narrow(strength))
+}
+
 /// Path finding over the candidates.
 pub(super) fn choose(
     times_secs: Vec<f64>,
@@ -75,42 +127,21 @@ pub(super) fn choose(
     config: &PitchConfig,
 ) -> PitchTrack {
     let counts: Vec<usize> = frames.iter().map(Vec::len).collect();
-    let octaves: Vec<Vec<Option<f64>>> = frames
-        .iter()
-        .map(|frame| {
-            let octave = |c: &Candidate| (c.hz > 0.0).then(|| c.hz.log2());
-            frame.iter().map(octave).collect()
-        })
-        .collect();
-    let top = config.ceiling_hz.log2();
-    let scale = 0.01 / config.time_step_secs;
+    let octaves: Vec<Vec<Option<f64>>> = frames.iter().map(|frame| octaves(frame)).collect();
+    let costs = Costs::new(config);
     let path = best_path(
         &counts,
-        |t, c| {
-            let penalty = octaves[t][c].map_or(0.0, |octave| config.octave_cost * (top - octave));
-            frames[t][c].strength - penalty
-        },
-        |t, a, b| match (octaves[t - 1][a], octaves[t][b]) {
-            (None, None) => 0.0,
-            (Some(a), Some(b)) => scale * config.octave_jump_cost * (a - b).abs(),
-            _ => scale * config.voiced_unvoiced_cost,
-        },
+        |t, c| costs.worth(&frames[t][c], octaves[t][c]),
+        |t, a, b| costs.step(octaves[t - 1][a], octaves[t][b]),
     );
     let mut track = PitchTrack {
         times_secs,
         ..PitchTrack::default()
     };
     for (frame, &chosen) in frames.iter().zip(&path) {
-        let best = frame[1..]
-            .iter()
-            .fold(0.0, |best: f64, c| best.max(c.strength));
-        let candidate = frame[chosen];
-        track.f0_hz.push(narrow(candidate.hz));
-        track.strength.push(narrow(if candidate.hz > 0.0 {
-            candidate.strength
-        } else {
-            best
-        }));
+        let (f0_hz, strength) = value(frame, chosen);
+        track.f0_hz.push(f0_hz);
+        track.strength.push(strength);
     }
     track
 }
