@@ -1,7 +1,7 @@
 //! How much of a voice is periodic: harmonics-to-noise ratio.
 
 use crate::error::DspError;
-use crate::pitch::{PitchConfig, pitch};
+use crate::pitch::{PitchConfig, PitchFrame, PitchStream, pitch};
 use crate::{mean_of_present, narrow};
 
 /// Harmonics-to-noise ratio over time; both vectors are `[n_frames]`.
@@ -39,8 +39,7 @@ pub fn strength_to_hnr_db(strength: f64) -> f64 {
 /// on with any peak at all. Lags down to two samples count, as no ceiling of f0 is set.
 ///
 /// White noise has about −5 to 0 dB, a hoarse voice 5 to 10, a clear one 15 to 25. Silence and constants
-/// give `None`; a signal shorter than a window has no frame. The clip's peak is needed; there is no streaming
-/// form.
+/// give `None`; a signal shorter than a window has no frame. [`HarmonicityStream`] is the streaming form.
 ///
 /// # Errors
 /// As [`pitch`], for `floor_hz` as well.
@@ -53,32 +52,93 @@ pub fn harmonicity(
     floor_hz: f64,
     time_step_secs: f64,
 ) -> Result<HarmonicityTrack, DspError> {
-    let track = pitch(
-        samples,
-        sample_rate,
-        &PitchConfig {
-            time_step_secs,
-            floor_hz,
-            ceiling_hz: f64::from(sample_rate) / 2.0,
-            periods_per_window: 4.5,
-            silence_threshold: 0.1,
-            voicing_threshold: 0.0,
-            octave_cost: 0.0,
-            octave_jump_cost: 0.0,
-            voiced_unvoiced_cost: 0.0,
-            ..PitchConfig::default()
-        },
-    )?;
+    let config = config(sample_rate, floor_hz, time_step_secs);
+    let track = pitch(samples, sample_rate, &config)?;
     let hnr_db = track
         .f0_hz
         .iter()
         .zip(&track.strength)
-        .map(|(f0, strength)| (*f0 > 0.0).then(|| narrow(strength_to_hnr_db(f64::from(*strength)))))
+        .map(|(f0, strength)| hnr(*f0, *strength))
         .collect();
     Ok(HarmonicityTrack {
         times_secs: track.times_secs,
         hnr_db,
     })
+}
+
+fn config(sample_rate: u32, floor_hz: f64, time_step_secs: f64) -> PitchConfig {
+    PitchConfig {
+        time_step_secs,
+        floor_hz,
+        ceiling_hz: f64::from(sample_rate) / 2.0,
+        periods_per_window: 4.5,
+        silence_threshold: 0.1,
+        voicing_threshold: 0.0,
+        octave_cost: 0.0,
+        octave_jump_cost: 0.0,
+        voiced_unvoiced_cost: 0.0,
+        ..PitchConfig::default()
+    }
+}
+
+fn hnr(f0_hz: f32, strength: f32) -> Option<f32> {
+    (f0_hz > 0.0).then(|| narrow(strength_to_hnr_db(f64::from(strength))))
+}
+
+/// [`harmonicity`] for a signal that comes in chunks, with frames from 0 s on for as long as there are samples, and a peak that is
+/// stated instead of the clip's own.
+///
+/// No step between frames costs anything, so that a frame comes as soon as its window is full.
+#[derive(Debug)]
+pub struct HarmonicityStream {
+    pitch: PitchStream,
+}
+
+impl HarmonicityStream {
+    /// A stream before its first sample; `reference_peak` is 1 for full scale.
+    ///
+    /// # Errors
+    /// As [`harmonicity`]; [`DspError::Parameter`] unless `reference_peak` is above 0.
+    pub fn new(
+        sample_rate: u32,
+        floor_hz: f64,
+        time_step_secs: f64,
+        reference_peak: f64,
+    ) -> Result<Self, DspError> {
+        let config = PitchConfig {
+            reference_peak: Some(reference_peak),
+            ..config(sample_rate, floor_hz, time_step_secs)
+        };
+        let pitch = PitchStream::new(sample_rate, &config)?.within(0.0);
+        Ok(Self { pitch })
+    }
+
+    /// Seconds of samples behind its centre that a frame needs.
+    #[must_use]
+    pub fn look_ahead_secs(&self) -> f64 {
+        self.pitch.look_ahead_secs()
+    }
+
+    /// Takes a chunk of any length and gives the frames that are known now: centre in seconds, ratio in decibels.
+    ///
+    /// # Errors
+    /// [`DspError::NonFinite`] or [`DspError::OutOfRange`] on a bad sample; nothing of the chunk is taken in.
+    pub fn push(
+        &mut self,
+        samples: &[f32],
+        mut each: impl FnMut(f64, Option<f32>),
+    ) -> Result<(), DspError> {
+        self.pitch.push(samples, |frame| emit(frame, &mut each))
+    }
+
+    /// Ends the stream, which starts afresh.
+    pub fn finish(&mut self, mut each: impl FnMut(f64, Option<f32>)) {
+        self.pitch.finish(|frame| emit(frame, &mut each));
+    }
+}
+
+fn emit(frame: PitchFrame, each: &mut impl FnMut(f64, Option<f32>)) {
+    each(frame.time_secs, hnr(frame.f0_hz, frame.strength));
 }
 
 #[cfg(test)]
@@ -121,6 +181,33 @@ mod tests {
         assert!(harmonicity(&[0.0; 9], 16_000, f64::NAN, 0.01).is_err());
         assert!(strength_to_hnr_db(0.5).abs() < 1e-12);
         assert!(strength_to_hnr_db(2.0) < 91.0 && strength_to_hnr_db(-1.0) > -91.0);
+    }
+
+    #[test]
+    fn a_stream_gives_what_frames_of_the_whole_give() {
+        let samples = noisy(12.0);
+        let mut stream = HarmonicityStream::new(16_000, 75.0, 0.01, 0.8).unwrap();
+        let mut found = Vec::new();
+        for chunk in samples.chunks(333) {
+            stream.push(chunk, |_, hnr| found.push(hnr)).unwrap();
+        }
+        let behind = 2.0 - 0.01 * found.len() as f64;
+        assert!(behind <= stream.look_ahead_secs(), "{behind} s");
+        stream.finish(|_, hnr| found.push(hnr));
+        let config = PitchConfig {
+            reference_peak: Some(0.8),
+            ..config(16_000, 75.0, 0.01)
+        };
+        let track = crate::pitch::pitch_at(&samples, 16_000, &config, 0.0, found.len()).unwrap();
+        let wanted: Vec<Option<f32>> = track
+            .f0_hz
+            .iter()
+            .zip(&track.strength)
+            .map(|(f0, strength)| hnr(*f0, *strength))
+            .collect();
+        assert_eq!(found, wanted);
+        let mean = mean_of_present(&found).unwrap();
+        assert!((mean - 12.0).abs() < 1.0, "{mean}");
     }
 
     proptest::proptest! {
