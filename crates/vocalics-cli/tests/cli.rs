@@ -1162,8 +1162,8 @@ fn export_to_eight_bits_gives_a_model_that_predicts_the_same() {
     arguments.extend(clips.iter().map(|clip| clip.to_str().unwrap()));
     let run = bench.run(&arguments).exits(0);
     for part in [
-        "0.29",
-        "19 layers",
+        "0.27",
+        "7 layers",
         "extremes",
         "percentile",
         "squared-error",

@@ -475,6 +475,7 @@ fn finished_runs_answer_together() {
         "report.html",
         "member-1.toml",
         "member-2.toml",
+        "manifest.csv",
         "ravdess-04/predictions.csv",
     ] {
         assert!(bench.path("mean").join(file).is_file(), "{file}");
@@ -582,6 +583,14 @@ fn what_cannot_answer_together_is_refused_and_nothing_is_written() {
     combine(&["tiny", "half"])
         .exits(1)
         .says(&["half: its test is 6 clips", "expected the 24 clips of tiny"]);
+    // A folder that holds something.
+    let taken = ["combine", "tiny", "both", "-o", "mapped"];
+    let before = fs::read(bench.path("mapped/metrics.json")).unwrap();
+    bench
+        .run(&taken)
+        .exits(1)
+        .says(&["mapped", "hint: choose another"]);
+    assert_eq!(fs::read(bench.path("mapped/metrics.json")).unwrap(), before);
     // The model of another fold has heard whom this one tests.
     let [here, there] =
         ["ravdess-01", "ravdess-02"].map(|fold| bench.path("both").join(fold).join("model.onnx"));

@@ -22,8 +22,8 @@ struct Member<'a> {
 /// Joins runs of one protocol: every fold's models become one file whose scores are the mean of theirs, weighted by `shares`,
 /// and the numbers of the whole are those of these scores. Nothing is trained.
 ///
-/// Writes into `directory`, which must be empty or absent, what [`cross_validate`](crate::cross_validate) writes, but for the manifest and the
-/// checkpoints, and the configuration of each run as `member-<n>.toml`. The networks of the second run follow those of the
+/// Writes into `directory`, which must be empty or absent, what [`cross_validate`](crate::cross_validate) writes, but for checkpoints and, where the
+/// runs' differ, the manifest, and the configuration of each run as `member-<n>.toml`. The networks of the second run follow those of the
 /// first in `history.csv`.
 ///
 /// # Errors
@@ -103,6 +103,9 @@ pub fn combine_runs(
         facts.push((format!("member {}", index + 1), what));
     }
     facts.push(("parameters".to_owned(), parameters.to_string()));
+    if let Some(manifest) = common_manifest(runs)? {
+        put(directory.join("manifest.csv"), &manifest)?;
+    }
     let corpora: BTreeSet<&String> = runs
         .iter()
         .flat_map(|run| &run.provenance.corpora)
@@ -222,6 +225,23 @@ fn refuse_heard(run: &FinishedRun, fold: &str, model: &[u8]) -> Result<(), Train
         ),
         expected: "one without the speakers that the fold tests".to_owned(),
     })
+}
+
+/// Which clip served for what, where that is the same in all runs.
+fn common_manifest(runs: &[FinishedRun]) -> Result<Option<Vec<u8>>, TrainError> {
+    let mut common: Option<Vec<u8>> = None;
+    for run in runs {
+        let file = run.path.join("manifest.csv");
+        if !file.is_file() {
+            return Ok(None);
+        }
+        let manifest = std::fs::read(&file).map_err(TrainError::io("read", &file))?;
+        if common.as_ref().is_some_and(|known| *known != manifest) {
+            return Ok(None);
+        }
+        common = Some(manifest);
+    }
+    Ok(common)
 }
 
 fn refuse_used(directory: &Path) -> Result<(), TrainError> {
