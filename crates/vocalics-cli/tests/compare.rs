@@ -418,7 +418,7 @@ fn scores(path: &Path) -> std::collections::BTreeMap<String, Vec<f64>> {
 }
 
 impl Bench {
-    /// Two finished runs, of a network over log-mel and, with another seed, of one that takes functionals too.
+    /// Two finished runs, of a network over log-mel and of one that takes functionals too.
     fn two_runs(&self) {
         let text = fs::read_to_string(self.path("tiny.toml")).unwrap();
         let network = "[functionals]\nsets = [\"prosody\"]\n[network]\nkind = \"two-branch\"\nhidden = [4]\n[network.first]\n";
@@ -428,7 +428,7 @@ impl Bench {
                 .replace("\"tiny\"", "\"both\""),
         )
         .unwrap();
-        for (config, seed) in [("tiny.toml", "1"), ("both.toml", "2")] {
+        for config in ["tiny.toml", "both.toml"] {
             let run = config.trim_end_matches(".toml");
             let evaluate = [
                 "evaluate",
@@ -436,8 +436,6 @@ impl Bench {
                 config,
                 "--corpus",
                 &self.corpus,
-                "--seed",
-                seed,
                 "--run",
                 run,
             ];

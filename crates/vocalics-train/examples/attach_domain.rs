@@ -1,12 +1,11 @@
-//! Puts into a model file what the recordings of its training sound like, for models written before that was kept:
+//! Puts into a model file what its training heard, for models written before that was kept, or kept without the plan for waveforms:
 //! `cargo run --release -p vocalics-train --example attach_domain -- MODEL.onnx CONFIG.toml DATA OUT.onnx`.
 //!
 //! The weights stay. Of the configuration's corpora the clips of speakers that the model names are taken.
 
 use vocalics_corpora::locate;
-use vocalics_features::Domain;
 use vocalics_runtime::{Recognizer, attach_metadata, read_metadata};
-use vocalics_train::{Data, LoadOptions, Silent, TrainConfig};
+use vocalics_train::{Data, LoadOptions, Silent, TrainConfig, domain};
 
 #[expect(clippy::print_stdout, reason = "an example talks to its user")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,13 +26,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let load = LoadOptions::new("target/features");
     let data = Data::load(&config, &corpora, &load, &Silent)?;
     let known = |speaker: &String| metadata.speakers.contains(speaker);
-    let clips = data.utterances.iter().zip(&data.features);
-    let clips: Vec<_> = clips
-        .filter(|(utterance, _)| known(&utterance.speaker))
-        .map(|(_, features)| features)
+    let clips: Vec<usize> = (0..data.utterances.len())
+        .filter(|&clip| known(&data.utterances[clip].speaker))
         .collect();
     println!("{} clips", clips.len());
-    metadata.domain = Some(Domain::fit(clips)?);
+    metadata.domain = domain(&config, &data, &clips)?;
     let bytes = attach_metadata(&bytes, &metadata)?;
     Recognizer::from_bytes(bytes.clone())?;
     Ok(std::fs::write(out, bytes)?)

@@ -1,10 +1,15 @@
 //! A trained model as one ONNX file.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rayon::prelude::*;
+use vocalics_corpora::Fold;
 use vocalics_eval::softmax_t;
-use vocalics_features::{Domain, FeatureMatrix, Standardiser};
+use vocalics_features::{Domain, FeatureMatrix, LogMel, Standardiser};
 use vocalics_models::onnx::Graph;
 use vocalics_models::{Mode, Network};
 use vocalics_runtime::{
@@ -15,6 +20,7 @@ use vocalics_runtime::{
 use crate::cache::write;
 use crate::fold::infer;
 use crate::heard::Heard;
+use crate::waveforms::Augmenter;
 use crate::{Data, GIT_REVISION, TrainConfig, TrainError, TrainedModel};
 
 /// Frames of the test vector.
@@ -66,7 +72,7 @@ pub fn export(
         front_end: config.front_end.clone(),
         front_end_fingerprint: config.features_fingerprint(),
         standardiser: Some(model.standardiser.clone()),
-        domain: domain(data, &notes.clips)?,
+        domain: domain(config, data, &notes.clips)?,
         temperature: model.temperature,
         corpora: heard.corpora.into_values().collect(),
         speakers: heard.speakers.into_iter().collect(),
@@ -139,19 +145,65 @@ pub(crate) fn export_body(
     write(path, &bytes).map_err(TrainError::io("write", path))
 }
 
-/// What the clips sound like; `None` for fewer than two, which say nothing about others, and for embeddings, which
-/// have no statistics over time.
-fn domain(data: &Data, clips: &[usize]) -> Result<Option<Domain>, TrainError> {
+/// What a training on these clips hears: the clips, and each once after the plan for waveforms. `None` for fewer than two, which say
+/// nothing about others, and for embeddings, which have no statistics over time.
+///
+/// # Errors
+/// [`TrainError::Plan`] when a step of the plan has nothing to draw from, and whatever keeps a clip from having features.
+pub fn domain(
+    config: &TrainConfig,
+    data: &Data,
+    clips: &[usize],
+) -> Result<Option<Domain>, TrainError> {
     if clips.len() < 2 || data.embedded.is_some() {
         return Ok(None);
     }
-    let features = clips.iter().map(|&clip| &data.features[clip]);
-    if data.n_functionals == 0 {
-        return Ok(Some(Domain::fit(features)?));
+    let mut heard: Vec<Cow<'_, FeatureMatrix>> = clips
+        .iter()
+        .map(|&clip| Cow::Borrowed(&data.features[clip]))
+        .collect();
+    heard.extend(altered(config, data, clips)?);
+    if data.n_functionals > 0 {
+        for features in &mut heard {
+            let n_bands = features.n_features() - data.n_functionals;
+            *features = Cow::Owned(features.first_columns(n_bands)?);
+        }
     }
-    let bands = features.map(|it| it.first_columns(it.n_features() - data.n_functionals));
-    let bands = bands.collect::<Result<Vec<FeatureMatrix>, _>>()?;
-    Ok(Some(Domain::fit(&bands)?))
+    Ok(Some(Domain::fit(heard.iter().map(AsRef::as_ref))?))
+}
+
+/// Those of the clips that the plan for waveforms changes when it is applied to each of them once.
+fn altered<'a>(
+    config: &'a TrainConfig,
+    data: &'a Data,
+    clips: &[usize],
+) -> Result<Vec<Cow<'a, FeatureMatrix>>, TrainError> {
+    let all = Fold {
+        name: config.name.clone(),
+        train: clips.to_vec(),
+        validation: Vec::new(),
+        test: Vec::new(),
+    };
+    let Some(augmenter) = Augmenter::new(config, data, &all)? else {
+        return Ok(Vec::new());
+    };
+    let front_end = LogMel::new(config.front_end.clone())?;
+    let changed = clips
+        .par_iter()
+        .map_init(
+            || front_end.clone(),
+            |front_end, &clip| {
+                let id = &data.utterances[clip].id;
+                let seed = blake3::hash(format!("{}/domain/{id}", config.seed).as_bytes());
+                let mut rng = StdRng::from_seed(*seed.as_bytes());
+                augmenter.features(clip, &mut rng, front_end)
+            },
+        )
+        .collect::<Result<Vec<_>, TrainError>>()?;
+    let changed = changed.into_iter();
+    Ok(changed
+        .filter(|features| matches!(features, Cow::Owned(_)))
+        .collect())
 }
 
 /// A synthetic input, moving in every band within the training range, with functionals that stand still, and its scores.

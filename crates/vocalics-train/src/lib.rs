@@ -59,7 +59,7 @@ pub use device::ComputeDevice;
 pub use distillation::DistillationConfig;
 pub use encoder::{EncoderConfig, open_encoder};
 pub use error::TrainError;
-pub use export::{ExportNotes, export};
+pub use export::{ExportNotes, domain, export};
 pub use finished::{FinishedRun, network_names};
 pub use fold::{TrainedModel, infer};
 pub use functionals::FunctionalsConfig;

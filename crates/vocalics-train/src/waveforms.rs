@@ -260,6 +260,25 @@ mod tests {
         assert_ne!(made(1), data.features[0]);
     }
 
+    /// Recordings over lines that the training heard were called unlike it.
+    #[test]
+    fn what_a_plan_does_is_within_the_domain() {
+        let noisy = config("[[step]]\nkind = 'noise'\nsources = ['white']\nsnr_db = 5");
+        let (data, fold) = data(&noisy);
+        let augmenter = Augmenter::new(&noisy, &data, &fold).unwrap().unwrap();
+        let mut front_end = LogMel::new(noisy.front_end.clone()).unwrap();
+        let mut rng = StdRng::seed_from_u64(9);
+        let other = augmenter.features(1, &mut rng, &mut front_end).unwrap();
+        let plain = TrainConfig::default();
+        let distance = |config: &TrainConfig| {
+            let domain = crate::domain(config, &data, &fold.train).unwrap().unwrap();
+            domain.distance(&other).unwrap()
+        };
+        let (with, without) = (distance(&noisy), distance(&plain));
+        assert!(without > 3.0 * with, "{without} {with}");
+        assert_eq!(crate::domain(&noisy, &data, &[0]).unwrap(), None);
+    }
+
     #[test]
     fn where_nothing_is_drawn_the_clip_is_as_it_was() {
         let config = config("[[step]]\nkind = 'gain'\nprobability = 0");
