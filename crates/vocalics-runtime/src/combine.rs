@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rten_onnx::onnx::{
-    AttributeProto, AttributeType, DataType, GraphProto, ModelProto, NodeProto, TensorProto,
+    AttributeProto, AttributeType, DataType, GraphProto, NodeProto, TensorProto,
 };
 
 use crate::metadata::{attach_metadata, is_quantised, read_metadata};
@@ -242,7 +242,7 @@ impl Joined {
         if narrow {
             self.cut();
         }
-        let graph = parse(bytes)?.graph.unwrap_or_default();
+        let graph = onnx::parse(bytes)?.graph.unwrap_or_default();
         let prefix = format!("member_{index}.");
         let input = if narrow { BANDS } else { INPUT_NAME };
         let graph = prefix_names(graph, &prefix, &[(INPUT_NAME, input)]);
@@ -271,7 +271,7 @@ impl Joined {
         let floor = self.number("floor".to_owned(), FLOOR);
         let sum = self.node("Add", &[&sum, &floor], "scores", None);
         self.node("Log", &[&sum], OUTPUT_NAME, None);
-        let mut model = parse(like)?;
+        let mut model = onnx::parse(like)?;
         let old = model.graph.take().unwrap_or_default();
         model.graph = Some(GraphProto {
             input: old.input,
@@ -279,14 +279,6 @@ impl Joined {
             ..self.graph
         });
         model.metadata_props.clear();
-        model.write_buf().map_err(|error| ModelError::Graph {
-            reason: error.to_string(),
-        })
+        onnx::written(&model)
     }
-}
-
-fn parse(bytes: &[u8]) -> Result<ModelProto, ModelError> {
-    ModelProto::parse_buf(bytes).map_err(|error| ModelError::Graph {
-        reason: error.to_string(),
-    })
 }

@@ -14,7 +14,7 @@ mod check;
 mod operators;
 mod outline;
 mod port;
-mod rename;
+mod proto;
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ pub use operators::OPERATORS;
 pub(crate) use operators::registry;
 pub(crate) use outline::{graph, read_props, replace_props};
 pub(crate) use port::{Port, port};
-pub(crate) use rename::prefix_names;
+pub(crate) use proto::{parse, prefix_names, written};
 
 use self::check::{Beside, check_graph};
 use self::outline::outline;

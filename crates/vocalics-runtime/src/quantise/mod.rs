@@ -21,6 +21,7 @@ pub use range::RangeRule;
 
 use crate::metadata::attach;
 use crate::native::Observed;
+use crate::onnx::parse;
 use crate::recognizer::windows;
 use crate::{ModelError, Recognizer, RecognizerOptions};
 use range::{Distribution, grid};
@@ -80,7 +81,7 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
     if metadata.encoder.is_some() {
         return Err(refused("it takes the embeddings of an encoder"));
     }
-    let layers = rewrite::layers(&rewrite::parse(model)?)?;
+    let layers = rewrite::layers(&parse(model)?)?;
     if layers.is_empty() {
         return Err(refused("no layer is large enough"));
     }
@@ -104,7 +105,7 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
             .iter()
             .map(|(name, distribution)| (name.clone(), grid(distribution.range(range))))
             .collect();
-        let graph = rewrite::rewrite(rewrite::parse(model)?, &layers, &grids)?;
+        let graph = rewrite::rewrite(parse(model)?, &layers, &grids)?;
         let metadata = Recognizer::rescored(&graph, metadata, &options)?;
         let mut note = QuantisedNote {
             weights: "int8 per output".to_owned(),

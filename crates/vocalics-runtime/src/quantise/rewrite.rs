@@ -17,6 +17,7 @@ use rten_onnx::onnx::{
 };
 
 use crate::ModelError;
+use crate::onnx::written;
 
 /// Layers with fewer weights than this stay as they are: their size is nothing and their error counts.
 const LEAST_WEIGHTS: usize = 1024;
@@ -34,12 +35,6 @@ pub(super) struct Layer {
     bias: Option<String>,
     /// Axis of the weights that is the output.
     axis: usize,
-}
-
-pub(super) fn parse(bytes: &[u8]) -> Result<ModelProto, ModelError> {
-    ModelProto::parse_buf(bytes).map_err(|error| ModelError::Graph {
-        reason: error.to_string(),
-    })
 }
 
 fn graph(model: &ModelProto) -> Result<&GraphProto, ModelError> {
@@ -188,9 +183,7 @@ pub(super) fn rewrite(
         ..GraphProto::default()
     });
     model.metadata_props.clear();
-    model.write_buf().map_err(|error| ModelError::Graph {
-        reason: error.to_string(),
-    })
+    written(&model)
 }
 
 struct Rewriter {

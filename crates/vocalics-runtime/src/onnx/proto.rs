@@ -1,6 +1,20 @@
-//! Names of a graph that becomes part of another.
+//! A file as messages that can be changed.
 
-use rten_onnx::onnx::GraphProto;
+use rten_onnx::onnx::{GraphProto, ModelProto};
+
+use crate::ModelError;
+
+pub(crate) fn parse(bytes: &[u8]) -> Result<ModelProto, ModelError> {
+    ModelProto::parse_buf(bytes).map_err(|error| ModelError::Graph {
+        reason: error.to_string(),
+    })
+}
+
+pub(crate) fn written(model: &ModelProto) -> Result<Vec<u8>, ModelError> {
+    model.write_buf().map_err(|error| ModelError::Graph {
+        reason: error.to_string(),
+    })
+}
 
 /// Begins every name of a graph's weights, nodes and values with `prefix`; those in `kept` get the name beside them.
 pub(crate) fn prefix_names(
