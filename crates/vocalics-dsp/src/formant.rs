@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::DspError;
 use crate::frame::{check_rate, frame_times};
 use crate::lpc::burg;
-use crate::rate::lower_rate;
+use crate::rate::{RateStream, lower_rate};
 use crate::{check_samples, floor_index, narrow};
 
 /// Settings of [`formants`]; the defaults are those of Praat's *To Formant (burg)*, every 10 ms.
@@ -96,8 +96,8 @@ pub struct FormantTrack {
 /// bandwidth `−ln ρ·rate/π`; poles within 50 Hz of 0 or of the ceiling are none.
 ///
 /// A sampling rate too low for the ceiling lowers the ceiling to its half. Silent and constant frames
-/// have no formant; a signal shorter than a frame has no frame. Frames lie in the middle of the clip, so its
-/// length has to be known; there is no streaming form.
+/// have no formant; a signal shorter than a frame has no frame. Frames lie in the middle of the clip;
+/// [`FormantStream`] has them from the beginning on.
 ///
 /// # Errors
 /// [`DspError::Parameter`] as [`FormantConfig::validate`]; [`DspError::NonFinite`] or
@@ -162,15 +162,25 @@ pub fn formants_at_times(
     Ok(track(&signal, rate, config, times_secs))
 }
 
+/// The rate that is analysed.
+fn lowered(sample_rate: u32, config: &FormantConfig) -> u32 {
+    let wanted = floor_index(2.0 * config.ceiling_hz + 0.5);
+    u32::try_from(wanted)
+        .unwrap_or(sample_rate)
+        .min(sample_rate)
+}
+
+/// What of the sample before is taken off each.
+fn pre_emphasis(rate: f64, config: &FormantConfig) -> f64 {
+    (-TAU * config.pre_emphasis_hz / rate).exp()
+}
+
 /// The signal at twice the ceiling with its treble raised, and its rate in hertz.
 fn prepare(samples: &[f32], sample_rate: u32, config: &FormantConfig) -> (Vec<f64>, f64) {
-    let wanted = floor_index(2.0 * config.ceiling_hz + 0.5);
-    let to = u32::try_from(wanted)
-        .unwrap_or(sample_rate)
-        .min(sample_rate);
+    let to = lowered(sample_rate, config);
     let mut signal = lower_rate(samples, sample_rate, to);
     let rate = f64::from(to);
-    let factor = (-TAU * config.pre_emphasis_hz / rate).exp();
+    let factor = pre_emphasis(rate, config);
     for i in (1..signal.len()).rev() {
         signal[i] -= factor * signal[i - 1];
     }
@@ -178,30 +188,186 @@ fn prepare(samples: &[f32], sample_rate: u32, config: &FormantConfig) -> (Vec<f6
 }
 
 fn track(signal: &[f64], rate: f64, config: &FormantConfig, times_secs: Vec<f64>) -> FormantTrack {
-    let frame_secs = 2.0 * config.window_secs;
-    let length = floor_index(frame_secs * rate).max(1);
-    let window = gaussian(length);
-    let mut frame = vec![0.0; length];
-    let frames = times_secs
-        .iter()
-        .map(|time| {
-            let start = time * rate - 0.5 - (length - 1) as f64 / 2.0;
-            let outside = floor_index((0.5 - start).max(0.0)).min(length);
-            let start = floor_index((start + 0.5).max(0.0)).min(signal.len());
-            frame.fill(0.0);
-            for (y, x) in frame[outside..].iter_mut().zip(&signal[start..]) {
-                *y = *x;
-            }
-            if is_constant(&frame) {
-                return Vec::new();
-            }
-            for (y, w) in frame.iter_mut().zip(&window) {
-                *y *= w;
-            }
-            resonances(&frame, rate, config.n_formants)
+    let mut frames = Frames::new(rate, config);
+    let found = times_secs.iter().map(|time| {
+        let (outside, start) = frames.place(*time);
+        frames.analyse(outside, &signal[start.min(signal.len())..])
+    });
+    let found = found.collect();
+    FormantTrack {
+        times_secs,
+        frames: found,
+    }
+}
+
+/// Analyses one frame after another.
+#[derive(Debug)]
+struct Frames {
+    rate: f64,
+    n_formants: usize,
+    window: Vec<f64>,
+    frame: Vec<f64>,
+}
+
+impl Frames {
+    fn new(rate: f64, config: &FormantConfig) -> Self {
+        let length = floor_index(2.0 * config.window_secs * rate).max(1);
+        Self {
+            rate,
+            n_formants: config.n_formants,
+            window: gaussian(length),
+            frame: vec![0.0; length],
+        }
+    }
+
+    /// How many samples of a frame lie before the signal, and where in it the others begin.
+    fn place(&self, time_secs: f64) -> (usize, usize) {
+        let length = self.frame.len();
+        let start = time_secs * self.rate - 0.5 - (length - 1) as f64 / 2.0;
+        let outside = floor_index((0.5 - start).max(0.0)).min(length);
+        (outside, floor_index((start + 0.5).max(0.0)))
+    }
+
+    /// Formants of the frame that begins with `outside` zeros and goes on with `signal`.
+    fn analyse(&mut self, outside: usize, signal: &[f64]) -> Vec<Formant> {
+        self.frame.fill(0.0);
+        for (y, x) in self.frame[outside..].iter_mut().zip(signal) {
+            *y = *x;
+        }
+        if is_constant(&self.frame) {
+            return Vec::new();
+        }
+        for (y, w) in self.frame.iter_mut().zip(&self.window) {
+            *y *= w;
+        }
+        resonances(&self.frame, self.rate, self.n_formants)
+    }
+}
+
+/// [`formants`] for a signal that comes in chunks, with frames from 0 s on for as long as there are samples.
+///
+/// Each frame is that of the whole clip, whatever the chunks, except that the clip's new samples lie in its middle and these at its
+/// beginning, less than one of them apart. A frame comes [`look_ahead_secs`](Self::look_ahead_secs) after its centre.
+///
+/// ```
+/// use vocalics_dsp::formant::{FormantConfig, FormantStream};
+///
+/// let mut stream = FormantStream::new(16_000, &FormantConfig::default())?;
+/// let tone: Vec<f32> = (0..8_000u16).map(|n| (f32::from(n) * 0.4).sin()).collect();
+/// let mut n_frames = 0;
+/// for chunk in tone.chunks(160) {
+///     stream.push(chunk, |_, formants| n_frames += usize::from(!formants.is_empty()))?;
+/// }
+/// assert!(n_frames > 40);
+/// # Ok::<(), vocalics_dsp::DspError>(())
+/// ```
+#[derive(Debug)]
+pub struct FormantStream {
+    time_step_secs: f64,
+    sample_rate: f64,
+    factor: f64,
+    source: RateStream,
+    frames: Frames,
+    /// The newest sample before its treble is raised.
+    last: f64,
+    lowered: Vec<f64>,
+    /// The signal as it is analysed, without what no frame needs any more.
+    signal: Vec<f64>,
+    dropped: usize,
+    n_frames: usize,
+}
+
+impl FormantStream {
+    /// A stream before its first sample.
+    ///
+    /// # Errors
+    /// [`DspError::Parameter`] as [`FormantConfig::validate`].
+    pub fn new(sample_rate: u32, config: &FormantConfig) -> Result<Self, DspError> {
+        config.validate(sample_rate)?;
+        let to = lowered(sample_rate, config);
+        let rate = f64::from(to);
+        Ok(Self {
+            time_step_secs: config.time_step_secs,
+            sample_rate: f64::from(sample_rate),
+            factor: pre_emphasis(rate, config),
+            source: RateStream::new(sample_rate, to),
+            frames: Frames::new(rate, config),
+            last: 0.0,
+            lowered: Vec::new(),
+            signal: Vec::new(),
+            dropped: 0,
+            n_frames: 0,
         })
-        .collect();
-    FormantTrack { times_secs, frames }
+    }
+
+    /// Seconds of samples behind its centre that a frame needs, at most.
+    #[must_use]
+    pub fn look_ahead_secs(&self) -> f64 {
+        let half = (self.frames.frame.len() as f64 / 2.0 + 1.0) / self.frames.rate;
+        half + (self.source.reach() + 1.0) / self.sample_rate
+    }
+
+    /// Takes a chunk of any length and gives the frames that are known now: centre in seconds, formants by frequency rising.
+    ///
+    /// # Errors
+    /// [`DspError::NonFinite`] or [`DspError::OutOfRange`] on a bad sample, its index that in the chunk; nothing of the chunk is taken in.
+    pub fn push(
+        &mut self,
+        samples: &[f32],
+        mut each: impl FnMut(f64, Vec<Formant>),
+    ) -> Result<(), DspError> {
+        check_samples(samples)?;
+        self.source.push(samples, &mut self.lowered);
+        self.raise();
+        loop {
+            let (outside, start) = self.frames.place(self.time_secs());
+            let end = start + self.frames.frame.len() - outside;
+            if end > self.dropped + self.signal.len() {
+                let surplus = start.saturating_sub(self.dropped).min(self.signal.len());
+                self.signal.drain(..surplus);
+                self.dropped += surplus;
+                return Ok(());
+            }
+            self.frame(&mut each);
+        }
+    }
+
+    /// Ends the stream: all frames whose centres lie within the signal; what they reach beyond it counts as 0. The stream starts afresh.
+    pub fn finish(&mut self, mut each: impl FnMut(f64, Vec<Formant>)) {
+        let end = self.source.known() as f64 / self.sample_rate;
+        self.source.finish(&mut self.lowered);
+        self.raise();
+        while end > 0.0 && self.time_secs() <= end {
+            self.frame(&mut each);
+        }
+        self.signal.clear();
+        (self.last, self.dropped, self.n_frames) = (0.0, 0, 0);
+    }
+
+    /// Centre of the next frame.
+    fn time_secs(&self) -> f64 {
+        self.n_frames as f64 * self.time_step_secs
+    }
+
+    /// Raises the treble of the samples at the lower rate.
+    fn raise(&mut self) {
+        for x in self.lowered.drain(..) {
+            self.signal.push(x - self.factor * self.last);
+            self.last = x;
+        }
+    }
+
+    fn frame(&mut self, each: &mut impl FnMut(f64, Vec<Formant>)) {
+        let time_secs = self.time_secs();
+        let (outside, start) = self.frames.place(time_secs);
+        // Frames before this one needed what is left.
+        let start = start.saturating_sub(self.dropped).min(self.signal.len());
+        each(
+            time_secs,
+            self.frames.analyse(outside, &self.signal[start..]),
+        );
+        self.n_frames += 1;
+    }
 }
 
 /// Whether a frame holds one value, within what the low-pass filter's rounding leaves of it: the poles of
@@ -371,6 +537,66 @@ mod tests {
         );
     }
 
+    fn streamed(
+        stream: &mut FormantStream,
+        samples: &[f32],
+        sizes: &[usize],
+    ) -> Vec<(f64, Vec<Formant>)> {
+        let (mut frames, mut at) = (Vec::new(), 0);
+        for size in sizes.iter().cycle() {
+            if at == samples.len() {
+                break;
+            }
+            let end = (at + size).min(samples.len());
+            let each = |time, formants| frames.push((time, formants));
+            stream.push(&samples[at..end], each).unwrap();
+            at = end;
+        }
+        stream.finish(|time, formants| frames.push((time, formants)));
+        frames
+    }
+
+    #[test]
+    fn a_stream_gives_the_formants_of_the_whole_soon() {
+        let truth = [(700.0, 80.0), (1220.0, 90.0), (2600.0, 120.0)];
+        let samples = vowel(16_000, 100.0, &truth, 0.5);
+        let config = FormantConfig::default();
+        let mut stream = FormantStream::new(16_000, &config).unwrap();
+        let mut latest = 0.0_f64;
+        for (n, chunk) in samples.chunks(80).enumerate() {
+            let now = (n + 1) as f64 * 0.005;
+            let each = |time: f64, _| latest = latest.max(now - time);
+            stream.push(chunk, each).unwrap();
+        }
+        assert!(latest <= stream.look_ahead_secs() + 0.005, "{latest} s");
+        assert!(
+            stream.look_ahead_secs() < 0.031,
+            "{}",
+            stream.look_ahead_secs()
+        );
+        stream.finish(|_, _| {});
+        let frames = streamed(&mut stream, &samples, &[160]);
+        assert_eq!(frames.len(), 51);
+        // The whole clip's new samples lie a part of one beside these.
+        let whole = formants_at(&samples, 16_000, &config, 0.0, 51).unwrap();
+        for ((_, a), b) in frames.iter().zip(&whole.frames).skip(4).take(43) {
+            for (a, b) in a.iter().zip(b).take(3) {
+                assert!((a.hz / b.hz - 1.0).abs() < 0.02, "{a:?} {b:?}");
+            }
+        }
+        // At a rate that is not lowered they are the same.
+        let config = FormantConfig {
+            ceiling_hz: 8_000.0,
+            ..config
+        };
+        let mut stream = FormantStream::new(16_000, &config).unwrap();
+        let frames = streamed(&mut stream, &samples, &[333]);
+        let whole = formants_at(&samples, 16_000, &config, 0.0, 51).unwrap();
+        let frames: Vec<_> = frames.into_iter().map(|(_, formants)| formants).collect();
+        assert_eq!(frames, whole.frames);
+        assert!(stream.push(&[0.0, f32::NAN], |_, _| {}).is_err());
+    }
+
     #[test]
     fn frames_placed_where_the_batch_form_has_them_are_the_same() {
         let config = FormantConfig::default();
@@ -385,6 +611,18 @@ mod tests {
 
     proptest::proptest! {
         #![proptest_config(proptest::test_runner::Config::with_cases(24))]
+
+        #[test]
+        fn any_chunks_give_the_same(
+            samples in any_samples(0..4000),
+            rate in any_rate(),
+            sizes in proptest::collection::vec(1..700_usize, 1..6),
+        ) {
+            let mut stream = FormantStream::new(rate, &FormantConfig::default()).unwrap();
+            let whole = streamed(&mut stream, &samples, &[samples.len().max(1)]);
+            let parts = streamed(&mut stream, &samples, &sizes);
+            proptest::prop_assert_eq!(parts, whole);
+        }
 
         #[test]
         fn finite_on_any_input(

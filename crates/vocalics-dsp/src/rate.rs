@@ -24,39 +24,133 @@ pub(crate) fn lower_rate(samples: &[f32], from: u32, to: u32) -> Vec<f64> {
         return Vec::new();
     }
     let first = 0.5 * (samples.len() as f64 - (n - 1) as f64 / ratio) - 0.5;
-    let reach = CROSSINGS / ratio;
-    // The same few fractional positions return, so their filters are made once each.
-    let phases = usize::try_from(to / gcd(from, to)).unwrap_or(usize::MAX);
-    let mut kept: Vec<Option<(isize, Vec<f64>)>> = Vec::new();
-    if phases <= KEPT_FILTERS {
-        kept.resize(phases.min(n), None);
+    let mut filters = Filters::new(from, to, first);
+    (0..n).map(|i| filters.sample(i, samples, 0)).collect()
+}
+
+/// The filters of new samples, the first of which lies at `first`, in old samples.
+#[derive(Debug)]
+struct Filters {
+    ratio: f64,
+    reach: f64,
+    first: f64,
+    /// After so many new samples the fractional positions return, so that their filters are made once each.
+    phases: usize,
+    /// By phase; empty where there are too many.
+    kept: Vec<Option<(isize, Vec<f64>)>>,
+    once: Vec<f64>,
+}
+
+impl Filters {
+    fn new(from: u32, to: u32, first: f64) -> Self {
+        let ratio = f64::from(to) / f64::from(from);
+        let phases = usize::try_from(to / gcd(from, to)).unwrap_or(usize::MAX);
+        let kept = if phases <= KEPT_FILTERS { phases } else { 0 };
+        Self {
+            ratio,
+            reach: CROSSINGS / ratio,
+            first,
+            phases,
+            kept: vec![None; kept],
+            once: Vec::new(),
+        }
     }
-    let mut once = (0, Vec::new());
-    let mut out = Vec::with_capacity(n);
-    for i in 0..n {
-        let position = first + i as f64 / ratio;
-        let (start, taps) = if kept.is_empty() {
-            once.0 = filter(position, reach, ratio, &mut once.1);
-            (once.0, &once.1)
+
+    fn position(&self, i: usize) -> f64 {
+        self.first + i as f64 / self.ratio
+    }
+
+    /// The new sample `i`, from samples of which `dropped` are gone; what lies beyond them counts as 0.
+    fn sample(&mut self, i: usize, samples: &[f32], dropped: usize) -> f64 {
+        let (position, reach, ratio) = (self.position(i), self.reach, self.ratio);
+        let (start, taps) = if self.kept.is_empty() {
+            let start = filter(position, reach, ratio, &mut self.once);
+            (start, &self.once)
         } else {
-            let base = (i - i % phases) as f64 / ratio;
-            let (start, taps) = kept[i % phases].get_or_insert_with(|| {
+            let base = (i - i % self.phases) as f64 / ratio;
+            let (start, taps) = self.kept[i % self.phases].get_or_insert_with(|| {
                 let mut taps = Vec::new();
                 (filter(position - base, reach, ratio, &mut taps), taps)
             });
             (*start + isize_of(base.round()), &*taps)
         };
+        let start = start - isize_of(dropped as f64);
         let skip = usize::try_from(-start).unwrap_or(0);
         let begin = usize::try_from(start).unwrap_or(0);
-        out.push(
-            samples[begin.min(samples.len())..]
-                .iter()
-                .zip(&taps[skip.min(taps.len())..])
-                .map(|(x, w)| f64::from(*x) * w)
-                .sum(),
-        );
+        samples[begin.min(samples.len())..]
+            .iter()
+            .zip(&taps[skip.min(taps.len())..])
+            .map(|(x, w)| f64::from(*x) * w)
+            .sum()
     }
-    out
+}
+
+/// [`lower_rate`] for samples that come in chunks: the new samples lie at the first old one and every `from / to` from there.
+#[derive(Debug)]
+pub(crate) struct RateStream {
+    filters: Filters,
+    buffer: Vec<f32>,
+    dropped: usize,
+    /// New samples given.
+    given: usize,
+}
+
+impl RateStream {
+    /// A stream before its first sample; `to` is at most `from`.
+    pub(crate) fn new(from: u32, to: u32) -> Self {
+        Self {
+            filters: Filters::new(from, to, 0.0),
+            buffer: Vec::new(),
+            dropped: 0,
+            given: 0,
+        }
+    }
+
+    /// Old samples behind a new one's place that it needs.
+    pub(crate) fn reach(&self) -> f64 {
+        // At the same rate samples stay as they are.
+        if self.filters.ratio < 1.0 {
+            self.filters.reach
+        } else {
+            0.0
+        }
+    }
+
+    /// Old samples so far.
+    pub(crate) fn known(&self) -> usize {
+        self.dropped + self.buffer.len()
+    }
+
+    pub(crate) fn push(&mut self, samples: &[f32], out: &mut Vec<f64>) {
+        self.buffer.extend_from_slice(samples);
+        let known = self.known() as f64;
+        while self.filters.position(self.given) + self.reach() + 1.0 <= known {
+            self.give(out);
+        }
+        let kept = self.filters.position(self.given) - self.reach() - 1.0;
+        let surplus = floor_index(kept.max(0.0)).saturating_sub(self.dropped);
+        let surplus = surplus.min(self.buffer.len());
+        self.buffer.drain(..surplus);
+        self.dropped += surplus;
+    }
+
+    /// The new samples that lie before the end of the old ones. The stream starts afresh.
+    pub(crate) fn finish(&mut self, out: &mut Vec<f64>) {
+        while self.filters.position(self.given) + 1.0 <= self.known() as f64 {
+            self.give(out);
+        }
+        self.buffer.clear();
+        (self.dropped, self.given) = (0, 0);
+    }
+
+    fn give(&mut self, out: &mut Vec<f64>) {
+        out.push(if self.filters.ratio < 1.0 {
+            self.filters.sample(self.given, &self.buffer, self.dropped)
+        } else {
+            f64::from(self.buffer[self.given - self.dropped])
+        });
+        self.given += 1;
+    }
 }
 
 /// Puts the weights of the filter centred on a fractional position into `taps` and gives its first sample.
@@ -101,6 +195,25 @@ mod tests {
     use crate::test_signal::{any_rate, any_samples};
 
     #[test]
+    fn a_stream_lies_at_the_first_sample() {
+        let w = std::f64::consts::TAU * 440.0 / 16_000.0;
+        let x: Vec<f32> = (0..8_000)
+            .map(|n| narrow((w * f64::from(n)).sin()))
+            .collect();
+        let mut stream = RateStream::new(16_000, 11_000);
+        let mut y = Vec::new();
+        stream.push(&x, &mut y);
+        // Half of a filter is waited for.
+        assert!((5_448..5_451).contains(&y.len()), "{}", y.len());
+        stream.finish(&mut y);
+        assert_eq!(y.len(), 5_500);
+        for (i, y) in y.iter().enumerate().skip(100).take(5_300) {
+            let tone = (w * i as f64 * 16.0 / 11.0).sin();
+            assert!((y - tone).abs() < 5e-3, "{i}");
+        }
+    }
+
+    #[test]
     fn tones_below_the_new_nyquist_stay_and_others_go() {
         for (from, to) in [
             (16_000, 11_000),
@@ -131,6 +244,34 @@ mod tests {
 
     proptest::proptest! {
         #![proptest_config(proptest::test_runner::Config::with_cases(48))]
+
+        #[test]
+        fn any_chunks_give_the_same(
+            samples in any_samples(0..3000),
+            from in any_rate(),
+            to in any_rate(),
+            sizes in proptest::collection::vec(1..500_usize, 1..6),
+        ) {
+            let to = to.min(from);
+            let mut whole = Vec::new();
+            let mut stream = RateStream::new(from, to);
+            stream.push(&samples, &mut whole);
+            stream.finish(&mut whole);
+            let (mut parts, mut at) = (Vec::new(), 0);
+            for size in sizes.iter().cycle() {
+                if at == samples.len() {
+                    break;
+                }
+                let end = (at + size).min(samples.len());
+                stream.push(&samples[at..end], &mut parts);
+                at = end;
+            }
+            stream.finish(&mut parts);
+            proptest::prop_assert_eq!(&parts, &whole);
+            if to == from {
+                proptest::prop_assert_eq!(whole, lower_rate(&samples, from, to));
+            }
+        }
 
         #[test]
         fn finite_on_any_input(samples in any_samples(0..2000), from in any_rate(), to in any_rate()) {
