@@ -53,7 +53,7 @@ impl PathStream {
     ) {
         self.advance(count, strength, cost);
         let waiting = self.origins.len();
-        if waiting <= LONG || waiting % 64 == 0 {
+        if waiting <= LONG || waiting.is_multiple_of(64) {
             self.settle(&mut each);
         }
         while longest.is_some_and(|longest| self.origins.len() > longest) {
