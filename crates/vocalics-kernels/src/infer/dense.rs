@@ -13,14 +13,8 @@ pub struct Dense {
     /// `[inputs, outputs]` and slack for the tiled product, or `[outputs, inputs]` for dot products: one
     /// or the other for all inputs, so that a row does not depend on how many there are.
     weights: Vec<f32>,
-    /// Where in `weights` the first one is: for the tiled product at the start of a cache line, since a vector that
-    /// lies across two is loaded twice.
-    start: usize,
     tiled: bool,
 }
-
-/// Bytes of a cache line.
-const LINE: usize = 64;
 
 impl Dense {
     /// Stores weights given by their element at `(input, output)`.
@@ -33,16 +27,12 @@ impl Dense {
         tiled: bool,
         at: impl Fn(usize, usize) -> f32,
     ) -> Self {
-        let line = LINE / size_of::<f32>();
-        let mut weights: Vec<f32> = Vec::with_capacity(line + inputs * outputs + SLACK);
-        let mut start = 0;
+        let mut weights = Vec::with_capacity(inputs * outputs + SLACK);
         if tiled {
-            start = weights.as_ptr().align_offset(LINE).min(line);
-            weights.resize(start, 0.0);
             for input in 0..inputs {
                 weights.extend((0..outputs).map(|output| at(input, output)));
             }
-            weights.resize(start + inputs * outputs + SLACK, 0.0);
+            weights.resize(inputs * outputs + SLACK, 0.0);
         } else {
             for output in 0..outputs {
                 weights.extend((0..inputs).map(|input| at(input, output)));
@@ -52,7 +42,6 @@ impl Dense {
             inputs,
             outputs,
             weights,
-            start,
             tiled,
         }
     }
@@ -92,7 +81,7 @@ impl Dense {
                 parts,
                 x,
                 [rows, self.inputs, self.outputs],
-                &self.weights[self.start..],
+                &self.weights,
                 packed,
                 out,
             );
