@@ -1,6 +1,5 @@
 //! `vocalics combine`: several models, or finished evaluations, as one.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,9 +7,9 @@ use vocalics_runtime::{ModelError, Recognizer, combine, read_model};
 use vocalics_train::{FinishedRun, combine_runs};
 
 use crate::evaluate::summary;
-use crate::export::refuse_to_overwrite;
+use crate::export::{refuse_to_overwrite, write};
 use crate::failure::Failure;
-use crate::output::{print, target, tell, write_beside};
+use crate::output::{print, target, tell};
 
 /// Join models that answer together
 ///
@@ -64,17 +63,21 @@ fn shares(arguments: &Arguments) -> Result<Vec<f32>, Failure> {
     if shares.is_empty() {
         shares = vec![1.0; members];
     }
-    let sum: f32 = shares.iter().sum();
-    let positive = shares.iter().all(|&share| share > 0.0) && sum.is_finite();
-    if shares.len() != members || !positive {
-        return Err(Failure::usage(
-            format!(
-                "--shares has {} numbers for {members} members",
-                shares.len()
-            ),
-            "give one positive number for each, in their order",
-        ));
+    let wrong =
+        |what: String| Failure::usage(what, "give one number above 0 for each, in their order");
+    if shares.len() != members {
+        let given = shares.len();
+        return Err(wrong(format!(
+            "--shares has {given} numbers for {members} members"
+        )));
     }
+    if let Some(bad) = shares
+        .iter()
+        .find(|share| !(**share > 0.0 && share.is_finite()))
+    {
+        return Err(wrong(format!("--shares has {bad}")));
+    }
+    let sum: f32 = shares.iter().sum();
     Ok(shares.into_iter().map(|share| share / sum).collect())
 }
 
@@ -91,15 +94,15 @@ fn models(arguments: &Arguments, shares: &[f32], name: &str) -> Result<(), Failu
         files.push(bytes);
     }
     let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
-    let whole = combine(&files, shares, name)?;
-    refuse_to_overwrite(&out)?;
-    write_beside(&out, |file| file.write_all(&whole))?;
-    let parameters = Recognizer::from_bytes(whole.clone())?.parameters();
+    let whole = combine(&files, shares, name);
+    let whole = whole.map_err(|error| error.naming(&arguments.members))?;
+    write(&out, &whole.bytes)?;
     tell(&format!(
-        "{}: checked, {} bytes, {} models, {parameters} parameters",
+        "{}: checked, {} bytes, {} models, {} parameters",
         arguments.out.display(),
-        whole.len(),
+        whole.bytes.len(),
         files.len(),
+        whole.parameters,
     ));
     Ok(())
 }

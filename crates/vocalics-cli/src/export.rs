@@ -130,7 +130,7 @@ pub(crate) fn refuse_to_overwrite(path: &Path) -> Result<(), Failure> {
 }
 
 /// Writes a new file, whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     // It may have come to be meanwhile.
     refuse_to_overwrite(path)?;
     write_beside(path, |out| out.write_all(bytes))

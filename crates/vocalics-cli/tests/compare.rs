@@ -512,6 +512,11 @@ fn finished_runs_answer_together() {
         ["mean", "residual-cnn"]
     );
 
+    assert_eq!(
+        column(&bench.path("c"), "input")[1..],
+        ["log-mel + prosody", "log-mel"]
+    );
+
     // And its models are models like others: two of them in one, twice as much of the first.
     let fold = |run: &str| format!("{run}/ravdess-03/model.onnx");
     let files = [fold("tiny"), fold("both"), fold("tiny")];
@@ -534,6 +539,25 @@ fn finished_runs_answer_together() {
 }
 
 #[test]
+fn a_run_on_functionals_alone_is_not_called_one_on_log_mel() {
+    let bench = Bench::new();
+    fs::write(
+        bench.path("alone.toml"),
+        "name = \"alone\"\n[functionals]\nsets = [\"prosody\"]\n[network]\nkind = \"functionals-mlp\"\nhidden = [4]\n\
+         [training]\nepochs = 1\nbatch_size = 2\ncrop_frames = 16\n\
+         [evaluation]\nprotocol = \"loso\"\nvalidation_speakers = 1\nresamples = 200\n",
+    )
+    .unwrap();
+    let base = ["evaluate", "--config", "alone.toml", "--run", "alone"];
+    bench
+        .run(&[&base[..], &["--corpus", &bench.corpus]].concat())
+        .exits(0);
+    let alone = ["--method", "majority", "--with", "alone", "--run", "c"];
+    bench.compare(&alone).exits(0);
+    assert_eq!(column(&bench.path("c"), "input")[1], "prosody");
+}
+
+#[test]
 fn what_cannot_answer_together_is_refused_and_nothing_is_written() {
     let bench = Bench::new();
     bench.two_runs();
@@ -549,6 +573,9 @@ fn what_cannot_answer_together_is_refused_and_nothing_is_written() {
     combine(&["tiny", "both", "--shares", "1"])
         .exits(2)
         .says(&["1 numbers for 2 members"]);
+    combine(&["tiny", "both", "--shares", "1", "0"])
+        .exits(2)
+        .says(&["--shares has 0", "one number above 0 for each"]);
     combine(&["tiny", "speech"])
         .exits(1)
         .says(&["speech is no finished run"]);
@@ -572,7 +599,7 @@ fn what_cannot_answer_together_is_refused_and_nothing_is_written() {
     combine(&["tiny/ravdess-01/model.onnx", "mapped/ravdess-01/model.onnx"])
         .exits(1)
         .says(&[
-            "model 2 cannot answer together",
+            "mapped/ravdess-01/model.onnx was refused: model 2 cannot answer together",
             "its labels are neutral angry",
         ]);
     // Other clips.

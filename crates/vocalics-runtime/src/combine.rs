@@ -28,6 +28,15 @@ const FLOOR: f32 = 1e-12;
 /// The bands of log-mel without the functionals behind them.
 const BANDS: &str = "features.bands";
 
+/// Several models in one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Combined {
+    /// The model file.
+    pub bytes: Vec<u8>,
+    /// Numbers in its graph.
+    pub parameters: usize,
+}
+
 /// Joins model files into one, whose scores are the mean of theirs, weighted by `shares`.
 ///
 /// A member over log-mel alone may stand beside members over log-mel and functionals. The file names the corpora and
@@ -37,7 +46,7 @@ const BANDS: &str = "features.bands";
 /// # Errors
 /// [`ModelError::Combine`], with the place of the member: other labels, front end or functionals than the first's, a member in eight bits, without
 /// a head or with an encoder; fewer than two members, or shares that do not sum to 1. Any [`ModelError`] about a file.
-pub fn combine(members: &[&[u8]], shares: &[f32], name: &str) -> Result<Vec<u8>, ModelError> {
+pub fn combine(members: &[&[u8]], shares: &[f32], name: &str) -> Result<Combined, ModelError> {
     if members.len() < 2 {
         return Err(refused(1, "there is no second one".to_owned()));
     }
@@ -82,8 +91,8 @@ pub fn combine(members: &[&[u8]], shares: &[f32], name: &str) -> Result<Vec<u8>,
     let metadata = described(&all, widest, name);
     let metadata = Recognizer::rescored(&graph, &metadata, &RecognizerOptions::default())?;
     let bytes = attach_metadata(&graph, &metadata)?;
-    Recognizer::from_bytes(bytes.clone())?;
-    Ok(bytes)
+    let parameters = Recognizer::from_bytes(bytes.clone())?.parameters();
+    Ok(Combined { bytes, parameters })
 }
 
 fn refused(place: usize, reason: String) -> ModelError {
@@ -123,9 +132,7 @@ fn described(all: &[ModelMetadata], widest: usize, name: &str) -> ModelMetadata 
     let mut corpora: BTreeMap<&str, CorpusNote> = BTreeMap::new();
     for note in all.iter().flat_map(|one| &one.corpora) {
         let known = corpora.entry(&note.name).or_insert_with(|| note.clone());
-        // Which clips they share is not known.
-        known.clips = known.clips.max(note.clips);
-        known.speakers = known.speakers.max(note.speakers);
+        known.widen(note);
     }
     let speakers: BTreeSet<&String> = all.iter().flat_map(|one| &one.speakers).collect();
     let same = |of: fn(&ModelMetadata) -> &String| {
@@ -193,15 +200,23 @@ impl Joined {
         output.to_owned()
     }
 
-    fn number(&mut self, name: String, value: f32) -> String {
+    /// A constant of one element.
+    fn constant(&mut self, name: String, one: TensorProto) -> String {
         self.graph.initializer.push(TensorProto {
             name: Some(name.clone()),
             dims: vec![1],
+            ..one
+        });
+        name
+    }
+
+    fn number(&mut self, name: String, value: f32) -> String {
+        let one = TensorProto {
             data_type: Some(DataType::FLOAT),
             float_data: vec![value],
             ..TensorProto::default()
-        });
-        name
+        };
+        self.constant(name, one)
     }
 
     /// The bands alone, for members that take no functionals.
@@ -212,15 +227,12 @@ impl Joined {
         let n_mels = i64::try_from(self.n_mels).unwrap_or(i64::MAX);
         let mut names = vec![INPUT_NAME.to_owned()];
         for (part, value) in [("from", 0), ("to", n_mels), ("axis", 2)] {
-            let name = format!("{BANDS}.{part}");
-            self.graph.initializer.push(TensorProto {
-                name: Some(name.clone()),
-                dims: vec![1],
+            let one = TensorProto {
                 data_type: Some(DataType::INT64),
                 int64_data: vec![value],
                 ..TensorProto::default()
-            });
-            names.push(name);
+            };
+            names.push(self.constant(format!("{BANDS}.{part}"), one));
         }
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         self.node("Slice", &names, BANDS, None);

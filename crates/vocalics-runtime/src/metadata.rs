@@ -95,6 +95,14 @@ pub struct CorpusNote {
     pub speakers: u64,
 }
 
+impl CorpusNote {
+    /// Takes in another note of the same corpus: the larger numbers count, since which clips they share is not known.
+    pub fn widen(&mut self, other: &Self) {
+        self.clips = self.clips.max(other.clips);
+        self.speakers = self.speakers.max(other.speakers);
+    }
+}
+
 /// A measured result, with everything needed to know what was measured.
 ///
 /// Figures are shares (0 to 1); `uar_low` and `uar_high` bound the 95 % interval by bootstrap over

@@ -46,7 +46,7 @@ fn the_scores_are_the_weighted_mean_in_both_engines() {
     ];
     let shares = [0.5, 0.3, 0.2];
     let files = members.each_ref().map(Vec::as_slice);
-    let whole = combine(&files, &shares, "three").unwrap();
+    let whole = combine(&files, &shares, "three").unwrap().bytes;
     let native = Recognizer::from_bytes(whole.clone()).unwrap();
     assert_eq!(native.engine(), Engine::Native);
     let options = RecognizerOptions::default().with_engine(Engine::Rten);
@@ -83,7 +83,9 @@ fn the_file_names_everyone_that_a_member_has_heard() {
         metadata.manifest_hash = "other".to_owned();
     });
     let first = plain(1);
-    let whole = combine(&[&first, &other], &[0.5, 0.5], "both").unwrap();
+    let whole = combine(&[&first, &other], &[0.5, 0.5], "both")
+        .unwrap()
+        .bytes;
     let [first, whole] = [&first, &whole].map(|bytes| read_metadata(bytes).unwrap());
     assert_eq!(whole.name, "both");
     let mut speakers = first.speakers.clone();
@@ -111,6 +113,14 @@ fn what_cannot_stand_together_is_named() {
         assert!(text.contains(&format!("model {place} ")), "{text}");
         assert!(text.contains(what), "{text}");
         assert!(!error.hint().is_empty());
+        let named = error.naming(&["a.onnx", "b.onnx"]);
+        assert!(
+            named
+                .to_string()
+                .starts_with("model file b.onnx was refused"),
+            "{named}"
+        );
+        assert_eq!(named.code(), "model_combine");
     };
     let labels = model(2, |metadata| metadata.labels.reverse());
     refused(&labels, 2, "its labels are");

@@ -3,21 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use vocalics_corpora::is_unknown_speaker;
 use vocalics_eval::html::Page;
-use vocalics_eval::{DEFAULT_RESAMPLES, HistoryRow, Predictions, Provenance, Scored, read_history};
+use vocalics_eval::{DEFAULT_RESAMPLES, HistoryRow, Predictions, Provenance, read_history};
 use vocalics_runtime::{combine, read_metadata, read_model};
 
 use crate::cache::write;
 use crate::run::{Measured, RunLock};
-use crate::{CrossValidation, FinishedRun, GIT_REVISION, TrainError};
-
-/// What a run says that is combined with others.
-struct Member<'a> {
-    run: &'a FinishedRun,
-    /// Model files by fold.
-    models: BTreeMap<&'a str, &'a Path>,
-}
+use crate::{CrossValidation, FinishedRun, GIT_REVISION, Heard, TrainError};
 
 /// Joins runs of one protocol: every fold's models become one file whose scores are the mean of theirs, weighted by `shares`,
 /// and the numbers of the whole are those of these scores. Nothing is trained.
@@ -28,7 +20,8 @@ struct Member<'a> {
 ///
 /// # Errors
 /// [`TrainError::OtherTest`], naming the directory and what differs, when the runs do not test the same clips in the same folds under one
-/// protocol, or a model has heard a speaker whom its fold tests, though the protocol shares none; [`TrainError::NoRun`] without a model file; models that cannot answer together; files that cannot be read or written.
+/// protocol, or a model has heard a speaker whom its fold tests, though the protocol shares none; [`TrainError::NoRun`] without a
+/// model file; models that cannot answer together; files that cannot be read or written.
 pub fn combine_runs(
     runs: &[FinishedRun],
     shares: &[f32],
@@ -38,36 +31,28 @@ pub fn combine_runs(
     let Some(first) = runs.first() else {
         return Err(vocalics_eval::EvalError::Empty { what: "runs" }.into());
     };
-    let folds: BTreeSet<&str> = first.folds().collect();
-    let mut members = Vec::with_capacity(runs.len());
     for run in runs {
         check_same_test(run, first)?;
-        let models: BTreeMap<&str, &Path> = run.models().collect();
-        if let Some(fold) = folds.iter().find(|fold| !models.contains_key(*fold)) {
-            return Err(TrainError::NoRun {
-                path: run.path.clone(),
-                missing: format!("{fold}/model.onnx"),
-            });
-        }
-        members.push(Member { run, models });
     }
-    let predictions = mean_scores(runs, shares)?;
+    let predictions = mean_scores(runs, shares, first);
+    let folds: BTreeSet<&str> = first.folds().collect();
     // Everything that can be refused is refused before anything is written.
     let mut files = Vec::new();
     for fold in folds {
-        let mut bytes = Vec::with_capacity(members.len());
-        for member in &members {
-            let Some(path) = member.models.get(fold) else {
-                continue;
-            };
+        let mut paths = Vec::with_capacity(runs.len());
+        let mut models = Vec::with_capacity(runs.len());
+        for run in runs {
+            let path = run.model(fold)?;
             let model = read_model(path)?;
-            if !member.run.provenance.speakers_shared {
-                refuse_heard(member.run, fold, &model)?;
+            if !run.provenance.speakers_shared {
+                refuse_heard(run, fold, &model)?;
             }
-            bytes.push(model);
+            paths.push(path);
+            models.push(model);
         }
-        let models: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
-        files.push((fold, combine(&models, shares, name)?));
+        let models: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
+        let whole = combine(&models, shares, name).map_err(|error| error.naming(&paths))?;
+        files.push((fold, whole));
     }
     refuse_used(directory)?;
     let _lock = RunLock::take(directory)?;
@@ -76,16 +61,15 @@ pub fn combine_runs(
     let mut parameters = 0;
     for (fold, model) in files {
         let folder = directory.join(fold);
-        put(folder.join("model.onnx"), &model)?;
+        put(folder.join("model.onnx"), &model.bytes)?;
         let mut rows = predictions.clone();
         rows.rows.retain(|row| row.fold == fold);
         rows.write_csv(&folder.join("predictions.csv"))?;
-        parameters = vocalics_runtime::Recognizer::from_bytes(model)?.parameters();
+        parameters = model.parameters;
     }
     let mut history: Vec<HistoryRow> = Vec::new();
     let mut facts = vec![("git revision".to_owned(), GIT_REVISION.to_owned())];
-    for (index, member) in members.iter().enumerate() {
-        let run = member.run;
+    for (index, (run, share)) in runs.iter().zip(shares).enumerate() {
         let config = run.path.join("config.toml");
         if config.is_file() {
             let text = std::fs::read(&config).map_err(TrainError::io("read", &config))?;
@@ -99,7 +83,7 @@ pub fn combine_runs(
                 ..row
             }));
         }
-        let what = format!("{}, share {:.3}", run.name, shares[index]);
+        let what = format!("{}, share {share:.3}", run.name);
         facts.push((format!("member {}", index + 1), what));
     }
     facts.push(("parameters".to_owned(), parameters.to_string()));
@@ -169,60 +153,40 @@ fn check_same_test(run: &FinishedRun, first: &FinishedRun) -> Result<(), TrainEr
     }
 }
 
-/// The weighted mean of the runs' scores, in the order of the first.
-fn mean_scores(runs: &[FinishedRun], shares: &[f32]) -> Result<Predictions, TrainError> {
-    let (first, rest) = runs
-        .split_first()
-        .ok_or(vocalics_eval::EvalError::Empty { what: "runs" })?;
-    let by_clip: Vec<BTreeMap<(&str, &str), &Scored>> = rest
-        .iter()
-        .map(|run| {
-            let rows = run.predictions.rows.iter();
-            rows.map(|row| ((row.fold.as_str(), row.id.as_str()), row))
-                .collect()
-        })
-        .collect();
-    let share = |index: usize| shares.get(index).copied().unwrap_or_default();
-    let mut rows = Vec::with_capacity(first.predictions.rows.len());
-    for row in &first.predictions.rows {
-        let mut scores: Vec<f32> = row.scores.iter().map(|score| score * share(0)).collect();
-        for (index, clips) in by_clip.iter().enumerate() {
-            let other = clips.get(&(row.fold.as_str(), row.id.as_str()));
-            let other = other.into_iter().flat_map(|row| &row.scores);
-            for (sum, score) in scores.iter_mut().zip(other) {
-                *sum += score * share(index + 1);
+/// The weighted mean of the runs' scores, in the order of `first`, which is one of them.
+fn mean_scores(runs: &[FinishedRun], shares: &[f32], first: &FinishedRun) -> Predictions {
+    let mut mean = first.predictions.clone();
+    let mut sums: BTreeMap<(&str, &str), Vec<f32>> = BTreeMap::new();
+    for (run, share) in runs.iter().zip(shares) {
+        for row in &run.predictions.rows {
+            let sums = sums
+                .entry((row.fold.as_str(), row.id.as_str()))
+                .or_insert_with(|| vec![0.0; row.scores.len()]);
+            for (sum, score) in sums.iter_mut().zip(&row.scores) {
+                *sum += share * score;
             }
         }
-        rows.push(Scored {
-            scores,
-            ..row.clone()
-        });
     }
-    Ok(Predictions {
-        labels: first.predictions.labels.clone(),
-        rows,
-    })
+    for row in &mut mean.rows {
+        if let Some(scores) = sums.remove(&(row.fold.as_str(), row.id.as_str())) {
+            row.scores = scores;
+        }
+    }
+    mean
 }
 
 /// Refuses a model that has heard a speaker of its fold's test, or may have.
 fn refuse_heard(run: &FinishedRun, fold: &str, model: &[u8]) -> Result<(), TrainError> {
-    let heard: BTreeSet<String> = read_metadata(model)?.speakers.into_iter().collect();
-    let anyone = heard.iter().any(|speaker| is_unknown_speaker(speaker));
     let rows = run.predictions.rows.iter().filter(|row| row.fold == fold);
-    let seen: BTreeSet<&str> = rows
-        .map(|row| row.speaker.as_str())
-        .filter(|speaker| anyone || heard.contains(*speaker))
-        .collect();
+    let heard = Heard::by_model(&read_metadata(model)?);
+    let seen: Vec<String> = heard.of(rows.map(|row| &row.speaker)).into_iter().collect();
     if seen.is_empty() {
         return Ok(());
     }
     Err(TrainError::OtherTest {
         path: run.path.clone(),
         what: "list of speakers heard",
-        actual: format!(
-            "one with {} in the model of {fold}",
-            seen.into_iter().collect::<Vec<_>>().join(", ")
-        ),
+        actual: format!("one with {} in the model of {fold}", seen.join(", ")),
         expected: "one without the speakers that the fold tests".to_owned(),
     })
 }

@@ -389,7 +389,7 @@ impl TrainError {
             Self::EmptyClass { .. } => "map or drop the class (--map), or use a larger corpus",
             Self::NoRun { .. } => "give a directory written by `vocalics evaluate`",
             Self::OtherTest { .. } => {
-                "compare runs of one protocol, with the same corpora, labels and seed of the split"
+                "take runs of one protocol, with the same corpora, labels and seed of the split"
             }
             Self::TooFewSpeakers { .. } => "give more speakers, or choose another protocol",
             Self::TooFewClasses { .. } => "give more corpora, or map fewer labels away",

@@ -9,7 +9,7 @@ use vocalics_eval::{Entry, Predictions, Provenance, Report, read_history};
 use vocalics_features::{FeatureMatrix, LogMel};
 use vocalics_runtime::Recognizer;
 
-use crate::{FeatureCache, TrainConfig, TrainError};
+use crate::{FeatureCache, NetworkConfig, TrainConfig, TrainError};
 
 /// Clips that the time of a recognition is measured on.
 const TIMED: usize = 60;
@@ -21,6 +21,8 @@ pub struct FinishedRun {
     pub path: PathBuf,
     /// Kinds of the networks that answer together, or the name of the configuration where it is of another version.
     pub name: String,
+    /// Whether a network looks at the bands of log-mel, and not at functionals alone.
+    takes_bands: bool,
     /// Where its numbers come from.
     pub provenance: Provenance,
     /// Scores of every test clip.
@@ -77,14 +79,19 @@ impl FinishedRun {
         let file_name = path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
-        let name = TrainConfig::read(&path.join("config.toml"))
+        let config = TrainConfig::read(&path.join("config.toml")).ok();
+        let takes_bands = config.as_ref().is_none_or(|config| {
+            let mut networks = config.answering().into_iter();
+            networks.any(|network| !matches!(network, NetworkConfig::FunctionalsMlp(_)))
+        });
+        let name = config
             .map(|config| network_names(&config))
-            .ok()
             .or(file_name)
             .unwrap_or_else(|| path.display().to_string());
         Ok(Self {
             path: path.to_owned(),
             name,
+            takes_bands,
             provenance,
             predictions,
             seconds,
@@ -97,10 +104,18 @@ impl FinishedRun {
         self.predictions.rows.iter().map(|row| row.fold.as_str())
     }
 
-    /// Model files with the folds they were trained for.
-    pub(crate) fn models(&self) -> impl Iterator<Item = (&str, &Path)> {
-        let models = self.models.iter();
-        models.map(|(fold, path)| (fold.as_str(), path.as_path()))
+    /// The model file of a fold.
+    ///
+    /// # Errors
+    /// [`TrainError::NoRun`] where it is not there.
+    pub(crate) fn model(&self, fold: &str) -> Result<&Path, TrainError> {
+        let found = self.models.iter().find(|(of, _)| of == fold);
+        found
+            .map(|(_, path)| path.as_path())
+            .ok_or_else(|| TrainError::NoRun {
+                path: self.path.clone(),
+                missing: format!("{fold}/model.onnx"),
+            })
     }
 
     /// Refuses a run under another protocol, with other labels, with test speakers that a model file behind it had heard where the
@@ -167,7 +182,8 @@ impl FinishedRun {
             }
             if let Some(functionals) = &recognizer.metadata().functionals {
                 let names = functionals.sets().iter().map(|set| set.name.as_str());
-                input = ["log-mel"]
+                let bands = self.takes_bands.then_some("log-mel");
+                input = bands
                     .into_iter()
                     .chain(names)
                     .collect::<Vec<_>>()

@@ -55,13 +55,12 @@ impl Heard {
         heard
     }
 
-    /// Both. Of a corpus that both have heard the larger numbers count: which clips they share is not known.
+    /// Both ([`CorpusNote::widen`]).
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.speakers.extend(other.speakers);
         for (name, theirs) in other.corpora {
             let ours = self.corpora.entry(name).or_insert_with(|| theirs.clone());
-            ours.clips = ours.clips.max(theirs.clips);
-            ours.speakers = ours.speakers.max(theirs.speakers);
+            ours.widen(&theirs);
         }
         self
     }
@@ -76,8 +75,12 @@ impl Heard {
     /// The speakers among these clips that were heard, or may have been: all of them, where somebody unknown was.
     #[must_use]
     pub fn among(&self, clips: &[usize], utterances: &[Utterance]) -> BTreeSet<String> {
+        self.of(clips.iter().map(|&clip| &utterances[clip].speaker))
+    }
+
+    /// Those of the speakers that were heard, or may have been.
+    pub(crate) fn of<'a>(&self, speakers: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
         let anyone = self.anyone();
-        let speakers = clips.iter().map(|&clip| &utterances[clip].speaker);
         speakers
             .filter(|speaker| anyone || self.speakers.contains(*speaker))
             .cloned()
