@@ -247,7 +247,7 @@ fn eval_hint(error: &EvalError) -> Option<&'static str> {
     Some(match error {
         EvalError::Row { source, .. } => return eval_hint(source),
         EvalError::NotComparable { .. } => {
-            "compare runs of one protocol, with the same corpora, labels and seed of the split"
+            "take runs of one protocol, with the same corpora, labels and seed of the split"
         }
         EvalError::DuplicateName { .. } => "name finished runs apart: --with NAME=RUN",
         EvalError::Io { action: "read", .. } => "check that the file exists and may be read",
