@@ -6,7 +6,7 @@
 //! [`super::tile`]. Only the phases that the kernel looks at are stored.
 
 use super::Level;
-use super::tile::{self, Finish, Lines, SLACK, Source, Weights};
+use super::tile::{self, Finish, Lines, Planes, SLACK, Source, Weights};
 
 /// Sizes of a convolution; in one dimension the rows are 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,11 +201,11 @@ impl Conv {
                 shortcut: finish.shortcut.map(|all| &all[part.clone()]),
                 function: finish.function,
             };
-            let source = Source {
+            let source = Source::Planes(Planes {
                 values: &scratch[group * group_inputs * channel..],
                 plane: channel,
                 offsets: &geometry.offsets,
-            };
+            });
             let out = &mut out[part];
             tile::product(level, parts, weights, source, lines, finish, out);
             done = rows.end;

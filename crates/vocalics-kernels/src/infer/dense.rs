@@ -3,17 +3,24 @@
 use pulp::{Simd, WithSimd};
 
 use super::Level;
-use super::tile::{self, Finish, Lines, SLACK, Source, Weights, multiply_add};
+use super::panels::Panels;
+use super::tile::{self, Finish, Lines, Planes, Source, Weights, multiply_add};
 
 /// A matrix of weights, `y = x · w`.
 #[derive(Debug, Clone)]
 pub struct Dense {
     inputs: usize,
     outputs: usize,
-    /// `[inputs, outputs]` and slack for the tiled product, or `[outputs, inputs]` for dot products: one
-    /// or the other for all inputs, so that a row does not depend on how many there are.
-    weights: Vec<f32>,
-    tiled: bool,
+    weights: Stored,
+}
+
+/// One or the other for all inputs, so that a row does not depend on how many there are.
+#[derive(Debug, Clone)]
+enum Stored {
+    /// `[inputs, outputs]`, for tiles.
+    Panels(Panels),
+    /// `[outputs, inputs]`, for dot products.
+    Rows(Vec<f32>),
 }
 
 impl Dense {
@@ -27,22 +34,19 @@ impl Dense {
         tiled: bool,
         at: impl Fn(usize, usize) -> f32,
     ) -> Self {
-        let mut weights = Vec::with_capacity(inputs * outputs + SLACK);
-        if tiled {
-            for input in 0..inputs {
-                weights.extend((0..outputs).map(|output| at(input, output)));
-            }
-            weights.resize(inputs * outputs + SLACK, 0.0);
+        let weights = if tiled {
+            Stored::Panels(Panels::pack(inputs, outputs, at))
         } else {
+            let mut weights = Vec::with_capacity(inputs * outputs);
             for output in 0..outputs {
                 weights.extend((0..inputs).map(|input| at(input, output)));
             }
-        }
+            Stored::Rows(weights)
+        };
         Self {
             inputs,
             outputs,
             weights,
-            tiled,
         }
     }
 
@@ -68,55 +72,54 @@ impl Dense {
         assert_eq!(x.len(), rows * self.inputs, "input of a dense layer");
         if self.inputs == 0 {
             out.fill(0.0);
-        } else if !self.tiled {
-            for (x, out) in x
-                .chunks_exact(self.inputs)
-                .zip(out.chunks_exact_mut(self.outputs))
-            {
-                multiply_vector(level, &self.weights, x, out);
+            return;
+        }
+        match &self.weights {
+            Stored::Rows(weights) => {
+                let rows = x.chunks_exact(self.inputs);
+                for (x, out) in rows.zip(out.chunks_exact_mut(self.outputs)) {
+                    multiply_vector(level, weights, x, out);
+                }
             }
-        } else {
-            multiply_packed(
-                level,
-                parts,
-                x,
-                [rows, self.inputs, self.outputs],
-                &self.weights,
-                packed,
-                out,
-            );
+            Stored::Panels(panels) => {
+                let sizes = [rows, self.inputs, self.outputs];
+                multiply_packed(
+                    level,
+                    parts,
+                    x,
+                    sizes,
+                    Source::Panels(panels.view()),
+                    packed,
+                    out,
+                );
+            }
         }
     }
 }
 
-/// `out = a · b` with `b` stored with slack.
+/// `out = a · b`.
 fn multiply_packed(
     level: Level,
     parts: usize,
     a: &[f32],
     [m, k, n]: [usize; 3],
-    b: &[f32],
+    b: Source<'_>,
     packed: &mut Weights,
     out: &mut [f32],
 ) {
-    packed.repack(m, k, |row, column| a[row * k + column]);
-    let source = Source {
-        values: b,
-        plane: n,
-        offsets: &[0],
-    };
+    packed.repack(m, k, a);
     let lines = Lines {
         lines: 1,
         length: n,
         pitch: n,
     };
-    tile::product(level, parts, packed, source, lines, Finish::default(), out);
+    tile::product(level, parts, packed, b, lines, Finish::default(), out);
 }
 
 /// `out = a · b`.
 ///
 /// # Shapes
-/// `a`: `[m, k]`; `b`: `[k, n]`; `out`: `[m, n]`; `scratch`: at least `k · n` + [`SLACK`].
+/// `a`: `[m, k]`; `b`: `[k, n]`; `out`: `[m, n]`; `scratch`: at least `k · n` + [`SLACK`](tile::SLACK).
 ///
 /// # Panics
 /// When a slice does not have the length of its shape.
@@ -137,7 +140,12 @@ pub fn multiply(
         return;
     }
     scratch[..k * n].copy_from_slice(b);
-    multiply_packed(level, parts, a, [m, k, n], scratch, packed, out);
+    let source = Source::Planes(Planes {
+        values: scratch,
+        plane: n,
+        offsets: &[0],
+    });
+    multiply_packed(level, parts, a, [m, k, n], source, packed, out);
 }
 
 /// `out = w · x`.
@@ -197,7 +205,12 @@ fn dots<S: Simd, const N: usize>(simd: S, w: &[f32], x: &[f32]) -> [f32; N] {
             sums[1] = multiply_add(simd, simd.partial_load_f32s(row), x, sums[1]);
         }
     }
-    sums.map(|[a, b]| simd.reduce_sum_f32s(simd.add_f32s(a, b)))
+    let mut dots = [0.0; N];
+    // No `map`, which is a function of its own that knows nothing of the level.
+    for (dot, [a, b]) in dots.iter_mut().zip(&sums) {
+        *dot = simd.reduce_sum_f32s(simd.add_f32s(*a, *b));
+    }
+    dots
 }
 
 #[cfg(test)]
@@ -245,7 +258,7 @@ mod tests {
     #[test]
     fn products_match_the_definition_at_every_level() {
         for level in Level::here() {
-            let mut packed = Weights::pack(0, 0, |_, _| 0.0);
+            let mut packed = Weights::default();
             for sizes @ [m, k, n] in SIZES {
                 let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
                 let want = naive(&a, &b, sizes);
@@ -255,7 +268,7 @@ mod tests {
                     dense.run(level, 1, &a, &mut packed, &mut out);
                     same(&format!("{level:?} {sizes:?} tiled {tiled}"), &out, &want);
                 }
-                let (mut out, mut scratch) = (vec![9.0; m * n], vec![9.0; k * n + SLACK]);
+                let (mut out, mut scratch) = (vec![9.0; m * n], vec![9.0; k * n + tile::SLACK]);
                 multiply(level, 1, &a, &b, sizes, &mut packed, &mut scratch, &mut out);
                 same(&format!("{level:?} {sizes:?} two tensors"), &out, &want);
             }
@@ -268,7 +281,7 @@ mod tests {
         let (rows, k, n) = (5, 19, 21);
         let (x, w) = (numbers(rows * k, 3), numbers(k * n, 4));
         for level in Level::here() {
-            let mut packed = Weights::pack(0, 0, |_, _| 0.0);
+            let mut packed = Weights::default();
             for tiled in [false, true] {
                 let dense = Dense::new(k, n, tiled, |input, output| w[input * n + output]);
                 let mut all = vec![0.0; rows * n];
@@ -284,7 +297,7 @@ mod tests {
 
     #[test]
     fn products_of_nothing_are_zero() {
-        let mut packed = Weights::pack(0, 0, |_, _| 0.0);
+        let mut packed = Weights::default();
         for tiled in [false, true] {
             let mut out = [9.0; 6];
             Dense::new(0, 3, tiled, |_, _| 1.0).run(Level::best(), 1, &[], &mut packed, &mut out);

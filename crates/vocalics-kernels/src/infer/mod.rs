@@ -8,6 +8,7 @@
 //!   trivial one it is a matrix product.
 //! - [`conv`]: convolution in one or two dimensions, any stride, dilation, padding and grouping,
 //!   with bias, shortcut and activation applied while a tile is still in the first-level cache.
+//! - [`panels`]: a matrix in the order in which products read it.
 //! - [`dense`]: products with a matrix of weights.
 //! - [`recurrent`]: LSTM and GRU.
 //! - [`pointwise`]: chains of element-wise operations with broadcasting, a block at a time.
@@ -24,6 +25,7 @@ pub mod conv;
 pub mod dense;
 pub mod function;
 pub mod layout;
+pub mod panels;
 pub mod pointwise;
 pub mod pool;
 pub mod recurrent;

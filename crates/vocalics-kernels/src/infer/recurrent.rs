@@ -8,8 +8,8 @@
 //! `LSTM` and `GRU`.
 
 use super::Level;
-use super::dense::multiply_vector;
 use super::function::{sigmoid, tanh};
+use super::panels::Panels;
 
 /// Which cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,25 +46,59 @@ pub struct Run {
     pub batch: usize,
     /// From the last step to the first.
     pub reverse: bool,
+    /// Values from one sample of the inputs to the next, at least `gates · hidden`.
+    pub input_pitch: usize,
     /// Values from one step of `y` to the next.
     pub pitch: usize,
     /// Where in a step of `y` this direction starts.
     pub offset: usize,
 }
 
-/// Values of scratch memory that [`run`] needs.
+/// Weights of what the step before contributes.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    gates: Panels,
+    /// Those of the last gate of [`Cell::GruBefore`], which are multiplied with another vector.
+    last: Option<Panels>,
+}
+
+impl Weights {
+    /// Stores a matrix `[gates · hidden, hidden]`.
+    ///
+    /// # Panics
+    /// When the slice does not have the length of its shape.
+    #[must_use]
+    pub fn pack(cell: Cell, hidden: usize, matrix: &[f32]) -> Self {
+        let gates = cell.gates() * hidden;
+        assert_eq!(matrix.len(), gates * hidden, "recurrent weights");
+        let part = |from: usize, rows: usize| {
+            Panels::pack(hidden, rows, |k, row| matrix[(from + row) * hidden + k])
+        };
+        let (first, last) = match cell {
+            Cell::Lstm | Cell::GruAfter => (gates, None),
+            Cell::GruBefore => (2 * hidden, Some(part(2 * hidden, hidden))),
+        };
+        Self {
+            gates: part(0, first),
+            last,
+        }
+    }
+}
+
+/// Values of scratch memory that [`run`] needs, or `None` when there are too many to count.
 #[must_use]
-pub fn scratch(hidden: usize) -> usize {
-    6 * hidden
+pub fn scratch(cell: Cell, hidden: usize, batch: usize) -> Option<usize> {
+    let sample = cell.gates().checked_add(1)?.checked_mul(hidden)?;
+    sample.checked_mul(batch)
 }
 
 /// Runs one direction from a state of zeros.
 ///
 /// # Shapes
-/// `inputs`: `[steps, batch, gates · hidden]`, biases added; `recurrent`: `[gates · hidden, hidden]`;
-/// `after`: `[hidden]`, the bias inside the reset of [`Cell::GruAfter`], else empty; `y`: at least
-/// `steps · pitch`, of which `[batch, hidden]` from `offset` of each step is written; `h`, `c`: `[batch,
-/// hidden]`, the last state (`c` of an LSTM only); `scratch`: [`scratch`] values.
+/// `inputs`: `[steps, batch, gates · hidden]` with `input_pitch` between samples, biases added; `after`: `[hidden]`, the bias inside the
+/// reset of [`Cell::GruAfter`], else empty; `y`: at least `steps · pitch`, of which `[batch, hidden]` from
+/// `offset` of each step is written; `h`, `c`: `[batch, hidden]`, the last state (`c` of an LSTM only);
+/// `scratch`: at least [`scratch`] values.
 ///
 /// # Panics
 /// When a slice does not have the length of its shape.
@@ -73,7 +107,7 @@ pub fn run(
     level: Level,
     run: &Run,
     inputs: &[f32],
-    recurrent: &[f32],
+    weights: &Weights,
     after: &[f32],
     y: &mut [f32],
     h: &mut [f32],
@@ -81,56 +115,61 @@ pub fn run(
     scratch: &mut [f32],
 ) {
     let hidden = run.hidden;
-    let width = run.cell.gates() * hidden;
     h.fill(0.0);
     c.fill(0.0);
-    let (gates, rest) = scratch.split_at_mut(width);
-    let reset = &mut rest[..hidden];
+    let state = run.batch * hidden;
+    let first = weights.gates.columns();
+    let (gates, rest) = scratch.split_at_mut(run.batch * first);
+    let (reset, rest) = rest.split_at_mut(state);
     for step in 0..run.steps {
         let at = if run.reverse {
             run.steps - 1 - step
         } else {
             step
         };
-        let y = &mut y[at * run.pitch + run.offset..][..run.batch * hidden];
-        let inputs = &inputs[at * run.batch * width..][..run.batch * width];
-        for (sample, (x, h)) in inputs
-            .chunks_exact(width)
-            .zip(h.chunks_exact_mut(hidden))
-            .enumerate()
-        {
-            match run.cell {
-                Cell::Lstm => {
-                    multiply_vector(level, recurrent, h, gates);
-                    let c = &mut c[sample * hidden..][..hidden];
-                    level.vectorised(
-                        #[inline(always)]
-                        || lstm(x, gates, h, c),
-                    );
+        let y = &mut y[at * run.pitch + run.offset..][..state];
+        let inputs = inputs.chunks(run.input_pitch).skip(at * run.batch);
+        weights.gates.multiply_rows(level, h, gates);
+        level.vectorised(
+            #[inline(always)]
+            || {
+                let samples = inputs.clone().zip(h.chunks_exact_mut(hidden));
+                let samples = samples.zip(gates.chunks_exact_mut(first));
+                match run.cell {
+                    Cell::Lstm => {
+                        for (((x, h), gates), c) in samples.zip(c.chunks_exact_mut(hidden)) {
+                            lstm(x, gates, h, c);
+                        }
+                    }
+                    Cell::GruAfter => {
+                        for ((x, h), gates) in samples {
+                            gru_after(x, gates, after, h);
+                        }
+                    }
+                    Cell::GruBefore => {
+                        for (((x, h), gates), reset) in samples.zip(reset.chunks_exact_mut(hidden))
+                        {
+                            gru_gates(x, gates, h, reset);
+                        }
+                    }
                 }
-                Cell::GruAfter => {
-                    multiply_vector(level, recurrent, h, gates);
-                    level.vectorised(
-                        #[inline(always)]
-                        || gru_after(x, gates, after, h),
-                    );
-                }
-                Cell::GruBefore => {
-                    let (first, last) = recurrent.split_at(2 * hidden * hidden);
-                    multiply_vector(level, first, h, &mut gates[..2 * hidden]);
-                    level.vectorised(
-                        #[inline(always)]
-                        || gru_gates(x, &mut gates[..2 * hidden], h, reset),
-                    );
-                    multiply_vector(level, last, reset, &mut gates[2 * hidden..]);
-                    level.vectorised(
-                        #[inline(always)]
-                        || gru_before(x, gates, h),
-                    );
-                }
-            }
-            y[sample * hidden..][..hidden].copy_from_slice(h);
+            },
+        );
+        if let Some(last) = &weights.last {
+            let new = &mut rest[..state];
+            last.multiply_rows(level, reset, new);
+            level.vectorised(
+                #[inline(always)]
+                || {
+                    let states = new.chunks_exact(hidden).zip(h.chunks_exact_mut(hidden));
+                    let samples = inputs.clone().zip(gates.chunks_exact(first));
+                    for ((x, gates), (new, h)) in samples.zip(states) {
+                        gru_before(x, gates, new, h);
+                    }
+                },
+            );
         }
+        y.copy_from_slice(h);
     }
 }
 
@@ -170,12 +209,11 @@ fn gru_gates(x: &[f32], gates: &mut [f32], h: &[f32], reset: &mut [f32]) {
 }
 
 #[inline(always)]
-fn gru_before(x: &[f32], gates: &[f32], h: &mut [f32]) {
+fn gru_before(x: &[f32], gates: &[f32], new: &[f32], h: &mut [f32]) {
     let n = h.len();
-    let (x, gates) = (&x[..3 * n], &gates[..3 * n]);
+    let (x, gates, new) = (&x[2 * n..3 * n], &gates[..n], &new[..n]);
     for i in 0..n {
-        let new = tanh(x[2 * n + i] + gates[2 * n + i]);
-        h[i] = (1.0 - gates[i]) * new + gates[i] * h[i];
+        h[i] = (1.0 - gates[i]) * tanh(x[i] + new[i]) + gates[i] * h[i];
     }
 }
 
@@ -228,7 +266,8 @@ mod tests {
             for cell in [Cell::Lstm, Cell::GruAfter, Cell::GruBefore] {
                 for reverse in [false, true] {
                     let width = cell.gates() * hidden;
-                    let inputs = numbers(steps * batch * width, 1);
+                    let input_pitch = width + 5;
+                    let inputs = numbers(steps * batch * input_pitch, 1);
                     let recurrent = numbers(width * hidden, 2);
                     let after = numbers(hidden, 3);
                     let pitch = batch * hidden + 3;
@@ -238,6 +277,7 @@ mod tests {
                         steps,
                         batch,
                         reverse,
+                        input_pitch,
                         pitch,
                         offset: 2,
                     };
@@ -247,12 +287,13 @@ mod tests {
                         vec![f32::NAN; batch * hidden],
                     ];
                     let [h, c] = &mut state;
-                    let mut memory = vec![f32::NAN; scratch(hidden)];
+                    let count = scratch(cell, hidden, batch).expect("a size in range");
+                    let mut memory = vec![f32::NAN; count];
                     run(
                         level,
                         &sizes,
                         &inputs,
-                        &recurrent,
+                        &Weights::pack(cell, hidden, &recurrent),
                         &after,
                         &mut y,
                         h,
@@ -263,7 +304,7 @@ mod tests {
                         let (mut h, mut c) = (vec![0.0; hidden], vec![0.0; hidden]);
                         for n in 0..steps {
                             let t = if reverse { steps - 1 - n } else { n };
-                            let x = &inputs[(t * batch + sample) * width..][..width];
+                            let x = &inputs[(t * batch + sample) * input_pitch..][..width];
                             step(cell, x, &recurrent, &after, &mut h, &mut c);
                             let y = &y[t * pitch + 2 + sample * hidden..][..hidden];
                             for (y, want) in y.iter().zip(&h) {

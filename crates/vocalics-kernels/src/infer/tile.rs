@@ -1,4 +1,4 @@
-//! The inner loop: a product whose right side is read through a table of offsets.
+//! The inner loop: a product whose right side is read through a table of offsets, or in panels.
 //!
 //! `y[m, p] = Σ_c Σ_j w[m, c, j] · x[c · plane + offset[j] + p]`
 //!
@@ -12,6 +12,8 @@
 //! positions in the padding between two rows are computed and thrown away. Source of the idea: M.
 //! Dukhan, *The Indirect Convolution Algorithm*, 2019; here the indirection is one table for all
 //! positions, because the padding is stored.
+//!
+//! A matrix that is known beforehand is stored in [`Panels`](super::panels::Panels) instead, in the order in which it is read.
 
 use std::ops::Range;
 
@@ -20,6 +22,7 @@ use pulp::{Simd, WithSimd};
 use super::Level;
 use super::function::Function;
 use super::level::Loops;
+use super::panels::{PANEL, View, part};
 
 /// Most rows of a tile.
 pub const ROWS: usize = 6;
@@ -29,7 +32,7 @@ pub const VECTORS: usize = 4;
 pub const SLACK: usize = VECTORS * 16;
 
 /// The left side, cut into tiles of nearly equal height.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Weights {
     values: Vec<f32>,
     tiles: Vec<Tile>,
@@ -62,27 +65,43 @@ impl Weights {
     /// Packs a matrix given by its element at `(row, k)`, `[rows, depth]`.
     #[must_use]
     pub fn pack(rows: usize, depth: usize, at: impl Fn(usize, usize) -> f32) -> Self {
-        let mut weights = Self {
-            values: Vec::new(),
-            tiles: Vec::new(),
-            rows: 0,
-            depth: 0,
-        };
-        weights.repack(rows, depth, at);
+        let mut weights = Self::default();
+        weights.lay_out(rows, depth);
+        for tile in &weights.tiles {
+            for k in 0..depth {
+                let column = (0..tile.rows).map(|m| at(tile.first_row + m, k));
+                weights.values.extend(column);
+            }
+        }
         weights
     }
 
-    /// As [`pack`](Self::pack), into the memory that is there.
-    pub fn repack(&mut self, rows: usize, depth: usize, at: impl Fn(usize, usize) -> f32) {
+    /// As [`pack`](Self::pack), into the memory that is there, of a matrix `[rows, depth]`.
+    ///
+    /// # Panics
+    /// When the slice does not have the length of its shape.
+    pub fn repack(&mut self, rows: usize, depth: usize, matrix: &[f32]) {
+        assert_eq!(matrix.len(), rows * depth, "rows of the left side");
+        self.lay_out(rows, depth);
+        let mut left = matrix;
+        for tile in &self.tiles {
+            let (rows, rest) = left.split_at(tile.rows * depth);
+            left = rest;
+            let mut row = [&rows[..0]; ROWS];
+            for (row, values) in row.iter_mut().zip(rows.chunks_exact(depth.max(1))) {
+                *row = values;
+            }
+            for k in 0..depth {
+                self.values
+                    .extend(row[..tile.rows].iter().map(|row| row[k]));
+            }
+        }
+    }
+
+    fn lay_out(&mut self, rows: usize, depth: usize) {
         self.tiles.clear();
         self.tiles.extend(tiles(rows));
         self.values.clear();
-        for tile in &self.tiles {
-            for k in 0..depth {
-                self.values
-                    .extend((0..tile.rows).map(|m| at(tile.first_row + m, k)));
-            }
-        }
         self.rows = rows;
         self.depth = depth;
     }
@@ -102,7 +121,16 @@ impl Weights {
 
 /// The right side.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
+pub enum Source<'a> {
+    /// An image, looked at by a kernel.
+    Planes(Planes<'a>),
+    /// A matrix.
+    Panels(View<'a>),
+}
+
+/// An image.
+#[derive(Debug, Clone, Copy)]
+pub struct Planes<'a> {
     /// Planes one after the other, then [`SLACK`] values of any content.
     pub values: &'a [f32],
     /// From one plane to the next.
@@ -267,6 +295,10 @@ fn split(
 
 /// Weights up to this many bytes stay in the second-level cache beside the source.
 const RESIDENT: usize = 192 << 10;
+/// Tiles of one column that repay gathering it.
+const REPAYS: usize = 4;
+/// Steps of the longest column that is gathered: 64 KiB.
+const DEEPEST: usize = 1024;
 
 struct Job<'a> {
     weights: &'a Weights,
@@ -286,32 +318,76 @@ impl WithSimd for Job<'_> {
         let across = positions.div_ceil(vectors::<S>() * S::F32_LANES);
         let down = self.range.len();
         let mut buffer = [[0.0f32; SLACK]; ROWS];
-        // Whichever side is the smaller is walked again and again.
-        let heavy = self.weights.depth * self.weights.rows * size_of::<f32>() > RESIDENT;
+        // Whichever side is the smaller is walked again and again; a panel always is.
+        let heavy = matches!(self.source, Source::Planes(_))
+            && self.weights.depth * self.weights.rows * size_of::<f32>() > RESIDENT;
         let out = self.out;
         let job = Job {
             out: &mut [],
             ..self
         };
+        if vectors::<S>() * S::F32_LANES <= PANEL
+            && down >= REPAYS
+            && job.weights.depth <= DEEPEST
+            && let Source::Planes(planes) = job.source
+        {
+            job.by_columns(simd, planes, across, &mut buffer, out);
+            return;
+        }
         for step in 0..across * down {
             let (index, column) = if heavy {
                 (step / across, step % across)
             } else {
                 (step % down, step / down)
             };
-            job.tile(simd, index, column, &mut buffer, out);
+            let from = column * vectors::<S>() * S::F32_LANES;
+            job.tile(simd, index, column, (job.source, from), &mut buffer, out);
         }
     }
 }
 
 impl Job<'_> {
-    /// One tile, the `index`-th of this job's rows and the `column`-th of the positions.
+    /// All tiles, with what a column of them reads gathered into a panel first: read where it lies, it
+    /// comes from the second-level cache once for every row of tiles.
+    #[inline(always)]
+    fn by_columns<S: Simd>(
+        &self,
+        simd: S,
+        planes: Planes<'_>,
+        across: usize,
+        buffer: &mut [[f32; SLACK]; ROWS],
+        out: &mut [f32],
+    ) {
+        let mut panel = [[0.0f32; PANEL]; DEEPEST];
+        let panel = &mut panel[..self.weights.depth];
+        let width = vectors::<S>() * S::F32_LANES;
+        for column in 0..across {
+            let mut start = column * width;
+            for steps in panel.chunks_exact_mut(planes.offsets.len()) {
+                for (step, &offset) in steps.iter_mut().zip(planes.offsets) {
+                    step[..width].copy_from_slice(&planes.values[start + offset..][..width]);
+                }
+                start += planes.plane;
+            }
+            let source = Source::Panels(View {
+                values: panel,
+                depth: self.weights.depth,
+            });
+            for index in 0..self.range.len() {
+                self.tile(simd, index, column, (source, 0), buffer, out);
+            }
+        }
+    }
+
+    /// One tile, the `index`-th of this job's rows and the `column`-th of the positions, which begin at
+    /// `from` in `source`.
     #[inline(always)]
     fn tile<S: Simd>(
         &self,
         simd: S,
         index: usize,
         column: usize,
+        (source, from): (Source<'_>, usize),
         buffer: &mut [[f32; SLACK]; ROWS],
         out: &mut [f32],
     ) {
@@ -327,8 +403,9 @@ impl Job<'_> {
         let tile = tiles[self.range.start + index];
         let values = &values[tile.first_row * depth..][..tile.rows * depth];
         let count = wanted.div_ceil(S::F32_LANES);
-        sums(simd, tile.rows, count, values, self.source, first, buffer);
+        sums(simd, tile.rows, count, values, source, from, buffer);
         let size = self.lines.lines * self.lines.length;
+        let place = [first / self.lines.pitch, first % self.lines.pitch];
         let start = tile.first_row - tiles[self.range.start].first_row;
         let rows = out[start * size..].chunks_exact_mut(size);
         for (m, (row, buffer)) in rows.zip(buffer.iter()).take(tile.rows).enumerate() {
@@ -344,7 +421,7 @@ impl Job<'_> {
             store(
                 simd,
                 &buffer[..wanted],
-                first,
+                place,
                 self.lines,
                 bias,
                 shortcut,
@@ -373,30 +450,33 @@ fn sums<S: Simd>(
     buffer: &mut [[f32; SLACK]; ROWS],
 ) {
     macro_rules! kernels {
-        ($($rows:literal)*) => {
+        ($kernel:ident, $source:expr, $($rows:literal)*) => {
             match (rows, count) {
                 $(
-                    ($rows, 1) => kernel::<S, $rows, 1>(simd, weights, source, first, buffer),
-                    ($rows, 2) => kernel::<S, $rows, 2>(simd, weights, source, first, buffer),
+                    ($rows, 1) => $kernel::<S, $rows, 1>(simd, weights, $source, first, buffer),
+                    ($rows, 2) => $kernel::<S, $rows, 2>(simd, weights, $source, first, buffer),
                     ($rows, 3) if vectors::<S>() > 2 => {
-                        kernel::<S, $rows, 3>(simd, weights, source, first, buffer);
+                        $kernel::<S, $rows, 3>(simd, weights, $source, first, buffer);
                     }
                     ($rows, 4) if vectors::<S>() > 2 => {
-                        kernel::<S, $rows, 4>(simd, weights, source, first, buffer);
+                        $kernel::<S, $rows, 4>(simd, weights, $source, first, buffer);
                     }
                 )*
                 _ => {}
             }
         };
     }
-    kernels!(1 2 3 4 5 6);
+    match source {
+        Source::Planes(planes) => kernels!(over_planes, planes, 1 2 3 4 5 6),
+        Source::Panels(panels) => kernels!(over_panels, panels, 1 2 3 4 5 6),
+    }
 }
 
 #[inline(always)]
-fn kernel<S: Simd, const M: usize, const N: usize>(
+fn over_planes<S: Simd, const M: usize, const N: usize>(
     simd: S,
     weights: &[f32],
-    source: Source<'_>,
+    source: Planes<'_>,
     first: usize,
     buffer: &mut [[f32; SLACK]; ROWS],
 ) {
@@ -407,17 +487,56 @@ fn kernel<S: Simd, const M: usize, const N: usize>(
     for steps in steps.chunks_exact(source.offsets.len()) {
         for (weights, &offset) in steps.iter().zip(source.offsets) {
             let (x, _) = S::as_simd_f32s(&source.values[start + offset..][..N * lanes]);
-            for (m, sums) in sums.iter_mut().enumerate() {
-                let weight = simd.splat_f32s(weights[m]);
-                for (n, sum) in sums.iter_mut().enumerate() {
-                    *sum = multiply_add(simd, weight, x[n], *sum);
-                }
-            }
+            add_products(simd, weights, x, &mut sums);
         }
         start += source.plane;
     }
+    keep::<S, M, N>(&sums, buffer);
+}
+
+#[inline(always)]
+fn over_panels<S: Simd, const M: usize, const N: usize>(
+    simd: S,
+    weights: &[f32],
+    source: View<'_>,
+    first: usize,
+    buffer: &mut [[f32; SLACK]; ROWS],
+) {
+    let mut sums = [[simd.splat_f32s(0.0); N]; M];
+    let (steps, _) = pulp::as_arrays::<M, f32>(weights);
+    let panels: [_; N] = source.holding::<S, N>(first);
+    for (k, weights) in steps.iter().enumerate().take(source.depth) {
+        let mut x = [simd.splat_f32s(0.0); N];
+        for (n, x) in x.iter_mut().enumerate() {
+            *x = part::<S>(&panels[n][k], first, n);
+        }
+        add_products(simd, weights, &x, &mut sums);
+    }
+    keep::<S, M, N>(&sums, buffer);
+}
+
+#[inline(always)]
+fn add_products<S: Simd, const M: usize, const N: usize>(
+    simd: S,
+    weights: &[f32; M],
+    x: &[S::f32s],
+    sums: &mut [[S::f32s; N]; M],
+) {
+    for (weight, sums) in weights.iter().zip(sums) {
+        let weight = simd.splat_f32s(*weight);
+        for (n, sum) in sums.iter_mut().enumerate() {
+            *sum = multiply_add(simd, weight, x[n], *sum);
+        }
+    }
+}
+
+#[inline(always)]
+fn keep<S: Simd, const M: usize, const N: usize>(
+    sums: &[[S::f32s; N]; M],
+    buffer: &mut [[f32; SLACK]; ROWS],
+) {
     for (sums, buffer) in sums.iter().zip(buffer) {
-        let (buffer, _) = S::as_mut_simd_f32s(&mut buffer[..N * lanes]);
+        let (buffer, _) = S::as_mut_simd_f32s(&mut buffer[..N * S::F32_LANES]);
         buffer.copy_from_slice(sums);
     }
 }
@@ -444,7 +563,7 @@ fn apply<S: Simd>(simd: S, function: Function, values: &mut [f32]) {
     ));
 }
 
-/// Sends the wanted ones of neighbouring positions, the first of which is `first`, to their row.
+/// Sends the wanted ones of neighbouring positions, the first of which is at a line and a column, to their row.
 #[inline(always)]
 #[expect(
     clippy::too_many_arguments,
@@ -453,14 +572,22 @@ fn apply<S: Simd>(simd: S, function: Function, values: &mut [f32]) {
 fn store<S: Simd>(
     simd: S,
     sums: &[f32],
-    first: usize,
+    [mut line, mut column]: [usize; 2],
     lines: Lines,
     bias: f32,
     shortcut: Option<&[f32]>,
     function: Option<Function>,
     row: &mut [f32],
 ) {
-    let (mut line, mut column, mut sums) = (first / lines.pitch, first % lines.pitch, sums);
+    let mut sums = sums;
+    // Nothing is below it where there is no rectifier. Applied in place afterwards, a rectifier becomes
+    // a masked store, which takes some processors twenty times as long.
+    let (floor, function) = match function {
+        Some(Function::Relu) => (0.0, None),
+        function => (f32::NEG_INFINITY, function),
+    };
+    // In this order a NaN stays one.
+    let above = |sum: f32| if sum < floor { floor } else { sum };
     while !sums.is_empty() && line < lines.lines {
         let (now, rest) = sums.split_at(sums.len().min(lines.pitch - column));
         if column < lines.length {
@@ -471,19 +598,17 @@ fn store<S: Simd>(
                 Some(shortcut) => {
                     let shortcut = &shortcut[at..][..wanted];
                     for ((y, x), more) in out.iter_mut().zip(now).zip(shortcut) {
-                        *y = x + bias + more;
+                        *y = above(x + bias + more);
                     }
                 }
                 None => {
                     for (y, x) in out.iter_mut().zip(now) {
-                        *y = x + bias;
+                        *y = above(x + bias);
                     }
                 }
             }
-            match function {
-                None => {}
-                Some(Function::Relu) => Function::Relu.apply(out),
-                Some(function) => apply(simd, function, out),
+            if let Some(function) = function {
+                apply(simd, function, out);
             }
         }
         (line, column, sums) = (line + 1, 0, rest);

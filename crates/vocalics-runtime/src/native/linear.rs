@@ -3,7 +3,7 @@
 use vocalics_kernels::infer::conv::{Conv, Shape};
 use vocalics_kernels::infer::dense::Dense;
 use vocalics_kernels::infer::pointwise::{Binary, Step};
-use vocalics_kernels::infer::recurrent::Cell;
+use vocalics_kernels::infer::recurrent::{Cell, Weights};
 
 use super::builder::{Builder, Compiled, broadcast, pair};
 use super::dim::{Dim, Dims};
@@ -239,31 +239,38 @@ fn recurrent(builder: &mut Builder, node: &Node, cell: Cell) -> Compiled<()> {
     if bias.len() != none.len() {
         return Err("a bias of another length".to_owned());
     }
+    let mut sums = Vec::new();
     let directions: Vec<Direction> = reversed
         .iter()
         .enumerate()
         .map(|(d, &reverse)| {
-            let (w, r) = (
-                &w[d * gates * inputs..],
-                &r[d * gates * hidden..][..gates * hidden],
-            );
+            let r = &r[d * gates * hidden..][..gates * hidden];
             let (before, recurrent) = bias[d * 2 * gates..][..2 * gates].split_at(gates);
-            let mut bias: Vec<f32> = before.iter().zip(recurrent).map(|(a, b)| a + b).collect();
+            let first = sums.len();
+            sums.extend(before.iter().zip(recurrent).map(|(a, b)| a + b));
             let mut after = Vec::new();
             if cell == Cell::GruAfter {
-                bias[2 * hidden..].copy_from_slice(&before[2 * hidden..]);
+                sums[first + 2 * hidden..].copy_from_slice(&before[2 * hidden..]);
                 after.extend(&recurrent[2 * hidden..]);
             }
             Direction {
                 reverse,
-                inputs: Dense::new(inputs, gates, true, |input, gate| w[gate * inputs + input]),
-                bias,
-                recurrent: r.to_vec(),
+                recurrent: Weights::pack(cell, hidden, r),
                 after,
             }
         })
         .collect();
-    let count = Dim::of(directions.len());
+    let layer = Recurrent {
+        cell,
+        hidden,
+        // Those of all directions are one matrix below the other in the file.
+        inputs: Dense::new(inputs, directions.len() * gates, true, |input, gate| {
+            w[gate * inputs + input]
+        }),
+        bias: sums,
+        directions,
+    };
+    let count = Dim::of(layer.directions.len());
     let all = vec![steps, count.clone(), batch.clone(), Dim::of(hidden)];
     let last = vec![count, batch, Dim::of(hidden)];
     let mut outputs = vec![builder.add(all, Place::Computed)];
@@ -271,11 +278,7 @@ fn recurrent(builder: &mut Builder, node: &Node, cell: Cell) -> Compiled<()> {
     outputs.push(builder.add(last.clone(), Place::Computed));
     outputs.push(builder.add(last, Place::Computed));
     builder.steps.push(PlanStep {
-        kind: Kind::Recurrent(Box::new(Recurrent {
-            cell,
-            hidden,
-            directions,
-        })),
+        kind: Kind::Recurrent(Box::new(layer)),
         inputs: vec![x],
         outputs: outputs.clone(),
     });

@@ -250,20 +250,22 @@ fn sequence(
     };
     let (hidden, gates) = (layer.hidden, layer.cell.gates() * layer.hidden);
     let state = batch * hidden;
-    let (inputs, scratch) = scratch.split_at_mut(steps * batch * gates);
+    let width = layer.directions.len() * gates;
+    let (inputs, scratch) = scratch.split_at_mut(steps * batch * width);
+    layer.inputs.run(level, parts, x, packed, inputs);
+    for row in inputs.chunks_exact_mut(width) {
+        row.iter_mut()
+            .zip(&layer.bias)
+            .for_each(|(x, bias)| *x += bias);
+    }
     for (d, direction) in layer.directions.iter().enumerate() {
-        direction.inputs.run(level, parts, x, packed, inputs);
-        for row in inputs.chunks_exact_mut(gates) {
-            row.iter_mut()
-                .zip(&direction.bias)
-                .for_each(|(x, bias)| *x += bias);
-        }
         let run = recurrent::Run {
             cell: layer.cell,
             hidden,
             steps,
             batch,
             reverse: direction.reverse,
+            input_pitch: width,
             pitch: layer.directions.len() * state,
             offset: d * state,
         };
@@ -271,7 +273,7 @@ fn sequence(
         recurrent::run(
             level,
             &run,
-            inputs,
+            &inputs[d * gates..],
             &direction.recurrent,
             &direction.after,
             y,

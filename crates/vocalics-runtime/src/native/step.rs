@@ -7,7 +7,7 @@ use vocalics_kernels::infer::dense::Dense;
 use vocalics_kernels::infer::function::Function;
 use vocalics_kernels::infer::pointwise::Chain;
 use vocalics_kernels::infer::pool::Window;
-use vocalics_kernels::infer::recurrent::Cell;
+use vocalics_kernels::infer::recurrent::{Cell, Weights};
 use vocalics_kernels::infer::reduce::Reduction;
 
 use super::dim::Dim;
@@ -118,6 +118,10 @@ pub(crate) enum Start {
 pub(crate) struct Recurrent {
     pub(crate) cell: Cell,
     pub(crate) hidden: usize,
+    /// Weights of the inputs, `[inputs, directions · gates · hidden]`.
+    pub(crate) inputs: Dense,
+    /// `[directions · gates · hidden]`.
+    pub(crate) bias: Vec<f32>,
     pub(crate) directions: Vec<Direction>,
 }
 
@@ -125,12 +129,8 @@ pub(crate) struct Recurrent {
 #[derive(Debug, Clone)]
 pub(crate) struct Direction {
     pub(crate) reverse: bool,
-    /// Weights of the inputs, `[inputs, gates · hidden]`.
-    pub(crate) inputs: Dense,
-    /// `[gates · hidden]`.
-    pub(crate) bias: Vec<f32>,
-    /// `[gates · hidden, hidden]`.
-    pub(crate) recurrent: Vec<f32>,
+    /// Weights of the state.
+    pub(crate) recurrent: Weights,
     /// The bias inside the reset, `[hidden]` or empty.
     pub(crate) after: Vec<f32>,
 }

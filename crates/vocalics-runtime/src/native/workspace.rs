@@ -8,6 +8,7 @@ use std::ops::Range;
 use vocalics_kernels::infer::conv::Geometry;
 use vocalics_kernels::infer::layout::Gather;
 use vocalics_kernels::infer::pointwise::Walk;
+use vocalics_kernels::infer::recurrent;
 use vocalics_kernels::infer::tile::{SLACK, Weights};
 
 use super::dim::MAX_VALUES;
@@ -72,7 +73,7 @@ impl Workspace {
                 .collect(),
             buffers: vec![Vec::new(); plan.buffers],
             scratch: Vec::new(),
-            packed: Weights::pack(0, 0, |_, _| 0.0),
+            packed: Weights::default(),
         }
     }
 
@@ -169,10 +170,8 @@ impl State {
                 let [steps, batch, _] = *shape.dims() else {
                     return None;
                 };
-                let gates = layer.cell.gates() * layer.hidden;
-                let inputs = steps.checked_mul(batch)?.checked_mul(gates)?;
-                let scratch = vocalics_kernels::infer::recurrent::scratch(layer.hidden);
-                inputs.checked_add(scratch)
+                let inputs = steps.checked_mul(batch)?.checked_mul(layer.bias.len())?;
+                inputs.checked_add(recurrent::scratch(layer.cell, layer.hidden, batch)?)
             }
             _ => Some(0),
         }
