@@ -1,6 +1,7 @@
 //! Values between samples: parabolas and windowed sinc interpolation.
 
 use std::f64::consts::PI;
+use std::sync::LazyLock;
 
 use crate::floor_index;
 
@@ -32,31 +33,125 @@ pub(crate) fn sinc(values: &[f64], position: f64) -> f64 {
         return values[left];
     }
     let depth = SINC_DEPTH.min(left + 1).min(last - left);
-    // sin(π(x − k)) is ± the same number for every k, and the window's cosine turns by a fixed
-    // angle, so one evaluation of each serves all taps.
+    let kernel = &KERNELS[depth - 1];
+    // sin(π(x − k)) is ± the same number for every k, and the window's cosine is that of a sum of two
+    // angles, one of them in a table: one evaluation of each serves all taps.
     let amplitude = (PI * fraction).sin() / PI;
-    let step = PI / (depth as f64 + 0.5);
-    let (step_sin, step_cos) = step.sin_cos();
-    let mut sum = 0.0;
-    for (first, distance, forward) in [(left, fraction, false), (left + 1, 1.0 - fraction, true)] {
-        let (mut sine, mut cosine) = (step * distance).sin_cos();
-        let mut sign = amplitude;
-        let mut x = distance;
-        for k in 0..depth {
-            let value = if forward {
-                values[first + k]
-            } else {
-                values[first - k]
-            };
-            sum += value * sign / x * (0.5 + 0.5 * cosine);
-            sign = -sign;
-            x += 1.0;
-            let turned = cosine * step_cos - sine * step_sin;
-            sine = sine * step_cos + cosine * step_sin;
-            cosine = turned;
+    let (sine, cosine) = (kernel.step * fraction).sin_cos();
+    let (step_sin, step_cos) = kernel.step_sin_cos;
+    let behind = [cosine, sine];
+    let ahead = [
+        step_cos * cosine + step_sin * sine,
+        step_sin * cosine - step_cos * sine,
+    ];
+    let (before, after) = values.split_at(left + 1);
+    let sum = kernel
+        .behind
+        .sum(&before[left + 1 - depth..], fraction, behind)
+        + kernel.ahead.sum(&after[..depth], 1.0 - fraction, ahead);
+    amplitude * sum
+}
+
+/// What [`sinc`] needs for each number of values on either side, from 1 on.
+static KERNELS: LazyLock<Vec<Kernel>> =
+    LazyLock::new(|| (1..=SINC_DEPTH).map(Kernel::new).collect());
+
+/// The window of a number of values on either side.
+#[derive(Debug)]
+struct Kernel {
+    /// Angle of the window from one value to the next.
+    step: f64,
+    step_sin_cos: (f64, f64),
+    behind: Taps,
+    ahead: Taps,
+}
+
+impl Kernel {
+    fn new(depth: usize) -> Self {
+        let step = PI / (depth as f64 + 0.5);
+        Self {
+            step,
+            step_sin_cos: step.sin_cos(),
+            behind: Taps::new(step, (0..depth).rev()),
+            ahead: Taps::new(step, 0..depth),
         }
     }
-    sum
+}
+
+/// Sums side by side.
+const LANES: usize = 2;
+/// Taps that share [`LANES`] divisions.
+const SHARED: usize = 2 * LANES;
+
+/// The values on one side, in the order in which they lie in memory.
+#[derive(Debug)]
+struct Taps {
+    chunks: Vec<[Tap; SHARED]>,
+    rest: Vec<Tap>,
+}
+
+/// One value.
+#[derive(Debug, Clone, Copy)]
+struct Tap {
+    /// Whole steps from the nearest.
+    steps: f64,
+    /// `±1/2`.
+    flat: f64,
+    /// `±1/2` times the cosine and the sine of the window's angle over these steps.
+    cosine: f64,
+    sine: f64,
+}
+
+impl Tap {
+    /// The value with sign and window, and its distance.
+    #[inline]
+    fn fraction(&self, value: f64, nearest: f64, [cosine, sine]: [f64; 2]) -> (f64, f64) {
+        let window = self.flat + cosine * self.cosine - sine * self.sine;
+        (value * window, nearest + self.steps)
+    }
+}
+
+impl Taps {
+    fn new(step: f64, order: impl Iterator<Item = usize>) -> Self {
+        let taps: Vec<Tap> = order
+            .map(|k| {
+                let flat = if k.is_multiple_of(2) { 0.5 } else { -0.5 };
+                let (sine, cosine) = (step * k as f64).sin_cos();
+                Tap {
+                    steps: k as f64,
+                    flat,
+                    cosine: flat * cosine,
+                    sine: flat * sine,
+                }
+            })
+            .collect();
+        let (chunks, rest) = taps.as_chunks();
+        Self {
+            chunks: chunks.to_vec(),
+            rest: rest.to_vec(),
+        }
+    }
+
+    /// `Σ ± v / x · (1/2 + 1/2 cos(step · x))` over distances `x` from `nearest` on, given cosine and sine
+    /// of `step · nearest`.
+    fn sum(&self, values: &[f64], nearest: f64, angle: [f64; 2]) -> f64 {
+        let (chunks, rest) = values.as_chunks::<SHARED>();
+        let mut sums = [0.0; LANES];
+        for (values, taps) in chunks.iter().zip(&self.chunks) {
+            for lane in 0..LANES {
+                let other = lane + LANES;
+                let (a, x) = taps[lane].fraction(values[lane], nearest, angle);
+                let (b, y) = taps[other].fraction(values[other], nearest, angle);
+                // Two fractions as one: a division takes as long as ten products.
+                sums[lane] += (a * y + b * x) / (x * y);
+            }
+        }
+        let rest = rest.iter().zip(&self.rest).map(|(value, tap)| {
+            let (a, x) = tap.fraction(*value, nearest, angle);
+            a / x
+        });
+        sums.iter().sum::<f64>() + rest.sum::<f64>()
+    }
 }
 
 /// Position and height of the maximum of the sinc-interpolated sequence near index `peak`, which
