@@ -1,8 +1,8 @@
 //! Irregularity from period to period: jitter and shimmer.
 //!
-//! Both are means over all marks of a clip; there is no streaming form.
+//! Both are means over all marks of a clip, or over those that have come ([`Perturbation`]).
 
-use crate::periods::Periods;
+use crate::periods::{Mark, Periods};
 use crate::{MAX_SAMPLE, narrow};
 
 /// Shortest interval that counts as a period, in seconds; like the other three, Praat's standard setting.
@@ -52,23 +52,11 @@ pub struct Shimmer {
 /// standard settings; agreement in `docs/voice.md`.
 #[must_use]
 pub fn jitter(periods: &Periods) -> Option<Jitter> {
-    let intervals: Vec<f64> = periods.times_secs.windows(2).map(|t| t[1] - t[0]).collect();
-    let valid = |p: f64| (MIN_PERIOD_SECS..=MAX_PERIOD_SECS).contains(&p);
-    let runs = runs(&intervals, valid, MAX_PERIOD_FACTOR);
-    let mean = mean(
-        runs.iter()
-            .filter(|run| run.len() > 1)
-            .flat_map(|run| run.iter().copied()),
-    )?;
-    let local = quotient(&runs, 2, mean, difference)?;
-    let rap = quotient(&runs, 3, mean, from_mean)?;
-    let ppq5 = quotient(&runs, 5, mean, from_mean)?;
-    Some(Jitter {
-        local: narrow(local),
-        rap: narrow(rap),
-        ppq5: narrow(ppq5),
-        ddp: narrow(3.0 * rap),
-    })
+    let mut sums = JitterSums::default();
+    for time_secs in &periods.times_secs {
+        sums.push(*time_secs);
+    }
+    sums.jitter()
 }
 
 /// Shimmer of the marked periods; `None` if no seven marks follow each other.
@@ -82,74 +70,199 @@ pub fn jitter(periods: &Periods) -> Option<Jitter> {
 /// standard settings; agreement in `docs/voice.md`.
 #[must_use]
 pub fn shimmer(periods: &Periods) -> Option<Shimmer> {
-    let times = &periods.times_secs;
-    let linked: Vec<bool> = (0..times.len())
-        .map(|i| {
-            let interval = |i: usize| Some(times.get(i + 1)? - times.get(i)?);
-            let fine =
-                |p: Option<f64>| p.is_none_or(|p| (MIN_PERIOD_SECS..=MAX_PERIOD_SECS).contains(&p));
-            let (left, right) = (i.checked_sub(1).and_then(interval), interval(i));
-            let even = match (left, right) {
-                (Some(a), Some(b)) => a.max(b) / a.min(b) <= MAX_PERIOD_FACTOR,
-                _ => false,
-            };
-            fine(left) && fine(right) && even
-        })
-        .collect();
-    let amplitudes: Vec<f64> = periods
-        .amplitudes
-        .iter()
-        .zip(&linked)
-        .map(|(a, linked)| if *linked { *a } else { 0.0 })
-        .collect();
-    let valid = |a| a > 0.0 && a <= f64::from(MAX_SAMPLE);
-    let runs = runs(&amplitudes, valid, MAX_AMPLITUDE_FACTOR);
-    let mean = mean(
-        runs.iter()
-            .filter(|run| run.len() > 1)
-            .flat_map(|run| run.iter().copied()),
-    )?;
-    let decibels = |a: &[f64]| (20.0 * (a[0] / a[1]).log10()).abs();
-    Some(Shimmer {
-        local: narrow(quotient(&runs, 2, mean, difference)?),
-        local_db: narrow(quotient(&runs, 2, 1.0, decibels)?),
-        apq3: narrow(quotient(&runs, 3, mean, from_mean)?),
-        apq5: narrow(quotient(&runs, 5, mean, from_mean)?),
-        apq11: quotient(&runs, 11, mean, from_mean).map(narrow),
-    })
+    let mut sums = ShimmerSums::default();
+    for (i, time_secs) in periods.times_secs.iter().enumerate() {
+        sums.push(Mark {
+            time_secs: *time_secs,
+            amplitude: periods.amplitudes.get(i).copied().unwrap_or(0.0),
+        });
+    }
+    sums.shimmer()
 }
 
-/// Cuts a sequence where a value is not valid or differs from its neighbour by more than a factor.
-fn runs(values: &[f64], valid: impl Fn(f64) -> bool, factor: f64) -> Vec<Vec<f64>> {
-    let mut runs: Vec<Vec<f64>> = Vec::new();
-    let mut run: Vec<f64> = Vec::new();
-    for &value in values {
-        let follows = run
-            .last()
-            .is_none_or(|last| value.max(*last) <= factor * value.min(*last));
-        if !(valid(value) && follows) {
-            runs.push(std::mem::take(&mut run));
-        }
-        if valid(value) {
-            run.push(value);
+/// Jitter and shimmer of marks that come one after another, as from a [`PeriodStream`](crate::periods::PeriodStream).
+///
+/// At any time both equal [`jitter`] and [`shimmer`] of the marks that have come, bit for bit: those are made of the same sums. The newest
+/// mark has no period behind it yet, so that its amplitude counts from the next one on. Sums and the newest 11 values are all
+/// that is kept. [`Default`] is one without marks.
+///
+/// ```
+/// use vocalics_dsp::periods::Mark;
+/// use vocalics_dsp::perturbation::Perturbation;
+///
+/// let mut voice = Perturbation::default();
+/// let mut time_secs = 0.0;
+/// for n in 0..100 {
+///     voice.push(Mark { time_secs, amplitude: 0.5 });
+///     time_secs += if n % 2 == 0 { 0.0081 } else { 0.0079 };
+/// }
+/// assert!((voice.jitter().unwrap().local - 0.025).abs() < 1e-4);
+/// assert!(voice.shimmer().unwrap().local < 1e-6);
+/// ```
+///
+/// Source: as [`jitter`] and [`shimmer`].
+#[derive(Debug, Clone, Default)]
+pub struct Perturbation {
+    jitter: JitterSums,
+    shimmer: ShimmerSums,
+}
+
+impl Perturbation {
+    /// Takes the next mark. Marks in any other order than that of time have intervals that are no periods.
+    pub fn push(&mut self, mark: Mark) {
+        self.jitter.push(mark.time_secs);
+        self.shimmer.push(mark);
+    }
+
+    /// [`jitter`] of the marks so far; `None` if no five periods (six marks) followed each other yet.
+    #[must_use]
+    pub fn jitter(&self) -> Option<Jitter> {
+        self.jitter.jitter()
+    }
+
+    /// [`shimmer`] of the marks so far; `None` if no seven marks followed each other yet.
+    #[must_use]
+    pub fn shimmer(&self) -> Option<Shimmer> {
+        self.shimmer.shimmer()
+    }
+}
+
+fn is_period(interval_secs: f64) -> bool {
+    (MIN_PERIOD_SECS..=MAX_PERIOD_SECS).contains(&interval_secs)
+}
+
+#[derive(Debug, Clone, Default)]
+struct JitterSums {
+    last_secs: Option<f64>,
+    periods: Sums,
+}
+
+impl JitterSums {
+    fn push(&mut self, time_secs: f64) {
+        if let Some(last) = self.last_secs.replace(time_secs) {
+            let interval = time_secs - last;
+            self.periods
+                .push(interval, is_period(interval), MAX_PERIOD_FACTOR);
         }
     }
-    runs.push(run);
-    runs
+
+    fn jitter(&self) -> Option<Jitter> {
+        let mean = self.periods.values.mean()?;
+        let rap = self.periods.of_3.mean()? / mean;
+        Some(Jitter {
+            local: narrow(self.periods.of_2.mean()? / mean),
+            rap: narrow(rap),
+            ppq5: narrow(self.periods.of_5.mean()? / mean),
+            ddp: narrow(3.0 * rap),
+        })
+    }
 }
 
-/// Mean of a measure over all stretches of `width` neighbours, over `scale`.
-fn quotient(
-    runs: &[Vec<f64>],
-    width: usize,
-    scale: f64,
-    measure: impl Fn(&[f64]) -> f64,
-) -> Option<f64> {
-    Some(mean(runs.iter().flat_map(|run| run.windows(width)).map(measure))? / scale)
+#[derive(Debug, Clone, Default)]
+struct ShimmerSums {
+    /// The mark before the newest one.
+    before: Option<Mark>,
+    newest: Option<Mark>,
+    amplitudes: Sums,
+    decibels: Mean,
+    of_11: Mean,
 }
 
-fn difference(pair: &[f64]) -> f64 {
-    (pair[0] - pair[1]).abs()
+impl ShimmerSums {
+    /// Adds the amplitude of the mark before this one, now that there are periods on both its sides.
+    fn push(&mut self, mark: Mark) {
+        let middle = self.newest.replace(mark);
+        let before = std::mem::replace(&mut self.before, middle);
+        let (Some(before), Some(middle)) = (before, middle) else {
+            return;
+        };
+        let left = middle.time_secs - before.time_secs;
+        let right = mark.time_secs - middle.time_secs;
+        let even = left.max(right) / left.min(right) <= MAX_PERIOD_FACTOR;
+        let a = middle.amplitude;
+        let valid = is_period(left) && is_period(right) && even;
+        let valid = valid && a > 0.0 && a <= f64::from(MAX_SAMPLE);
+        self.amplitudes.push(a, valid, MAX_AMPLITUDE_FACTOR);
+        if let Some([a, b]) = self.amplitudes.run.newest() {
+            self.decibels.add((20.0 * (a / b).log10()).abs());
+        }
+        if let Some(values) = self.amplitudes.run.newest::<11>() {
+            self.of_11.add(from_mean(values));
+        }
+    }
+
+    fn shimmer(&self) -> Option<Shimmer> {
+        let mean = self.amplitudes.values.mean()?;
+        Some(Shimmer {
+            local: narrow(self.amplitudes.of_2.mean()? / mean),
+            local_db: narrow(self.decibels.mean()?),
+            apq3: narrow(self.amplitudes.of_3.mean()? / mean),
+            apq5: narrow(self.amplitudes.of_5.mean()? / mean),
+            apq11: self.of_11.mean().map(|of_11| narrow(of_11 / mean)),
+        })
+    }
+}
+
+/// Means over runs of values, which are cut where a value is not valid or differs from its neighbour by more than a factor.
+#[derive(Debug, Clone, Default)]
+struct Sums {
+    run: Run,
+    /// The values of runs of two or more.
+    values: Mean,
+    /// Differences of two neighbours.
+    of_2: Mean,
+    /// Distances of a value from the mean of it and its two neighbours.
+    of_3: Mean,
+    /// The same with four neighbours.
+    of_5: Mean,
+}
+
+impl Sums {
+    fn push(&mut self, value: f64, valid: bool, factor: f64) {
+        self.run.push(value, valid, factor);
+        if let Some([a, b]) = self.run.newest() {
+            if self.run.values.len() == 2 {
+                self.values.add(*a);
+            }
+            self.values.add(*b);
+            self.of_2.add((a - b).abs());
+        }
+        if let Some(values) = self.run.newest::<3>() {
+            self.of_3.add(from_mean(values));
+        }
+        if let Some(values) = self.run.newest::<5>() {
+            self.of_5.add(from_mean(values));
+        }
+    }
+}
+
+/// The newest values of a run, as many as any measure needs.
+#[derive(Debug, Clone, Default)]
+struct Run {
+    values: Vec<f64>,
+}
+
+impl Run {
+    const LONGEST: usize = 11;
+
+    fn push(&mut self, value: f64, valid: bool, factor: f64) {
+        let last = self.values.last();
+        let follows = last.is_none_or(|last| value.max(*last) <= factor * value.min(*last));
+        if !(valid && follows) {
+            self.values.clear();
+        }
+        if self.values.len() == Self::LONGEST {
+            self.values.remove(0);
+        }
+        if valid {
+            self.values.push(value);
+        }
+    }
+
+    /// The newest `N` values, oldest first; `None` if the run is shorter.
+    fn newest<const N: usize>(&self) -> Option<&[f64; N]> {
+        self.values.last_chunk()
+    }
 }
 
 /// Distance of the middle value from the mean of all.
@@ -158,13 +271,22 @@ fn from_mean(values: &[f64]) -> f64 {
     (values[values.len() / 2] - mean).abs()
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (mut sum, mut count) = (0.0, 0_u32);
-    for value in values {
-        sum += value;
-        count += 1;
+/// A mean of values that come one after another.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mean {
+    sum: f64,
+    count: u64,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.count += 1;
     }
-    (count > 0).then(|| sum / f64::from(count))
+
+    fn mean(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum / self.count as f64)
+    }
 }
 
 #[cfg(test)]
@@ -226,7 +348,93 @@ mod tests {
         assert!(shimmer(&alternating(1.0, 0.0, 0.0, 30)).is_none());
     }
 
+    /// Jitter and shimmer by their definitions: all runs first, then the means over them.
+    fn defined(periods: &Periods) -> (Option<Jitter>, Option<Shimmer>) {
+        fn runs(values: &[Option<f64>], factor: f64) -> Vec<Vec<f64>> {
+            let follow = |a: &Option<f64>, b: &Option<f64>| matches!((a, b), (Some(a), Some(b)) if a.max(*b) <= factor * a.min(*b));
+            let runs = values.chunk_by(follow);
+            runs.map(|run| run.iter().copied().flatten().collect())
+                .collect()
+        }
+        fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+            let values: Vec<f64> = values.collect();
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        }
+        fn over(runs: &[Vec<f64>], width: usize, measure: fn(&[f64]) -> f64) -> Option<f64> {
+            mean(runs.iter().flat_map(|run| run.windows(width)).map(measure))
+        }
+        let level =
+            |runs: &[Vec<f64>]| mean(runs.iter().filter(|r| r.len() > 1).flatten().copied());
+        let step: fn(&[f64]) -> f64 = |pair| (pair[0] - pair[1]).abs();
+        let times = &periods.times_secs;
+        let intervals: Vec<f64> = times.windows(2).map(|t| t[1] - t[0]).collect();
+        let valid: Vec<Option<f64>> = intervals
+            .iter()
+            .map(|p| is_period(*p).then_some(*p))
+            .collect();
+        let jitter = || {
+            let runs = runs(&valid, 1.3);
+            let (mean, rap) = (level(&runs)?, over(&runs, 3, from_mean)?);
+            Some(Jitter {
+                local: narrow(over(&runs, 2, step)? / mean),
+                rap: narrow(rap / mean),
+                ppq5: narrow(over(&runs, 5, from_mean)? / mean),
+                ddp: narrow(3.0 * (rap / mean)),
+            })
+        };
+        let linked = |i: usize| {
+            let (left, right) = ((*valid.get(i.checked_sub(1)?)?)?, (*valid.get(i)?)?);
+            let a = *periods.amplitudes.get(i)?;
+            let fine = left.max(right) / left.min(right) <= 1.3 && a > 0.0 && a <= 1e9;
+            fine.then_some(a)
+        };
+        let amplitudes: Vec<Option<f64>> = (0..times.len()).map(linked).collect();
+        let shimmer = || {
+            let runs = runs(&amplitudes, 1.6);
+            let mean = level(&runs)?;
+            let decibels: fn(&[f64]) -> f64 = |a| (20.0 * (a[0] / a[1]).log10()).abs();
+            Some(Shimmer {
+                local: narrow(over(&runs, 2, step)? / mean),
+                local_db: narrow(over(&runs, 2, decibels)?),
+                apq3: narrow(over(&runs, 3, from_mean)? / mean),
+                apq5: narrow(over(&runs, 5, from_mean)? / mean),
+                apq11: over(&runs, 11, from_mean).map(|of_11| narrow(of_11 / mean)),
+            })
+        };
+        (jitter(), shimmer())
+    }
+
     proptest::proptest! {
+        #[test]
+        fn what_has_come_has_the_measures_of_the_definition_at_any_time(
+            stretches in proptest::collection::vec(
+                (0.0..0.05_f64, proptest::collection::vec((0.006..0.008_f64, 0.4..0.7_f64), 0..16)),
+                0..6,
+            ),
+            any in proptest::collection::vec((proptest::num::f64::ANY, proptest::num::f64::ANY), 0..9),
+        ) {
+            let mut marks = Vec::new();
+            let mut at = 0.0;
+            for (pause, stretch) in stretches {
+                at += pause;
+                for (interval, amplitude) in stretch {
+                    at += interval;
+                    marks.push((at, amplitude));
+                }
+            }
+            marks.extend(any);
+            let mut voice = Perturbation::default();
+            let mut periods = Periods::default();
+            for (time_secs, amplitude) in marks {
+                voice.push(Mark { time_secs, amplitude });
+                periods.times_secs.push(time_secs);
+                periods.amplitudes.push(amplitude);
+                let found = (voice.jitter(), voice.shimmer());
+                proptest::prop_assert_eq!(&found, &defined(&periods));
+                proptest::prop_assert_eq!(&found, &(jitter(&periods), shimmer(&periods)));
+            }
+        }
+
         #[test]
         fn finite_on_any_input(
             intervals in proptest::collection::vec(0.0_f64..0.03, 0..60),

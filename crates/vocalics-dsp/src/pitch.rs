@@ -14,6 +14,7 @@ use track::choose;
 
 pub use stream::{PitchFrame, PitchStream};
 pub use track::PitchTrack;
+pub(crate) use track::f0_at;
 
 /// Settings of [`pitch`]; the defaults are those of Praat's *To Pitch (ac)*, every 10 ms.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -4,15 +4,18 @@ use serde::{Deserialize, Serialize};
 
 mod candidates;
 mod difference;
+mod stream;
 mod threshold;
 mod voicing_path;
 
-pub use self::candidates::{PyinCandidate, PyinFrame, PyinStream};
-use self::voicing_path::{Observation, VoicingPath};
+pub use self::candidates::{PyinCandidate, PyinCandidateStream, PyinFrame};
+use self::stream::Decoder;
+pub use self::stream::PyinStream;
+use self::voicing_path::VoicingPath;
 use crate::error::DspError;
+use crate::floor_index;
 use crate::frame::check_rate_from;
 use crate::pitch::PitchTrack;
-use crate::{floor_index, narrow};
 
 /// Settings of [`pyin`].
 ///
@@ -153,8 +156,7 @@ impl PyinConfig {
 /// `d`: parabolas through pulses that fall between the samples make them shallower than those of
 /// twice their period. A hidden Markov model over pitch bins, each voiced and unvoiced, chooses: a
 /// voiced bin is seen with the probability of its candidates, every unvoiced one with an even share of
-/// what no candidate has. The likeliest path (Viterbi) needs the whole clip, so f0 does not stream;
-/// candidates do, see [`PyinStream`].
+/// what no candidate has. The likeliest path is found by Viterbi's algorithm. [`PyinStream`] is the streaming form.
 ///
 /// The f0 of a voiced frame is that of the likeliest candidate in the bin chosen, not the bin's centre.
 /// `strength` of the track is the probability that the frame is voiced. It does not decide alone: with
@@ -188,14 +190,14 @@ pub fn pyin(
     sample_rate: u32,
     config: &PyinConfig,
 ) -> Result<PitchTrack, DspError> {
-    let mut stream = PyinStream::new(sample_rate, config)?;
-    let mut frames = Vec::new();
-    stream.push(samples, |frame| frames.push(frame.clone()))?;
-    stream.finish(|frame| frames.push(frame.clone()));
-    decode(&frames, sample_rate, config)
+    let mut candidates = PyinCandidateStream::new(sample_rate, config)?;
+    let mut decoder = Decoder::new(sample_rate, config)?;
+    candidates.push(samples, |frame| decoder.add(frame))?;
+    candidates.finish(|frame| decoder.add(frame));
+    Ok(decided(&mut decoder))
 }
 
-/// The likeliest path through the frames of a [`PyinStream`]: the second half of [`pyin`].
+/// The likeliest path through the frames of a [`PyinCandidateStream`]: the second half of [`pyin`].
 ///
 /// # Errors
 /// [`DspError::Parameter`] as [`PyinConfig::validate`].
@@ -204,68 +206,24 @@ pub fn decode(
     sample_rate: u32,
     config: &PyinConfig,
 ) -> Result<PitchTrack, DspError> {
-    config.validate(sample_rate)?;
-    let rate = f64::from(sample_rate);
-    let hop_secs = config.hop_length(rate) as f64 / rate;
-    let n_bins = config.n_bins();
-    let per_frame = config.max_transition_rate * 12.0 / config.resolution_semitones * hop_secs;
-    let model = VoicingPath::new(n_bins, floor_index(per_frame.round()), config.switch_prob);
-    let observations: Vec<Observation> = frames
-        .iter()
-        .map(|frame| observe(frame, config, n_bins))
-        .collect();
-    let path = model.decode(&observations);
-    let f0 = |(frame, bin): (&PyinFrame, &Option<usize>)| {
-        let bin = (*bin)?;
-        let inside = frame
-            .candidates
-            .iter()
-            .filter(|c| config.bin(c.hz) == Some(bin));
-        inside
-            .max_by(|a, b| a.probability.total_cmp(&b.probability))
-            .map(|c| narrow(c.hz))
-    };
-    Ok(PitchTrack {
-        times_secs: (0..frames.len()).map(|i| i as f64 * hop_secs).collect(),
-        f0_hz: frames
-            .iter()
-            .zip(&path)
-            .map(|pair| f0(pair).unwrap_or(0.0))
-            .collect(),
-        strength: frames
-            .iter()
-            .map(|frame| narrow(frame.voiced_probability()))
-            .collect(),
-    })
+    let mut decoder = Decoder::new(sample_rate, config)?;
+    for frame in frames {
+        decoder.add(frame);
+    }
+    Ok(decided(&mut decoder))
 }
 
-/// Least probability of all unvoiced states together, so that there is always a path.
-const LEAST_UNVOICED: f64 = 1e-9;
-
-fn observe(frame: &PyinFrame, config: &PyinConfig, n_bins: usize) -> Observation {
-    let mut voiced: Vec<(usize, f64)> = frame
-        .candidates
-        .iter()
-        .filter_map(|candidate| Some((config.bin(candidate.hz)?, candidate.probability)))
-        .collect();
-    voiced.sort_by_key(|(bin, _)| *bin);
-    voiced.dedup_by(|other, first| {
-        let same = other.0 == first.0;
-        if same {
-            first.1 += other.1;
-        }
-        same
-    });
-    let rest = (1.0 - frame.voiced_probability()).max(LEAST_UNVOICED);
-    Observation {
-        voiced,
-        unvoiced: rest / n_bins as f64,
-    }
+/// All frames that a decoder was given.
+fn decided(decoder: &mut Decoder) -> PitchTrack {
+    let mut track = PitchTrack::default();
+    decoder.finish(|frame| track.push(frame));
+    track
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::narrow;
     use crate::test_signal::noise;
 
     /// Phase of an f0 that follows `f0(secs)`, and the number of partials below 0.45 of the rate.
@@ -584,7 +542,7 @@ mod tests {
         #![proptest_config(proptest::test_runner::Config::with_cases(32))]
 
         #[test]
-        fn streaming_equals_batch(
+        fn candidates_of_any_chunks_are_decoded_alike(
             seed in 0_usize..1000,
             n in 0_usize..2000,
             lengths in proptest::collection::vec(0_usize..700, 1..6),
@@ -597,7 +555,7 @@ mod tests {
                 .map(|(x, y)| x + 0.1 * y)
                 .collect();
             let batch = pyin(&samples, 8_000, &config).unwrap();
-            let mut stream = PyinStream::new(8_000, &config).unwrap();
+            let mut stream = PyinCandidateStream::new(8_000, &config).unwrap();
             for _ in 0..2 {
                 let mut frames = Vec::new();
                 for chunk in crate::power_stream::tests::chunked(&samples, &lengths) {

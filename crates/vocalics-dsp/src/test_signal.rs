@@ -4,7 +4,7 @@ use proptest::collection::{SizeRange, vec};
 use proptest::num::f32::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
 use proptest::strategy::{Strategy, Union};
 
-use crate::MAX_SAMPLE;
+use crate::{MAX_SAMPLE, floor_index, narrow};
 
 /// Uniform white noise in ±1 by a linear congruential generator.
 pub(crate) fn noise(count: usize, seed: u32) -> Vec<f32> {
@@ -13,6 +13,30 @@ pub(crate) fn noise(count: usize, seed: u32) -> Vec<f32> {
         .map(|_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 8) as f32 / 8_388_608.0 - 1.0
+        })
+        .collect()
+}
+
+/// Syllables of a gliding voice with noise and silence between them, four a second.
+pub(crate) fn speech(rate: u32, secs: f64) -> Vec<f32> {
+    let rate = f64::from(rate);
+    let mut phase = 0.0_f64;
+    let hiss = noise(floor_index(secs * rate), 4).into_iter();
+    hiss.enumerate()
+        .map(|(n, hiss)| {
+            let t = n as f64 / rate;
+            phase += std::f64::consts::TAU * (130.0 + 60.0 * (2.0 * t).sin()) / rate;
+            let voice: f64 = (1..20)
+                .map(|k| (f64::from(k) * phase).sin() / f64::from(k))
+                .sum();
+            let part = (t * 4.0).fract();
+            let gain = if part < 0.55 { 0.1 } else { 0.0 };
+            let noisy = if (0.55..0.75).contains(&part) {
+                0.05
+            } else {
+                0.0
+            };
+            narrow(gain * voice) + noisy * hiss
         })
         .collect()
 }

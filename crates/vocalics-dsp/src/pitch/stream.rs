@@ -197,9 +197,8 @@ fn emit(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::narrow;
     use crate::pitch::pitch_at;
-    use crate::test_signal::{any_rate, any_samples, noise};
+    use crate::test_signal::{any_rate, any_samples, speech};
 
     fn config() -> PitchConfig {
         PitchConfig {
@@ -226,32 +225,9 @@ mod tests {
         frames
     }
 
-    /// Syllables of a gliding voice with noise and silence between them, 3 s at 16 kHz.
-    fn speech() -> Vec<f32> {
-        let hiss = noise(48_000, 4);
-        let mut phase = 0.0_f64;
-        (0..48_000)
-            .map(|n| {
-                let t = f64::from(n) / 16_000.0;
-                phase += std::f64::consts::TAU * (130.0 + 60.0 * (2.0 * t).sin()) / 16_000.0;
-                let voice: f64 = (1..20)
-                    .map(|k| (f64::from(k) * phase).sin() / f64::from(k))
-                    .sum();
-                let part = (t * 4.0).fract();
-                let gain = if part < 0.55 { 0.1 } else { 0.0 };
-                let noisy = if (0.55..0.75).contains(&part) {
-                    0.05
-                } else {
-                    0.0
-                };
-                narrow(gain * voice) + noisy * hiss[usize::try_from(n).unwrap()]
-            })
-            .collect()
-    }
-
     #[test]
     fn a_path_is_certain_soon_and_that_of_the_whole() {
-        let samples = speech();
+        let samples = speech(16_000, 3.0);
         let mut stream = PitchStream::new(16_000, &config()).unwrap();
         let (mut frames, mut longest) = (Vec::new(), 0.0_f64);
         for (n, chunk) in samples.chunks(160).enumerate() {
@@ -274,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_bound_is_kept_and_costs_few_frames() {
-        let samples = speech();
+        let samples = speech(16_000, 3.0);
         let free = streamed(
             PitchStream::new(16_000, &config()).unwrap(),
             &samples,
@@ -308,7 +284,7 @@ mod tests {
             };
             assert!(PitchStream::new(16_000, &config).is_err(), "{peak}");
         }
-        let samples = speech();
+        let samples = speech(16_000, 3.0);
         let mut stream = PitchStream::new(16_000, &config()).unwrap();
         let mut frames = Vec::new();
         stream

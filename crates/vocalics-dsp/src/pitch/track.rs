@@ -1,7 +1,7 @@
 //! The f0 contour, and the path through the candidates that gives it.
 
-use super::PitchConfig;
 use super::candidates::Candidate;
+use super::{PitchConfig, PitchFrame};
 use crate::path::best_path;
 use crate::pause::Segment;
 use crate::{floor_index, narrow};
@@ -20,6 +20,13 @@ pub struct PitchTrack {
 }
 
 impl PitchTrack {
+    /// Adds a frame.
+    pub(crate) fn push(&mut self, frame: PitchFrame) {
+        self.times_secs.push(frame.time_secs);
+        self.f0_hz.push(frame.f0_hz);
+        self.strength.push(frame.strength);
+    }
+
     /// Stretches of voiced frames, from half a step before the first to half a step after the last.
     #[must_use]
     pub fn voiced_segments(&self) -> Vec<Segment> {
@@ -42,29 +49,34 @@ impl PitchTrack {
     /// is unvoiced or there is no frame.
     #[must_use]
     pub fn at(&self, secs: f64) -> Option<f64> {
-        let (first, last) = (self.times_secs.first()?, self.times_secs.last()?);
-        let step = if self.times_secs.len() > 1 {
-            (last - first) / (self.times_secs.len() - 1) as f64
-        } else {
-            1.0
-        };
-        let position = (secs - first) / step;
-        if !(position > -0.5 && position < self.times_secs.len() as f64 - 0.5) {
-            return None;
-        }
-        let position = position.clamp(0.0, self.times_secs.len() as f64 - 1.0);
-        let left = floor_index(position);
-        let fraction = position - left as f64;
-        let value = |index: usize| {
-            let f0 = f64::from(*self.f0_hz.get(index)?);
-            (f0 > 0.0).then_some(f0)
-        };
-        match (value(left), value(left + 1)) {
-            (Some(a), Some(b)) => Some(a + fraction * (b - a)),
-            (Some(a), None) if fraction <= 0.5 => Some(a),
-            (None, Some(b)) if fraction > 0.5 => Some(b),
-            _ => None,
-        }
+        f0_at(&self.times_secs, &self.f0_hz, secs)
+    }
+}
+
+/// [`PitchTrack::at`] of frames with these centres and f0.
+pub(crate) fn f0_at(times_secs: &[f64], f0_hz: &[f32], secs: f64) -> Option<f64> {
+    let (first, last) = (times_secs.first()?, times_secs.last()?);
+    let step = if times_secs.len() > 1 {
+        (last - first) / (times_secs.len() - 1) as f64
+    } else {
+        1.0
+    };
+    let position = (secs - first) / step;
+    if !(position > -0.5 && position < times_secs.len() as f64 - 0.5) {
+        return None;
+    }
+    let position = position.clamp(0.0, times_secs.len() as f64 - 1.0);
+    let left = floor_index(position);
+    let fraction = position - left as f64;
+    let value = |index: usize| {
+        let f0 = f64::from(*f0_hz.get(index)?);
+        (f0 > 0.0).then_some(f0)
+    };
+    match (value(left), value(left + 1)) {
+        (Some(a), Some(b)) => Some(a + fraction * (b - a)),
+        (Some(a), None) if fraction <= 0.5 => Some(a),
+        (None, Some(b)) if fraction > 0.5 => Some(b),
+        _ => None,
     }
 }
 
@@ -134,14 +146,14 @@ pub(super) fn choose(
         |t, c| costs.worth(&frames[t][c], octaves[t][c]),
         |t, a, b| costs.step(octaves[t - 1][a], octaves[t][b]),
     );
-    let mut track = PitchTrack {
-        times_secs,
-        ..PitchTrack::default()
-    };
-    for (frame, &chosen) in frames.iter().zip(&path) {
+    let mut track = PitchTrack::default();
+    for ((time_secs, frame), &chosen) in times_secs.into_iter().zip(frames).zip(&path) {
         let (f0_hz, strength) = value(frame, chosen);
-        track.f0_hz.push(f0_hz);
-        track.strength.push(strength);
+        track.push(PitchFrame {
+            time_secs,
+            f0_hz,
+            strength,
+        });
     }
     track
 }

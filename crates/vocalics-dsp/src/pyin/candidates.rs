@@ -37,16 +37,17 @@ impl PyinFrame {
 /// come down to 0.36 only. Few troughs of noise come so far.
 const REFINED: f64 = 0.7;
 
-/// Candidates of [`pyin`](crate::pyin::pyin), chunk by chunk: the same for any chunking.
+/// Candidates of [`pyin`](crate::pyin::pyin), chunk by chunk: the same for any chunking. [`PyinStream`](crate::pyin::PyinStream) chooses
+/// among them as well.
 ///
 /// A frame is given out as soon as its last sample has arrived, half a frame after its centre. Memory
 /// stays within a few frames.
 ///
 /// ```
-/// use vocalics_dsp::pyin::{PyinConfig, PyinStream, decode};
+/// use vocalics_dsp::pyin::{PyinConfig, PyinCandidateStream, decode};
 ///
 /// let config = PyinConfig::default();
-/// let mut stream = PyinStream::new(16_000, &config)?;
+/// let mut stream = PyinCandidateStream::new(16_000, &config)?;
 /// let mut frames = Vec::new();
 /// for chunk in [[0.0; 1600], [0.1; 1600]] {
 ///     stream.push(&chunk, |frame| frames.push(frame.clone()))?;
@@ -56,7 +57,7 @@ const REFINED: f64 = 0.7;
 /// # Ok::<(), vocalics_dsp::DspError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct PyinStream {
+pub struct PyinCandidateStream {
     config: PyinConfig,
     rate: f64,
     frame_length: usize,
@@ -72,7 +73,7 @@ pub struct PyinStream {
     n_samples: usize,
 }
 
-impl PyinStream {
+impl PyinCandidateStream {
     /// Plans the transforms.
     ///
     /// # Errors
@@ -103,6 +104,12 @@ impl PyinStream {
             next_frame: 0,
             n_samples: 0,
         })
+    }
+
+    /// Seconds of samples behind its centre that a frame needs.
+    #[must_use]
+    pub fn look_ahead_secs(&self) -> f64 {
+        (self.frame_length / 2) as f64 / self.rate
     }
 
     /// Takes samples in and calls `each` with every frame they complete.
@@ -207,7 +214,7 @@ mod tests {
 
     /// What a stream gives for one clip.
     fn frames(samples: &[f32], sample_rate: u32) -> Vec<PyinFrame> {
-        let mut stream = PyinStream::new(sample_rate, &PyinConfig::default()).unwrap();
+        let mut stream = PyinCandidateStream::new(sample_rate, &PyinConfig::default()).unwrap();
         let mut frames = Vec::new();
         stream
             .push(samples, |frame| frames.push(frame.clone()))
@@ -251,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_bad_chunk_is_not_taken_in() {
-        let mut stream = PyinStream::new(16_000, &PyinConfig::default()).unwrap();
+        let mut stream = PyinCandidateStream::new(16_000, &PyinConfig::default()).unwrap();
         let mut frames = 0;
         stream.push(&[0.5; 100], |_| frames += 1).unwrap();
         assert!(matches!(

@@ -1,6 +1,7 @@
 //! The likeliest way through pitch bins that are voiced or not.
 
 use crate::floor_index;
+use crate::path::Survivors;
 
 /// What one frame says about the states.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -34,19 +35,13 @@ pub(crate) struct VoicingPath {
 /// Bins worked on side by side.
 const BLOCK: usize = 8;
 
-/// Scores of the states of one frame, less the likeliest one's.
-struct Scores {
-    /// By bin, between `reach` impossible bins on either side; `totals` are taken off already.
+/// Scores of the best paths that leave the states of a frame, `totals` taken off already.
+#[derive(Debug, Clone)]
+struct Departures {
+    /// By bin, between `reach` impossible bins on either side.
     unvoiced: Vec<f64>,
-    /// By entry of the observation; `totals` are taken off already.
+    /// By entry of the observation: its bin and the score.
     voiced: Vec<(usize, f64)>,
-}
-
-/// Where the best path into each state of one frame comes from: an unvoiced bin, or `n_bins` plus
-/// the place of a voiced state in the observation before.
-struct Origins {
-    unvoiced: Vec<u16>,
-    voiced: Vec<u16>,
 }
 
 impl VoicingPath {
@@ -75,85 +70,47 @@ impl VoicingPath {
         }
     }
 
-    /// The bin of each frame of the likeliest path (Viterbi), `None` where it is unvoiced.
-    pub(crate) fn decode(&self, observations: &[Observation]) -> Vec<Option<usize>> {
-        let Some(first) = observations.first() else {
-            return Vec::new();
-        };
-        let n_bins = self.totals.len();
-        let mut scores = Scores {
-            unvoiced: vec![f64::NEG_INFINITY; n_bins + 2 * self.reach],
-            voiced: Vec::new(),
-        };
-        let start = Arrivals {
-            unvoiced: vec![0.0; n_bins],
-            voiced: vec![0.0; first.voiced.len()],
-        };
-        self.settle(&mut scores, &start, first);
-        let mut origins = Vec::with_capacity(observations.len());
-        for observation in &observations[1..] {
-            let (arrivals, from) = self.advance(&scores, observation);
-            self.settle(&mut scores, &arrivals, observation);
-            origins.push(from);
+    /// Observes a frame: from the scores of the best paths into its states those with what is seen, less the likeliest one's.
+    fn observe(&self, scores: &mut [f64], observation: &Observation) {
+        let (unvoiced, voiced) = scores.split_at_mut(self.totals.len());
+        let even = observation.unvoiced.ln();
+        for score in unvoiced {
+            *score += even;
         }
-        self.trace(observations, &scores, &origins)
-    }
-
-    /// Observes a frame: scores from those of the best paths into its states.
-    fn settle(&self, scores: &mut Scores, arrivals: &Arrivals, observation: &Observation) {
-        let unvoiced = observation.unvoiced.ln();
-        let mut best = f64::NEG_INFINITY;
-        scores.voiced.clear();
-        for (&(bin, probability), arrival) in observation.voiced.iter().zip(&arrivals.voiced) {
-            let score = arrival + probability.ln();
-            best = best.max(score);
-            scores.voiced.push((bin, score));
+        for (score, (_, probability)) in voiced.iter_mut().zip(&observation.voiced) {
+            *score += probability.ln();
         }
-        for arrival in &arrivals.unvoiced {
-            best = best.max(arrival + unvoiced);
-        }
-        let inside = self.reach..self.reach + self.totals.len();
-        for ((score, arrival), total) in scores.unvoiced[inside]
-            .iter_mut()
-            .zip(&arrivals.unvoiced)
-            .zip(&self.totals)
-        {
-            *score = arrival + unvoiced - best - total;
-        }
-        for (bin, score) in &mut scores.voiced {
-            *score -= best + self.totals[*bin];
+        let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        for score in scores {
+            *score -= best;
         }
     }
 
-    /// The best paths into the states of the next frame, before that frame is observed.
-    fn advance(&self, scores: &Scores, next: &Observation) -> (Arrivals, Origins) {
+    /// The best paths into the states of the next frame, before that frame is observed, and the states they come from: unvoiced bins
+    /// first, then `n_bins` plus the place of a voiced state in its observation.
+    fn advance(&self, from: &Departures, next: &Observation) -> (Vec<f64>, Vec<u16>) {
         let n_bins = self.totals.len();
-        let mut unvoiced = vec![f64::NEG_INFINITY; n_bins];
+        let mut scores = vec![f64::NEG_INFINITY; n_bins];
         let mut origins = vec![0; n_bins];
-        self.spread(&scores.unvoiced, &mut unvoiced, &mut origins);
-        for (place, &(bin, score)) in scores.voiced.iter().enumerate() {
+        self.spread(&from.unvoiced, &mut scores, &mut origins);
+        for (place, &(bin, score)) in from.voiced.iter().enumerate() {
             let low = bin.saturating_sub(self.reach);
             let high = (bin + self.reach + 1).min(n_bins);
             let steps = &self.steps[low + self.reach - bin..];
             for ((target, step), origin) in (low..high).zip(steps).zip(&mut origins[low..high]) {
                 let value = score + step + self.switch;
-                if value > unvoiced[target] {
-                    unvoiced[target] = value;
+                if value > scores[target] {
+                    scores[target] = value;
                     *origin = stored(n_bins + place);
                 }
             }
         }
-        let (voiced, voiced_origins) = next
-            .voiced
-            .iter()
-            .map(|&(bin, _)| self.best_into(scores, bin))
-            .unzip();
-        let arrivals = Arrivals { unvoiced, voiced };
-        let origins = Origins {
-            unvoiced: origins,
-            voiced: voiced_origins,
-        };
-        (arrivals, origins)
+        for &(bin, _) in &next.voiced {
+            let (score, origin) = self.best_into(from, bin);
+            scores.push(score);
+            origins.push(origin);
+        }
+        (scores, origins)
     }
 
     /// The best unvoiced path into every unvoiced bin, and its origin.
@@ -193,17 +150,17 @@ impl VoicingPath {
     }
 
     /// The best path into a voiced state, and its origin.
-    fn best_into(&self, scores: &Scores, bin: usize) -> (f64, u16) {
+    fn best_into(&self, from: &Departures, bin: usize) -> (f64, u16) {
         let mut best = (f64::NEG_INFINITY, 0);
-        for (k, (score, step)) in scores.unvoiced[bin..].iter().zip(&self.steps).enumerate() {
+        for (k, (score, step)) in from.unvoiced[bin..].iter().zip(&self.steps).enumerate() {
             let value = score + step + self.switch;
             if value > best.0 {
                 best = (value, bin + k - self.reach);
             }
         }
-        for (place, &(from, score)) in scores.voiced.iter().enumerate() {
-            if from.abs_diff(bin) <= self.reach {
-                let value = score + self.steps[bin + self.reach - from] + self.stay;
+        for (place, &(before, score)) in from.voiced.iter().enumerate() {
+            if before.abs_diff(bin) <= self.reach {
+                let value = score + self.steps[bin + self.reach - before] + self.stay;
                 if value > best.0 {
                     best = (value, self.totals.len() + place);
                 }
@@ -211,49 +168,81 @@ impl VoicingPath {
         }
         (best.0, stored(best.1))
     }
-
-    /// The path that ends in the likeliest state.
-    fn trace(
-        &self,
-        observations: &[Observation],
-        scores: &Scores,
-        origins: &[Origins],
-    ) -> Vec<Option<usize>> {
-        let n_bins = self.totals.len();
-        let mut at = 0;
-        let mut best = f64::NEG_INFINITY;
-        let unvoiced = scores.unvoiced[self.reach..self.reach + n_bins].iter();
-        let unvoiced = unvoiced
-            .zip(&self.totals)
-            .map(|(score, total)| score + total);
-        let voiced = scores.voiced.iter();
-        let voiced = voiced.map(|(bin, score)| score + self.totals[*bin]);
-        for (state, score) in unvoiced.chain(voiced).enumerate() {
-            if score > best {
-                best = score;
-                at = state;
-            }
-        }
-        let mut path = Vec::with_capacity(observations.len());
-        for (frame, observation) in observations.iter().enumerate().rev() {
-            let place = at.checked_sub(n_bins);
-            path.push(place.map(|place| observation.voiced[place].0));
-            if let Some(from) = frame.checked_sub(1).map(|before| &origins[before]) {
-                at = usize::from(match place {
-                    Some(place) => from.voiced[place],
-                    None => from.unvoiced[at],
-                });
-            }
-        }
-        path.reverse();
-        path
-    }
 }
 
-/// Scores of the best paths into the states of a frame that is not yet observed.
-struct Arrivals {
-    unvoiced: Vec<f64>,
-    voiced: Vec<f64>,
+/// The likeliest path (Viterbi), frame by frame.
+///
+/// What comes out of a frame is the place of its voiced state in the observation, `None` where it is unvoiced. Whatever its unvoiced
+/// bin, an unvoiced frame is unvoiced: all of them are one outcome, so that silence is decided at once.
+#[derive(Debug, Clone)]
+pub(crate) struct VoicingStream {
+    model: VoicingPath,
+    survivors: Survivors<u16>,
+    /// Bins of the voiced states of the newest frame.
+    bins: Vec<usize>,
+    departures: Departures,
+}
+
+impl VoicingStream {
+    /// A path before its first frame.
+    pub(crate) fn new(model: VoicingPath) -> Self {
+        let padded = model.totals.len() + 2 * model.reach;
+        Self {
+            model,
+            survivors: Survivors::default(),
+            bins: Vec::new(),
+            departures: Departures {
+                unvoiced: vec![f64::NEG_INFINITY; padded],
+                voiced: Vec::new(),
+            },
+        }
+    }
+
+    /// Adds a frame without asking what is certain.
+    pub(crate) fn add(&mut self, observation: &Observation) {
+        let (mut scores, origins) = if self.survivors.scores().is_empty() {
+            let n_states = self.model.totals.len() + observation.voiced.len();
+            (vec![0.0; n_states], vec![0; n_states])
+        } else {
+            self.depart();
+            self.model.advance(&self.departures, observation)
+        };
+        self.model.observe(&mut scores, observation);
+        self.survivors.add(scores, origins);
+        self.bins.clear();
+        self.bins
+            .extend(observation.voiced.iter().map(|(bin, _)| *bin));
+    }
+
+    /// Gives the frames that are certain now, oldest first; `longest` as in [`Survivors::release`].
+    pub(crate) fn release(&mut self, longest: Option<usize>, mut each: impl FnMut(Option<usize>)) {
+        let n_bins = self.model.totals.len();
+        let outcome = |state: usize| if state < n_bins { 0 } else { state };
+        self.survivors
+            .release(longest, outcome, |state| each(state.checked_sub(n_bins)));
+    }
+
+    /// Decides all frames that wait; starts afresh.
+    pub(crate) fn finish(&mut self, mut each: impl FnMut(Option<usize>)) {
+        let n_bins = self.model.totals.len();
+        self.survivors
+            .finish(|state| each(state.checked_sub(n_bins)));
+    }
+
+    /// Prepares for the next frame.
+    fn depart(&mut self) {
+        let totals = &self.model.totals;
+        let (unvoiced, voiced) = self.survivors.scores().split_at(totals.len());
+        let inside = &mut self.departures.unvoiced[self.model.reach..];
+        for ((to, score), total) in inside.iter_mut().zip(unvoiced).zip(totals) {
+            *to = score - total;
+        }
+        let voiced = self.bins.iter().zip(voiced);
+        self.departures.voiced.clear();
+        self.departures
+            .voiced
+            .extend(voiced.map(|(bin, score)| (*bin, score - totals[*bin])));
+    }
 }
 
 /// A state as it is stored. Bins, and as many voiced states, fit by [`VoicingPath::MAX_BINS`].
@@ -264,6 +253,27 @@ fn stored(state: usize) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The bin of each frame of the likeliest path, `None` where it is unvoiced; online if asked for, and how many frames waited.
+    fn decode(
+        model: &VoicingPath,
+        observations: &[Observation],
+        online: Option<Option<usize>>,
+    ) -> (Vec<Option<usize>>, usize) {
+        let mut stream = VoicingStream::new(model.clone());
+        let (mut path, mut waited) = (Vec::new(), 0);
+        for (t, observation) in observations.iter().enumerate() {
+            stream.add(observation);
+            if let Some(longest) = online {
+                stream.release(longest, |place| path.push(place));
+                waited = waited.max(t + 1 - path.len());
+            }
+        }
+        stream.finish(|place| path.push(place));
+        let bins = path.iter().zip(observations);
+        let bins = bins.map(|(place, seen)| place.map(|place| seen.voiced[place].0));
+        (bins.collect(), waited)
+    }
 
     /// Viterbi over every pair of states.
     fn dense(
@@ -334,15 +344,34 @@ mod tests {
                     unvoiced: (1.0 - voiced.values().sum::<f64>()) / 21.0,
                 })
                 .collect();
-            proptest::prop_assert_eq!(
-                VoicingPath::new(21, reach, switch_prob).decode(&observations),
-                dense(&observations, 21, reach, switch_prob)
-            );
+            let model = VoicingPath::new(21, reach, switch_prob);
+            let (whole, _) = decode(&model, &observations, None);
+            proptest::prop_assert_eq!(&whole, &dense(&observations, 21, reach, switch_prob));
+            proptest::prop_assert_eq!(&decode(&model, &observations, Some(None)).0, &whole);
+            let n_frames = observations.len();
+            proptest::prop_assert_eq!(&decode(&model, &observations, Some(Some(n_frames))).0, &whole);
+            for longest in 0..4 {
+                let (forced, waited) = decode(&model, &observations, Some(Some(longest)));
+                proptest::prop_assert_eq!(forced.len(), whole.len());
+                proptest::prop_assert!(waited <= longest);
+            }
         }
     }
 
     #[test]
+    fn what_no_candidate_disturbs_is_decided_at_once() {
+        let silent = Observation {
+            voiced: Vec::new(),
+            unvoiced: 1.0 / 50.0,
+        };
+        let model = VoicingPath::new(50, 4, 0.01);
+        let (path, waited) = decode(&model, &vec![silent; 300], Some(None));
+        assert_eq!((path, waited), (vec![None; 300], 0));
+    }
+
+    #[test]
     fn no_frame_has_no_path() {
-        assert!(VoicingPath::new(3, 1, 0.01).decode(&[]).is_empty());
+        let model = VoicingPath::new(3, 1, 0.01);
+        assert!(decode(&model, &[], Some(None)).0.is_empty());
     }
 }
