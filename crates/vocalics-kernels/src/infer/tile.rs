@@ -581,7 +581,7 @@ fn store<S: Simd>(
 ) {
     let mut sums = sums;
     // Nothing is below it where there is no rectifier. Applied in place afterwards, a rectifier becomes
-    // a masked store, which takes some processors twenty times as long.
+    // a masked store, which some processors take slowly.
     let (floor, function) = match function {
         Some(Function::Relu) => (0.0, None),
         function => (f32::NEG_INFINITY, function),
