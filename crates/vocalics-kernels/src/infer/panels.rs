@@ -6,7 +6,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::Level;
-use super::tile::multiply_add;
+use super::tile::add_products;
 
 /// Columns of a panel: one vector of the widest instruction set.
 pub(super) const PANEL: usize = 16;
@@ -172,14 +172,16 @@ fn sums<S: Simd, const M: usize, const N: usize>(
 ) -> [[S::f32s; N]; M] {
     let mut sums = [[simd.splat_f32s(0.0); N]; M];
     let sources: [_; N] = panels.view().holding::<S, N>(first);
-    let x: [&[f32]; M] = std::array::from_fn(|m| &x[m][..panels.depth]);
     for k in 0..panels.depth {
-        for (m, sums) in sums.iter_mut().enumerate() {
-            let weight = simd.splat_f32s(x[m][k]);
-            for (n, sum) in sums.iter_mut().enumerate() {
-                *sum = multiply_add(simd, weight, part::<S>(&sources[n][k], first, n), *sum);
-            }
+        let mut weights = [0.0; M];
+        for (weight, x) in weights.iter_mut().zip(x) {
+            *weight = x[k];
         }
+        let mut vectors = [simd.splat_f32s(0.0); N];
+        for (n, vector) in vectors.iter_mut().enumerate() {
+            *vector = part::<S>(&sources[n][k], first, n);
+        }
+        add_products(simd, &weights, &vectors, &mut sums);
     }
     sums
 }

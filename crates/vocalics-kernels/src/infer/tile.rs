@@ -15,6 +15,9 @@
 //!
 //! A matrix that is known beforehand is stored in [`Panels`](super::panels::Panels) instead, in the order in which it is read.
 
+mod registers;
+mod weights;
+
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
@@ -22,102 +25,16 @@ use pulp::{Simd, WithSimd};
 use super::Level;
 use super::function::Function;
 use super::level::Loops;
-use super::panels::{PANEL, View, part};
+use super::panels::{PANEL, View};
+use registers::{sums, vectors};
 
-/// Most rows of a tile.
-pub const ROWS: usize = 6;
-/// Most vectors of a tile.
-pub const VECTORS: usize = 4;
+pub use registers::VECTORS;
+pub use weights::{ROWS, Weights};
+
+pub(super) use registers::{add_products, multiply_add};
+
 /// Positions that may be read past the last one asked for: one tile of the widest vectors.
 pub const SLACK: usize = VECTORS * 16;
-
-/// The left side, cut into tiles of nearly equal height.
-#[derive(Debug, Clone, Default)]
-pub struct Weights {
-    values: Vec<f32>,
-    tiles: Vec<Tile>,
-    rows: usize,
-    depth: usize,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Tile {
-    first_row: usize,
-    rows: usize,
-}
-
-/// Rows of every tile: as few tiles as there can be, as equal as they can be.
-fn tiles(rows: usize) -> impl Iterator<Item = Tile> {
-    let count = rows.div_ceil(ROWS);
-    let mut first_row = 0;
-    (0..count).map(move |index| {
-        let height = rows / count + usize::from(index < rows % count);
-        let tile = Tile {
-            first_row,
-            rows: height,
-        };
-        first_row += height;
-        tile
-    })
-}
-
-impl Weights {
-    /// Packs a matrix given by its element at `(row, k)`, `[rows, depth]`.
-    #[must_use]
-    pub fn pack(rows: usize, depth: usize, at: impl Fn(usize, usize) -> f32) -> Self {
-        let mut weights = Self::default();
-        weights.lay_out(rows, depth);
-        for tile in &weights.tiles {
-            for k in 0..depth {
-                let column = (0..tile.rows).map(|m| at(tile.first_row + m, k));
-                weights.values.extend(column);
-            }
-        }
-        weights
-    }
-
-    /// As [`pack`](Self::pack), into the memory that is there, of a matrix `[rows, depth]`.
-    ///
-    /// # Panics
-    /// When the slice does not have the length of its shape.
-    pub fn repack(&mut self, rows: usize, depth: usize, matrix: &[f32]) {
-        assert_eq!(matrix.len(), rows * depth, "rows of the left side");
-        self.lay_out(rows, depth);
-        let mut left = matrix;
-        for tile in &self.tiles {
-            let (rows, rest) = left.split_at(tile.rows * depth);
-            left = rest;
-            let mut row = [&rows[..0]; ROWS];
-            for (row, values) in row.iter_mut().zip(rows.chunks_exact(depth.max(1))) {
-                *row = values;
-            }
-            for k in 0..depth {
-                self.values
-                    .extend(row[..tile.rows].iter().map(|row| row[k]));
-            }
-        }
-    }
-
-    fn lay_out(&mut self, rows: usize, depth: usize) {
-        self.tiles.clear();
-        self.tiles.extend(tiles(rows));
-        self.values.clear();
-        self.rows = rows;
-        self.depth = depth;
-    }
-
-    /// Number of rows.
-    #[must_use]
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Weights in a row.
-    #[must_use]
-    pub fn depth(&self) -> usize {
-        self.depth
-    }
-}
 
 /// The right side.
 #[derive(Debug, Clone, Copy)]
@@ -429,128 +346,6 @@ impl Job<'_> {
                 row,
             );
         }
-    }
-}
-
-/// Vectors of a tile: two where there are 16 registers, which four would spill.
-#[inline(always)]
-const fn vectors<S: Simd>() -> usize {
-    if S::REGISTER_COUNT < 32 { 2 } else { VECTORS }
-}
-
-/// Fills `buffer[m][..count · lanes]` with the sums of a tile.
-#[inline(always)]
-fn sums<S: Simd>(
-    simd: S,
-    rows: usize,
-    count: usize,
-    weights: &[f32],
-    source: Source<'_>,
-    first: usize,
-    buffer: &mut [[f32; SLACK]; ROWS],
-) {
-    macro_rules! kernels {
-        ($kernel:ident, $source:expr, $($rows:literal)*) => {
-            match (rows, count) {
-                $(
-                    ($rows, 1) => $kernel::<S, $rows, 1>(simd, weights, $source, first, buffer),
-                    ($rows, 2) => $kernel::<S, $rows, 2>(simd, weights, $source, first, buffer),
-                    ($rows, 3) if vectors::<S>() > 2 => {
-                        $kernel::<S, $rows, 3>(simd, weights, $source, first, buffer);
-                    }
-                    ($rows, 4) if vectors::<S>() > 2 => {
-                        $kernel::<S, $rows, 4>(simd, weights, $source, first, buffer);
-                    }
-                )*
-                _ => {}
-            }
-        };
-    }
-    match source {
-        Source::Planes(planes) => kernels!(over_planes, planes, 1 2 3 4 5 6),
-        Source::Panels(panels) => kernels!(over_panels, panels, 1 2 3 4 5 6),
-    }
-}
-
-#[inline(always)]
-fn over_planes<S: Simd, const M: usize, const N: usize>(
-    simd: S,
-    weights: &[f32],
-    source: Planes<'_>,
-    first: usize,
-    buffer: &mut [[f32; SLACK]; ROWS],
-) {
-    let lanes = S::F32_LANES;
-    let mut sums = [[simd.splat_f32s(0.0); N]; M];
-    let (steps, _) = pulp::as_arrays::<M, f32>(weights);
-    let mut start = first;
-    for steps in steps.chunks_exact(source.offsets.len()) {
-        for (weights, &offset) in steps.iter().zip(source.offsets) {
-            let (x, _) = S::as_simd_f32s(&source.values[start + offset..][..N * lanes]);
-            add_products(simd, weights, x, &mut sums);
-        }
-        start += source.plane;
-    }
-    keep::<S, M, N>(&sums, buffer);
-}
-
-#[inline(always)]
-fn over_panels<S: Simd, const M: usize, const N: usize>(
-    simd: S,
-    weights: &[f32],
-    source: View<'_>,
-    first: usize,
-    buffer: &mut [[f32; SLACK]; ROWS],
-) {
-    let mut sums = [[simd.splat_f32s(0.0); N]; M];
-    let (steps, _) = pulp::as_arrays::<M, f32>(weights);
-    let panels: [_; N] = source.holding::<S, N>(first);
-    for (k, weights) in steps.iter().enumerate().take(source.depth) {
-        let mut x = [simd.splat_f32s(0.0); N];
-        for (n, x) in x.iter_mut().enumerate() {
-            *x = part::<S>(&panels[n][k], first, n);
-        }
-        add_products(simd, weights, &x, &mut sums);
-    }
-    keep::<S, M, N>(&sums, buffer);
-}
-
-#[inline(always)]
-fn add_products<S: Simd, const M: usize, const N: usize>(
-    simd: S,
-    weights: &[f32; M],
-    x: &[S::f32s],
-    sums: &mut [[S::f32s; N]; M],
-) {
-    for (weight, sums) in weights.iter().zip(sums) {
-        let weight = simd.splat_f32s(*weight);
-        for (n, sum) in sums.iter_mut().enumerate() {
-            *sum = multiply_add(simd, weight, x[n], *sum);
-        }
-    }
-}
-
-#[inline(always)]
-fn keep<S: Simd, const M: usize, const N: usize>(
-    sums: &[[S::f32s; N]; M],
-    buffer: &mut [[f32; SLACK]; ROWS],
-) {
-    for (sums, buffer) in sums.iter().zip(buffer) {
-        let (buffer, _) = S::as_mut_simd_f32s(&mut buffer[..N * S::F32_LANES]);
-        buffer.copy_from_slice(sums);
-    }
-}
-
-/// `a · b + c`; fused only where that is one instruction and not a call.
-#[inline(always)]
-pub(super) fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
-    use std::any::TypeId;
-    let called =
-        cfg!(target_arch = "wasm32") || TypeId::of::<S>() == TypeId::of::<pulp::Scalar128b>();
-    if called {
-        simd.add_f32s(simd.mul_f32s(a, b), c)
-    } else {
-        simd.mul_add_e_f32s(a, b, c)
     }
 }
 
