@@ -10,7 +10,6 @@ mod clips;
 use std::error::Error;
 
 use serde_json::{Value, json};
-use vocalics_dsp::DspError;
 use vocalics_dsp::periods::PeriodStream;
 use vocalics_dsp::pitch::{PitchConfig, PitchStream};
 use vocalics_dsp::pyin::{PyinConfig, PyinStream, pyin};
@@ -19,20 +18,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     clips::print_each(measure)
 }
 
-/// Times in seconds that come with each chunk, or without one with the end.
-type Push<'a> = dyn FnMut(Option<&[f32]>, &mut dyn FnMut(f64)) -> Result<(), DspError> + 'a;
-
-fn delays(samples: &[f32], sample_rate: u32, push: &mut Push<'_>) -> Result<Vec<f64>, DspError> {
-    let rate = f64::from(sample_rate);
-    let (mut delays, mut known) = (Vec::new(), 0);
-    for chunk in samples.chunks(usize::try_from(sample_rate / 100).unwrap_or(1).max(1)) {
-        known += chunk.len();
-        push(Some(chunk), &mut |secs| {
-            delays.push(known as f64 / rate - secs);
-        })?;
-    }
-    push(None, &mut |secs| delays.push(known as f64 / rate - secs))?;
-    Ok(delays)
+/// Seconds from the time of each frame or mark of a stream until it comes.
+macro_rules! delays {
+    ($stream:expr, $samples:expr, $sample_rate:expr) => {{
+        let rate = f64::from($sample_rate);
+        let mut stream = $stream;
+        let (mut delays, mut known) = (Vec::new(), 0);
+        for chunk in $samples.chunks(usize::try_from($sample_rate / 100)?.max(1)) {
+            known += chunk.len();
+            stream.push(chunk, |one| {
+                delays.push(known as f64 / rate - one.time_secs)
+            })?;
+        }
+        stream.finish(|one| delays.push(known as f64 / rate - one.time_secs));
+        delays
+    }};
 }
 
 fn measure(samples: &[f32], sample_rate: u32) -> Result<Value, Box<dyn Error>> {
@@ -41,30 +41,21 @@ fn measure(samples: &[f32], sample_rate: u32) -> Result<Value, Box<dyn Error>> {
         ..PitchConfig::default()
     };
     let probabilistic = PyinConfig::default();
-    let mut stream = PitchStream::new(sample_rate, &config)?;
-    let pitch_secs = delays(samples, sample_rate, &mut |chunk, each| match chunk {
-        Some(chunk) => stream.push(chunk, |frame| each(frame.time_secs)),
-        None => {
-            stream.finish(|frame| each(frame.time_secs));
-            Ok(())
-        }
-    })?;
-    let mut stream = PyinStream::new(sample_rate, &probabilistic)?;
-    let pyin_secs = delays(samples, sample_rate, &mut |chunk, each| match chunk {
-        Some(chunk) => stream.push(chunk, |frame| each(frame.time_secs)),
-        None => {
-            stream.finish(|frame| each(frame.time_secs));
-            Ok(())
-        }
-    })?;
-    let mut stream = PeriodStream::new(sample_rate, &config)?;
-    let marks_secs = delays(samples, sample_rate, &mut |chunk, each| match chunk {
-        Some(chunk) => stream.push(chunk, |mark| each(mark.time_secs)),
-        None => {
-            stream.finish(|mark| each(mark.time_secs));
-            Ok(())
-        }
-    })?;
+    let pitch_secs = delays!(
+        PitchStream::new(sample_rate, &config)?,
+        samples,
+        sample_rate
+    );
+    let pyin_secs = delays!(
+        PyinStream::new(sample_rate, &probabilistic)?,
+        samples,
+        sample_rate
+    );
+    let marks_secs = delays!(
+        PeriodStream::new(sample_rate, &config)?,
+        samples,
+        sample_rate
+    );
     let whole = pyin(samples, sample_rate, &probabilistic)?;
     let mut differ = Vec::new();
     for bound_secs in [0.05, 0.1, 0.2, 0.5] {

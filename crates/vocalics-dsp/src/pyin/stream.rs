@@ -62,7 +62,9 @@ impl PyinStream {
     /// Decides a frame at the latest when `secs` of frames behind it are known, by what is likeliest by then; 0 decides each at once.
     #[must_use]
     pub fn within(mut self, secs: f64) -> Self {
-        self.longest = Some(floor_index((secs / self.decoder.hop_secs).max(0.0)));
+        self.longest = Some(floor_index(
+            (secs / self.decoder.undecided.hop_secs).max(0.0),
+        ));
         self
     }
 
@@ -103,10 +105,16 @@ impl PyinStream {
 #[derive(Debug, Clone)]
 pub(super) struct Decoder {
     config: PyinConfig,
-    hop_secs: f64,
     n_bins: usize,
     path: VoicingStream,
-    /// Frames without a decision, oldest first.
+    undecided: Undecided,
+}
+
+/// Frames without a decision.
+#[derive(Debug, Clone)]
+struct Undecided {
+    hop_secs: f64,
+    /// Oldest first.
     waiting: VecDeque<Waiting>,
     n_decided: usize,
 }
@@ -117,6 +125,21 @@ struct Waiting {
     strength: f32,
     /// f0 of each voiced state, in hertz.
     f0_hz: Vec<f32>,
+}
+
+impl Undecided {
+    /// Gives the oldest frame, whose path goes through the voiced state at `place`, or through an unvoiced one.
+    fn give(&mut self, place: Option<usize>, each: &mut impl FnMut(PitchFrame)) {
+        if let Some(frame) = self.waiting.pop_front() {
+            let f0_hz = place.and_then(|place| frame.f0_hz.get(place));
+            each(PitchFrame {
+                time_secs: self.n_decided as f64 * self.hop_secs,
+                f0_hz: f0_hz.copied().unwrap_or(0.0),
+                strength: frame.strength,
+            });
+            self.n_decided += 1;
+        }
+    }
 }
 
 impl Decoder {
@@ -131,11 +154,13 @@ impl Decoder {
         let model = VoicingPath::new(n_bins, floor_index(per_frame.round()), config.switch_prob);
         Ok(Self {
             config: *config,
-            hop_secs,
             n_bins,
             path: VoicingStream::new(model),
-            waiting: VecDeque::new(),
-            n_decided: 0,
+            undecided: Undecided {
+                hop_secs,
+                waiting: VecDeque::new(),
+                n_decided: 0,
+            },
         })
     }
 
@@ -143,7 +168,7 @@ impl Decoder {
     pub(super) fn add(&mut self, frame: &PyinFrame) {
         let (observation, f0_hz) = observe(frame, &self.config, self.n_bins);
         self.path.add(&observation);
-        self.waiting.push_back(Waiting {
+        self.undecided.waiting.push_back(Waiting {
             strength: narrow(frame.voiced_probability()),
             f0_hz,
         });
@@ -151,47 +176,16 @@ impl Decoder {
 
     /// Gives the frames that are certain now and, with `longest`, all but that many.
     fn release(&mut self, longest: Option<usize>, each: &mut impl FnMut(PitchFrame)) {
-        let Self {
-            path,
-            waiting,
-            n_decided,
-            hop_secs,
-            ..
-        } = self;
-        path.release(longest, |place| {
-            emit(waiting, n_decided, *hop_secs, place, each);
-        });
+        let undecided = &mut self.undecided;
+        self.path
+            .release(longest, |place| undecided.give(place, each));
     }
 
     /// Gives all frames that wait. The path starts afresh.
     pub(super) fn finish(&mut self, mut each: impl FnMut(PitchFrame)) {
-        let Self {
-            path,
-            waiting,
-            n_decided,
-            hop_secs,
-            ..
-        } = self;
-        path.finish(|place| emit(waiting, n_decided, *hop_secs, place, &mut each));
-        self.n_decided = 0;
-    }
-}
-
-fn emit(
-    waiting: &mut VecDeque<Waiting>,
-    n_decided: &mut usize,
-    hop_secs: f64,
-    place: Option<usize>,
-    each: &mut impl FnMut(PitchFrame),
-) {
-    if let Some(frame) = waiting.pop_front() {
-        let f0_hz = place.and_then(|place| frame.f0_hz.get(place));
-        each(PitchFrame {
-            time_secs: *n_decided as f64 * hop_secs,
-            f0_hz: f0_hz.copied().unwrap_or(0.0),
-            strength: frame.strength,
-        });
-        *n_decided += 1;
+        let undecided = &mut self.undecided;
+        self.path.finish(|place| undecided.give(place, &mut each));
+        undecided.n_decided = 0;
     }
 }
 
