@@ -100,18 +100,20 @@ pub(crate) fn looped(samples: &[f32], sample_rate: u32, n: usize, rng: &mut StdR
     let seam = floor_index(f64::from(sample_rate) * SEAM_SECS).min(samples.len() / 4);
     let period = samples.len() - seam;
     let start = rng.random_range(0..period);
-    (0..n)
-        .map(|k| {
-            let at = (start + k) % period;
-            if at < seam {
-                let share = (at as f64 + 0.5) / seam as f64;
-                let (rise, fall) = (share.sqrt(), (1.0 - share).sqrt());
-                narrow(rise * f64::from(samples[at]) + fall * f64::from(samples[period + at]))
-            } else {
-                samples[at]
-            }
-        })
-        .collect()
+    let mut out = Vec::with_capacity(n);
+    let mut from = start;
+    while out.len() < n {
+        let (to, written) = (period.min(from + n - out.len()), out.len());
+        out.extend_from_slice(&samples[from..to]);
+        for at in from..seam.min(to) {
+            let share = (at as f64 + 0.5) / seam as f64;
+            let (rise, fall) = (share.sqrt(), (1.0 - share).sqrt());
+            let joined = rise * f64::from(samples[at]) + fall * f64::from(samples[period + at]);
+            out[written + at - from] = narrow(joined);
+        }
+        from = 0;
+    }
+    out
 }
 
 /// The parts of a [`Material`].

@@ -1,5 +1,7 @@
 //! The level of speech, pauses left out.
 
+use std::collections::VecDeque;
+
 use vocalics_dsp::level::{peak, rms};
 use vocalics_dsp::{floor_index, narrow};
 
@@ -11,6 +13,8 @@ const HANGOVER_SECS: f64 = 0.2;
 const MARGIN_DB: f64 = 15.9;
 /// Thresholds, each half of the one before.
 const THRESHOLDS: usize = 15;
+/// The lowest of them, as a share of the peak: `2⁻¹⁵`.
+const LOWEST: f64 = 1.0 / 32_768.0;
 
 /// Active speech level as an amplitude: the RMS over the time in which somebody speaks.
 ///
@@ -28,39 +32,13 @@ pub fn speech_level(samples: &[f32], sample_rate: u32) -> f32 {
     if loudest <= 0.0 {
         return 0.0;
     }
-    let rate = f64::from(sample_rate);
-    let keep = (-1.0 / (rate * SMOOTHING_SECS)).exp();
-    let hangover = floor_index(rate * HANGOVER_SECS) + 1;
-    let (mut first, mut second) = (0.0, 0.0);
-    let mut active = [0_u32; THRESHOLDS];
-    let mut last_above = [None; THRESHOLDS];
-    let mut energy = 0.0;
-    let lowest = 0.5_f64.powi(15);
-    for (n, x) in samples.iter().enumerate() {
-        let x = f64::from(*x).abs() / loudest;
-        energy += x * x;
-        first = keep * first + (1.0 - keep) * x;
-        second = keep * second + (1.0 - keep) * first;
-        // From the lowest threshold on; above none, none is met.
-        let mut threshold = lowest;
-        for (count, last) in active.iter_mut().zip(&mut last_above) {
-            if second >= threshold {
-                *last = Some(n);
-                *count += 1;
-            } else if last.is_some_and(|last| n - last <= hangover) {
-                *count += 1;
-            } else {
-                break;
-            }
-            threshold *= 2.0;
-        }
-    }
+    let (active, energy) = activity(samples, sample_rate, loudest);
     let mut before: Option<(f64, f64)> = None;
     for (index, count) in active.iter().enumerate() {
         if *count == 0 {
             break;
         }
-        let threshold_db = 20.0 * lowest.log10() + 6.020_6 * index as f64;
+        let threshold_db = 20.0 * LOWEST.log10() + 6.020_6 * index as f64;
         let level_db = 10.0 * (energy / f64::from(*count)).log10();
         let margin_db = level_db - threshold_db;
         if margin_db <= MARGIN_DB {
@@ -73,6 +51,49 @@ pub fn speech_level(samples: &[f32], sample_rate: u32) -> f32 {
         before = Some((level_db, margin_db));
     }
     rms(samples)
+}
+
+/// For how many samples each threshold is met, from the lowest on, and the energy, both of the samples over `loudest`.
+fn activity(samples: &[f32], sample_rate: u32, loudest: f64) -> ([u32; THRESHOLDS], f64) {
+    let rate = f64::from(sample_rate);
+    let keep = (-1.0 / (rate * SMOOTHING_SECS)).exp();
+    let hangover = floor_index(rate * HANGOVER_SECS) + 1;
+    let (mut first, mut second) = (0.0, 0.0);
+    let mut active = [0_u32; THRESHOLDS];
+    // How many thresholds were met, and when: only what a later sample may still take from, the highest first.
+    let mut met: VecDeque<(usize, usize)> = VecDeque::new();
+    let mut energy = 0.0;
+    for (n, x) in samples.iter().enumerate() {
+        let x = f64::from(*x).abs() / loudest;
+        energy += x * x;
+        first = keep * first + (1.0 - keep) * x;
+        second = keep * second + (1.0 - keep) * first;
+        let now = thresholds_below(second / LOWEST);
+        while met.back().is_some_and(|&(earlier, _)| earlier <= now) {
+            met.pop_back();
+        }
+        met.push_back((now, n));
+        while met.front().is_some_and(|&(_, at)| n - at > hangover) {
+            met.pop_front();
+        }
+        // A threshold counts for as long as a sample of the hangover meets it.
+        let most = met.front().map_or(0, |&(most, _)| most);
+        if let Some(last) = most.checked_sub(1) {
+            active[last] += 1;
+        }
+    }
+    // Whoever meets a threshold meets those below it.
+    for index in (1..THRESHOLDS).rev() {
+        active[index - 1] += active[index];
+    }
+    (active, energy)
+}
+
+/// How many of 1, 2, 4, … `2¹⁴` a number of at least 0 is not below.
+fn thresholds_below(of_lowest: f64) -> usize {
+    // The exponent says which power of two it is not below, 1023 for 1.
+    let exponent = usize::try_from(of_lowest.to_bits() >> 52).unwrap_or(0);
+    (exponent + 1).saturating_sub(1_023).min(THRESHOLDS)
 }
 
 #[cfg(test)]
@@ -120,7 +141,39 @@ mod tests {
         assert!((speech_level(&[0.5], 16_000) - 0.5).abs() < 1e-6);
     }
 
+    /// Every threshold looked at for every sample.
+    fn active_by_definition(samples: &[f32], sample_rate: u32) -> [u32; THRESHOLDS] {
+        let keep = (-1.0 / (f64::from(sample_rate) * SMOOTHING_SECS)).exp();
+        let hangover = floor_index(f64::from(sample_rate) * HANGOVER_SECS) + 1;
+        let loudest = f64::from(peak(samples));
+        let mut active = [0; THRESHOLDS];
+        for (index, count) in active.iter_mut().enumerate() {
+            let threshold = LOWEST * 2_f64.powi(i32::try_from(index).unwrap());
+            let (mut first, mut second, mut last) = (0.0, 0.0, None);
+            for (n, x) in samples.iter().enumerate() {
+                first = keep * first + (1.0 - keep) * f64::from(*x).abs() / loudest;
+                second = keep * second + (1.0 - keep) * first;
+                if second >= threshold {
+                    last = Some(n);
+                }
+                *count += u32::from(last.is_some_and(|last| n - last <= hangover));
+            }
+        }
+        active
+    }
+
     proptest::proptest! {
+        #[test]
+        fn as_if_every_threshold_were_looked_at(
+            samples in any_samples(1..3000),
+            rate in 1_000_u32..16_000,
+        ) {
+            let loudest = f64::from(peak(&samples));
+            proptest::prop_assume!(loudest > 0.0);
+            let (active, _) = activity(&samples, rate, loudest);
+            proptest::prop_assert_eq!(active, active_by_definition(&samples, rate));
+        }
+
         #[test]
         fn finite_and_at_most_the_peak(samples in any_samples(1..3000)) {
             let level = speech_level(&samples, 16_000);

@@ -16,7 +16,9 @@ use crate::{AugmentError, Augmentation};
 /// The band of the telephone in hertz (ITU-T G.712).
 const BAND_HZ: (f64, f64) = (300.0, 3_400.0);
 /// Sample rate of the telephone.
-const TELEPHONE_RATE: f64 = 8_000.0;
+const TELEPHONE_RATE: u32 = 8_000;
+/// On the way back up all is gone from half that rate on, and nothing is below 3600 Hz: −6 dB here, and how far it is from one to the other.
+const BACK_UP_HZ: (f64, f64) = (3_800.0, 400.0);
 /// Width of the filters' transition in hertz.
 const TRANSITION_HZ: f64 = 200.0;
 
@@ -107,11 +109,23 @@ fn telephone(clip: &Clip<'_>, law: Option<Law>) -> Vec<f32> {
                 .for_each(|x| *x = law.decode(law.encode(*x)));
         }
     };
-    if rate <= TELEPHONE_RATE {
+    if clip.sample_rate() <= TELEPHONE_RATE {
         through(&mut samples);
         return samples;
     }
-    let step = rate / TELEPHONE_RATE;
+    if clip.sample_rate().is_multiple_of(TELEPHONE_RATE) {
+        let step = (clip.sample_rate() / TELEPHONE_RATE) as usize;
+        // The band ends below half the telephone's rate, so that nothing folds back.
+        let mut narrow: Vec<f32> = samples.into_iter().step_by(step).collect();
+        through(&mut narrow);
+        let mut spread = vec![0.0; n];
+        for (y, x) in spread.iter_mut().step_by(step).zip(narrow) {
+            *y = step as f32 * x;
+        }
+        let (end, transition) = BACK_UP_HZ;
+        return filter(&spread, &band_pass(0.0, end, transition, rate));
+    }
+    let step = rate / f64::from(TELEPHONE_RATE);
     // One more, so that the way back does not end early.
     let n_low = vocalics_dsp::floor_index(n as f64 / step) + 2;
     let mut narrow = resample(&samples, step, n_low);
