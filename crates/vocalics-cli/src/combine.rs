@@ -94,7 +94,7 @@ fn models(arguments: &Arguments, shares: &[f32], name: &str) -> Result<(), Failu
         files.push(bytes);
     }
     let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
-    let whole = combine(&files, shares, name);
+    let whole = combine(&files, shares, name, 1.0);
     let whole = whole.map_err(|error| error.naming(&arguments.members))?;
     write(&out, &whole.bytes)?;
     tell(&format!(

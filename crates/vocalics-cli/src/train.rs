@@ -10,7 +10,7 @@ use vocalics_eval::Report;
 use vocalics_runtime::Encoder;
 use vocalics_train::{
     ComputeDevice, Data, EncoderConfig, LoadOptions, Objective, RunOptions, TrainConfig,
-    TrainError, check_sources, describe_init, open_encoder, protocol_result, train_model_after,
+    TrainError, check_sources, describe_init, open_encoder, train_model_after,
 };
 
 use crate::failure::Failure;
@@ -45,7 +45,8 @@ pub(crate) struct Arguments {
     /// Where the network learns: cpu, or cuda, cuda:N, wgpu, wgpu:N in a program built for them
     #[arg(long, value_name = "DEVICE", default_value_t = ComputeDevice::Cpu)]
     device: ComputeDevice,
-    /// metrics.json of an evaluation of this configuration, which the model then carries
+    /// metrics.json of an evaluation of this configuration, which the model then carries, with the temperature if the folds' came from
+    /// each other
     #[arg(long, value_name = "METRICS.json")]
     result: Option<PathBuf>,
     /// Write the complete configuration to standard output and do nothing else
@@ -338,8 +339,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         threads: (threads / jobs).max(1),
         device: arguments.device,
     };
-    let result = result.as_ref().map(protocol_result);
-    let prior = prior.as_ref();
+    let (prior, result) = (prior.as_ref(), result.as_ref());
     train_model_after(&config, &data, prior, result, &options, &progress)?;
     print(&format!("{}\n", directory.join("model.onnx").display()))
 }

@@ -539,6 +539,57 @@ fn finished_runs_answer_together() {
 }
 
 #[test]
+fn a_whole_has_a_temperature_of_its_own_where_its_members_have_held_out_clips() {
+    let bench = Bench::new();
+    let text = fs::read_to_string(bench.path("tiny.toml")).unwrap();
+    let paired = "validation_speakers = 0\ntemperature = \"paired-folds\"\n";
+    fs::write(
+        bench.path("tiny.toml"),
+        text.replace("validation_speakers = 1\n", paired),
+    )
+    .unwrap();
+    bench.two_runs();
+    let combine = ["combine", "tiny", "both", "-o", "mean"];
+    bench.run(&combine).exits(0);
+    let temperatures = |run: &str| {
+        let text = fs::read_to_string(bench.path(run).join("metrics.json")).unwrap();
+        let metrics: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let found = metrics["temperatures"].as_object().unwrap().clone();
+        assert_eq!(found.len(), 4, "{run}");
+        found
+    };
+    temperatures("tiny");
+    let of_mean = temperatures("mean");
+    let [first, second, mean] =
+        ["tiny", "both", "mean"].map(|run| scores(&bench.path(run).join("predictions.csv")));
+    for (id, scores) in &mean {
+        let fold = format!("ravdess-{}", &id[id.len() - 2..]);
+        let temperature = of_mean[&fold].as_f64().unwrap();
+        // Two classes: the odds of the mean, to the power of one over the temperature.
+        let mean = |class: usize| 0.5 * (first[id][class] + second[id][class]);
+        let wanted = 1.0 / (1.0 + (mean(0) / mean(1)).powf(1.0 / temperature));
+        assert!(
+            (scores[1] - wanted).abs() < 1e-4,
+            "{id}: {scores:?} {wanted}"
+        );
+    }
+    // The file of a fold gives the same.
+    let clip = "speech/Actor_03/03-01-05-01-01-01-03.wav";
+    let model = ["--model", "mean/ravdess-03/model.onnx", "--format", "json"];
+    let predict = [&["predict"][..], &model, &[clip]].concat();
+    let out = bench.run(&predict).exits(0).out;
+    let found: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let found = found[0]["scores"]["angry"].as_f64().unwrap();
+    let same_clip = |id: &&String| id.ends_with("03-01-05-01-01-01-03");
+    let wanted = mean[mean.keys().find(same_clip).unwrap()][1];
+    assert!((found - wanted).abs() < 1e-4, "{found} {wanted}");
+    // And what it says of the held-out clips is there for the next whole.
+    let again = ["combine", "tiny", "mean", "-o", "nested"];
+    bench.run(&again).exits(0);
+    temperatures("nested");
+}
+
+#[test]
 fn a_run_on_functionals_alone_is_not_called_one_on_log_mel() {
     let bench = Bench::new();
     fs::write(

@@ -1,5 +1,6 @@
 //! A measurement together with where it comes from.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -85,6 +86,9 @@ pub struct Report {
     /// The same test with scores adapted to each speaker, where that was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speaker_calibrated: Option<SpeakerCalibrated>,
+    /// Temperature of each fold's model, by the fold's name, where clips of other folds gave it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub temperatures: BTreeMap<String, f32>,
 }
 
 impl Report {
@@ -134,7 +138,20 @@ impl Report {
             macro_f1_interval: intervals.as_ref().map(|all| all.macro_f1),
             recall_intervals: intervals.map_or_else(|| vec![None; classes], |all| all.recall),
             speaker_calibrated: None,
+            temperatures: BTreeMap::new(),
         })
+    }
+
+    /// Geometric mean of the folds' temperatures; `None` where there are none.
+    #[must_use]
+    pub fn temperature(&self) -> Option<f32> {
+        if self.temperatures.is_empty() {
+            return None;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a handful of folds")]
+        let folds = self.temperatures.len() as f32;
+        let sum: f32 = self.temperatures.values().map(|it| it.ln()).sum();
+        Some((sum / folds).exp())
     }
 
     /// The headline for a terminal: one line per number, each with its whole provenance.

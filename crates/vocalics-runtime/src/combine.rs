@@ -6,7 +6,7 @@
 //!             └─▶ member 1 ─▶ / T₁ ─▶ softmax ─▶ · w₁ ─┘
 //! ```
 //!
-//! Members keep their own temperatures, so that of the whole is 1. They may have been trained in different ways; what they hear has
+//! Members keep their own temperatures; that of the whole is one more, 1 where nothing fitted it. They may have been trained in different ways; what they hear has
 //! to be the same.
 //!
 //! Source: B. Lakshminarayanan et al., *Simple and Scalable Predictive Uncertainty Estimation using Deep
@@ -22,8 +22,8 @@ use crate::metadata::{attach_metadata, is_quantised, read_metadata};
 use crate::onnx::{self, INPUT_NAME, OUTPUT_NAME, prefix_names};
 use crate::{CorpusNote, ModelError, ModelMetadata, Recognizer, RecognizerOptions};
 
-/// Keeps the logarithm of a score finite, as in the ensembles of a training.
-const FLOOR: f32 = 1e-12;
+/// Keeps the logarithm of a mean score finite, as in the ensembles of a training.
+pub const MIXTURE_FLOOR: f32 = 1e-12;
 
 /// The bands of log-mel without the functionals behind them.
 const BANDS: &str = "features.bands";
@@ -40,13 +40,18 @@ pub struct Combined {
 /// Joins model files into one, whose scores are the mean of theirs, weighted by `shares`.
 ///
 /// A member over log-mel alone may stand beside members over log-mel and functionals. The file names the corpora and
-/// speakers of all members; name and seed are those given and of the first, and what it says a recording must
+/// speakers of all members; name, temperature and seed are those given and of the first, and what it says a recording must
 /// be like (`domain`) is the first's.
 ///
 /// # Errors
 /// [`ModelError::Combine`], with the place of the member: other labels, front end or functionals than the first's, a member in eight bits, without
 /// a head or with an encoder; fewer than two members, or shares that do not sum to 1. Any [`ModelError`] about a file.
-pub fn combine(members: &[&[u8]], shares: &[f32], name: &str) -> Result<Combined, ModelError> {
+pub fn combine(
+    members: &[&[u8]],
+    shares: &[f32],
+    name: &str,
+    temperature: f32,
+) -> Result<Combined, ModelError> {
     if members.len() < 2 {
         return Err(refused(1, "there is no second one".to_owned()));
     }
@@ -88,7 +93,10 @@ pub fn combine(members: &[&[u8]], shares: &[f32], name: &str) -> Result<Combined
         joined.member(index, bytes, how)?;
     }
     let graph = joined.into_bytes(members[widest])?;
-    let metadata = described(&all, widest, name);
+    let metadata = ModelMetadata {
+        temperature,
+        ..described(&all, widest, name)
+    };
     let metadata = Recognizer::rescored(&graph, &metadata, &RecognizerOptions::default())?;
     let bytes = attach_metadata(&graph, &metadata)?;
     let parameters = Recognizer::from_bytes(bytes.clone())?.parameters();
@@ -262,17 +270,19 @@ impl Joined {
         self.graph.node.extend(graph.node);
 
         let mut scores = format!("{prefix}{OUTPUT_NAME}");
+        // No name of a member begins so, also where it is joined of others itself.
+        let own = |name: &str| format!("mean.{index}.{name}");
         #[expect(clippy::float_cmp, reason = "exactly 1 where nothing was fitted")]
         if temperature != 1.0 {
-            let by = self.number(format!("{prefix}temperature"), temperature);
-            scores = self.node("Div", &[&scores, &by], &format!("{prefix}cooled"), None);
+            let by = self.number(own("temperature"), temperature);
+            scores = self.node("Div", &[&scores, &by], &own("cooled"), None);
         }
-        scores = self.node("Softmax", &[&scores], &format!("{prefix}scores"), Some(1));
-        let by = self.number(format!("{prefix}share"), share);
-        scores = self.node("Mul", &[&scores, &by], &format!("{prefix}part"), None);
+        scores = self.node("Softmax", &[&scores], &own("scores"), Some(1));
+        let by = self.number(own("share"), share);
+        scores = self.node("Mul", &[&scores, &by], &own("part"), None);
         self.sum = Some(match self.sum.take() {
             None => scores,
-            Some(sum) => self.node("Add", &[&sum, &scores], &format!("{prefix}sum"), None),
+            Some(sum) => self.node("Add", &[&sum, &scores], &own("sum"), None),
         });
         Ok(())
     }
@@ -280,7 +290,7 @@ impl Joined {
     /// The file, with the ports of a member whose frames are the widest.
     fn into_bytes(mut self, like: &[u8]) -> Result<Vec<u8>, ModelError> {
         let sum = self.sum.take().unwrap_or_default();
-        let floor = self.number("floor".to_owned(), FLOOR);
+        let floor = self.number("floor".to_owned(), MIXTURE_FLOOR);
         let sum = self.node("Add", &[&sum, &floor], "scores", None);
         self.node("Log", &[&sum], OUTPUT_NAME, None);
         let mut model = onnx::parse(like)?;

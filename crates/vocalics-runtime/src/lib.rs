@@ -64,7 +64,7 @@ mod wire;
 
 pub use body::Body;
 pub use clip::{Clip, Prediction};
-pub use combine::{Combined, combine};
+pub use combine::{Combined, MIXTURE_FLOOR, combine};
 pub use encoder::{
     Embedding, Encoder, EncoderDescription, EncoderInput, EncoderNote, EncoderOutput, FramePooling,
     HEARD_NAME, Layout, LogBase, LogMelInput, LogScale, Normalisation, Standardise, WaveformInput,

@@ -46,7 +46,7 @@ fn the_scores_are_the_weighted_mean_in_both_engines() {
     ];
     let shares = [0.5, 0.3, 0.2];
     let files = members.each_ref().map(Vec::as_slice);
-    let whole = combine(&files, &shares, "three").unwrap().bytes;
+    let whole = combine(&files, &shares, "three", 1.0).unwrap().bytes;
     let native = Recognizer::from_bytes(whole.clone()).unwrap();
     assert_eq!(native.engine(), Engine::Native);
     let options = RecognizerOptions::default().with_engine(Engine::Rten);
@@ -76,6 +76,24 @@ fn the_scores_are_the_weighted_mean_in_both_engines() {
 }
 
 #[test]
+fn a_whole_can_be_a_member_of_another() {
+    let inner = combine(&[&plain(1), &plain(2)], &[0.5, 0.5], "inner", 2.0);
+    let inner = inner.unwrap().bytes;
+    let other = plain(3);
+    let outer = combine(&[&other, &inner], &[0.25, 0.75], "outer", 1.0);
+    let [inner, other, outer] =
+        [inner, other, outer.unwrap().bytes].map(|bytes| Recognizer::from_bytes(bytes).unwrap());
+    assert!((inner.metadata().temperature - 2.0).abs() < 1e-6);
+    let clip = clip(10);
+    let [inner, other, outer] =
+        [inner, other, outer].map(|model| model.scores_from_features(&clip).unwrap());
+    for ((inner, other), found) in inner.iter().zip(&other).zip(&outer) {
+        let wanted = 0.25 * other + 0.75 * inner;
+        assert!((found - wanted).abs() < 1e-5, "{found} {wanted}");
+    }
+}
+
+#[test]
 fn the_file_names_everyone_that_a_member_has_heard() {
     let other = model(2, |metadata| {
         metadata.speakers = vec!["tess-of".to_owned()];
@@ -83,7 +101,7 @@ fn the_file_names_everyone_that_a_member_has_heard() {
         metadata.manifest_hash = "other".to_owned();
     });
     let first = plain(1);
-    let whole = combine(&[&first, &other], &[0.5, 0.5], "both")
+    let whole = combine(&[&first, &other], &[0.5, 0.5], "both", 1.0)
         .unwrap()
         .bytes;
     let [first, whole] = [&first, &whole].map(|bytes| read_metadata(bytes).unwrap());
@@ -105,7 +123,7 @@ fn the_file_names_everyone_that_a_member_has_heard() {
 fn what_cannot_stand_together_is_named() {
     let first = plain(1);
     let refused = |other: &[u8], place: usize, what: &str| {
-        let error = combine(&[&first, other], &[0.5, 0.5], "both")
+        let error = combine(&[&first, other], &[0.5, 0.5], "both", 1.0)
             .err()
             .unwrap();
         assert!(matches!(error, ModelError::Combine { .. }), "{error}");
@@ -135,9 +153,11 @@ fn what_cannot_stand_together_is_named() {
     });
     refused(&level, 2, "its front end is not the first's");
     for shares in [&[1.0][..], &[0.5, 0.4], &[1.5, -0.5]] {
-        let error = combine(&[&first, &first], shares, "both").err().unwrap();
+        let error = combine(&[&first, &first], shares, "both", 1.0)
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("shares"), "{error}");
     }
-    assert!(combine(&[&first], &[1.0], "one").is_err());
-    assert!(combine(&[&first, b"no model"], &[0.5, 0.5], "both").is_err());
+    assert!(combine(&[&first], &[1.0], "one", 1.0).is_err());
+    assert!(combine(&[&first, b"no model"], &[0.5, 0.5], "both", 1.0).is_err());
 }

@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use vocalics_eval::html::Page;
-use vocalics_eval::{DEFAULT_RESAMPLES, HistoryRow, Predictions, Provenance, read_history};
-use vocalics_runtime::{combine, read_metadata, read_model};
+use vocalics_eval::{
+    DEFAULT_RESAMPLES, HistoryRow, Predictions, Provenance, fit_temperature, read_history,
+    softmax_t,
+};
+use vocalics_runtime::{MIXTURE_FLOOR, combine, read_metadata, read_model};
 
 use crate::cache::write;
-use crate::run::{Measured, RunLock};
+use crate::run::{HELD_OUT, Measured, RunLock};
 use crate::{CrossValidation, FinishedRun, GIT_REVISION, Heard, TrainError};
 
 /// Joins runs of one protocol: every fold's models become one file whose scores are the mean of theirs, weighted by `shares`,
-/// and the numbers of the whole are those of these scores. Nothing is trained.
+/// and the numbers of the whole are those of these scores. Nothing is trained. Where all runs took their temperatures from paired folds
+/// ([`TemperatureFrom::PairedFolds`](crate::TemperatureFrom::PairedFolds)), the whole gets one more, fitted on the same clips.
 ///
 /// Writes into `directory`, which must be empty or absent, what [`cross_validate`](crate::cross_validate) writes, but for checkpoints and, where the
 /// runs' differ, the manifest, and the configuration of each run as `member-<n>.toml`. The networks of the second run follow those of the
@@ -34,8 +38,15 @@ pub fn combine_runs(
     for run in runs {
         check_same_test(run, first)?;
     }
-    let predictions = mean_scores(runs, shares, first);
+    let tested: Vec<&Predictions> = runs.iter().map(|run| &run.predictions).collect();
+    let mut predictions = mean_scores(&tested, shares);
     let folds: BTreeSet<&str> = first.folds().collect();
+    let held_out = held_out(runs, shares, &folds)?;
+    for row in &mut predictions.rows {
+        if let Some((temperature, _)) = held_out.get(row.fold.as_str()) {
+            row.scores = at_temperature(&row.scores, *temperature)?;
+        }
+    }
     // Everything that can be refused is refused before anything is written.
     let mut files = Vec::new();
     for fold in folds {
@@ -51,7 +62,11 @@ pub fn combine_runs(
             models.push(model);
         }
         let models: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
-        let whole = combine(&models, shares, name).map_err(|error| error.naming(&paths))?;
+        let temperature = held_out
+            .get(fold)
+            .map_or(1.0, |(temperature, _)| *temperature);
+        let whole = combine(&models, shares, name, temperature);
+        let whole = whole.map_err(|error| error.naming(&paths))?;
         files.push((fold, whole));
     }
     refuse_used(directory)?;
@@ -65,6 +80,9 @@ pub fn combine_runs(
         let mut rows = predictions.clone();
         rows.rows.retain(|row| row.fold == fold);
         rows.write_csv(&folder.join("predictions.csv"))?;
+        if let Some((_, answers)) = held_out.get(fold) {
+            answers.write_csv(&folder.join(HELD_OUT))?;
+        }
         parameters = model.parameters;
     }
     let mut history: Vec<HistoryRow> = Vec::new();
@@ -108,6 +126,10 @@ pub fn combine_runs(
         history,
         parameters,
         teacher: None,
+        temperatures: held_out
+            .into_iter()
+            .map(|(fold, (temperature, _))| (fold, temperature))
+            .collect(),
     }
     .write(directory, DEFAULT_RESAMPLES, &page)
 }
@@ -133,32 +155,42 @@ fn check_same_test(run: &FinishedRun, first: &FinishedRun) -> Result<(), TrainEr
         let [own, theirs] = [own, theirs].map(|one| one.speakers().to_owned());
         return refuse("division of speakers", own, theirs);
     }
-    let tests = |run: &FinishedRun| -> BTreeMap<(String, String), usize> {
-        let rows = run.predictions.rows.iter();
+    check_same_clips(run, &run.predictions, first, &first.predictions)
+}
+
+/// Refuses answers to other clips than those that the first run answered.
+fn check_same_clips(
+    run: &FinishedRun,
+    answers: &Predictions,
+    first: &FinishedRun,
+    expected: &Predictions,
+) -> Result<(), TrainError> {
+    let clips = |answers: &Predictions| -> BTreeMap<(String, String), usize> {
+        let rows = answers.rows.iter();
         rows.map(|row| ((row.fold.clone(), row.id.clone()), row.truth))
             .collect()
     };
-    let (own, theirs) = (tests(run), tests(first));
+    let (own, theirs) = (clips(answers), clips(expected));
     let other = own
         .iter()
         .find(|(clip, truth)| theirs.get(*clip) != Some(*truth));
     let other = other.or_else(|| theirs.iter().find(|(clip, _)| !own.contains_key(*clip)));
     match other {
         None => Ok(()),
-        Some(((fold, id), _)) => refuse(
-            "test",
-            format!("{} clips, and {id} of {fold} differs", own.len()),
-            format!("the {} clips of {}", theirs.len(), first.path.display()),
-        ),
+        Some(((fold, id), _)) => Err(TrainError::OtherTest {
+            path: run.path.clone(),
+            what: "test",
+            actual: format!("{} clips, and {id} of {fold} differs", own.len()),
+            expected: format!("the {} clips of {}", theirs.len(), first.path.display()),
+        }),
     }
 }
 
-/// The weighted mean of the runs' scores, in the order of `first`, which is one of them.
-fn mean_scores(runs: &[FinishedRun], shares: &[f32], first: &FinishedRun) -> Predictions {
-    let mut mean = first.predictions.clone();
+/// The weighted mean of the scores, in the order of the first.
+fn mean_scores(all: &[&Predictions], shares: &[f32]) -> Predictions {
     let mut sums: BTreeMap<(&str, &str), Vec<f32>> = BTreeMap::new();
-    for (run, share) in runs.iter().zip(shares) {
-        for row in &run.predictions.rows {
+    for (one, share) in all.iter().zip(shares) {
+        for row in &one.rows {
             let sums = sums
                 .entry((row.fold.as_str(), row.id.as_str()))
                 .or_insert_with(|| vec![0.0; row.scores.len()]);
@@ -167,12 +199,54 @@ fn mean_scores(runs: &[FinishedRun], shares: &[f32], first: &FinishedRun) -> Pre
             }
         }
     }
+    let mut mean = all[0].clone();
     for row in &mut mean.rows {
         if let Some(scores) = sums.remove(&(row.fold.as_str(), row.id.as_str())) {
             row.scores = scores;
         }
     }
     mean
+}
+
+/// The temperature of the whole in each fold, and its scores of the clips that it was fitted on, at that temperature; nothing where a run
+/// has no such clips.
+fn held_out(
+    runs: &[FinishedRun],
+    shares: &[f32],
+    folds: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, (f32, Predictions)>, TrainError> {
+    let mut found = BTreeMap::new();
+    for &fold in folds {
+        let answers = runs.iter().map(|run| run.held_out(fold));
+        let answers: Option<Vec<Predictions>> = answers.collect::<Result<_, _>>()?;
+        let Some(answers) = answers else {
+            return Ok(BTreeMap::new());
+        };
+        for (run, one) in runs.iter().zip(&answers) {
+            check_same_clips(run, one, &runs[0], &answers[0])?;
+        }
+        let mut mean = mean_scores(&answers.iter().collect::<Vec<_>>(), shares);
+        let truth: Vec<usize> = mean.rows.iter().map(|row| row.truth).collect();
+        let logits: Vec<Vec<f32>> = mean.rows.iter().map(|row| logits(&row.scores)).collect();
+        let temperature = fit_temperature(&logits, &truth)?;
+        for row in &mut mean.rows {
+            row.scores = at_temperature(&row.scores, temperature)?;
+        }
+        found.insert(fold.to_owned(), (temperature, mean));
+    }
+    Ok(found)
+}
+
+/// Scores as the joined file computes them, whose logits are the logarithms of the mean.
+fn at_temperature(scores: &[f32], temperature: f32) -> Result<Vec<f32>, TrainError> {
+    Ok(softmax_t(&logits(scores), temperature)?)
+}
+
+fn logits(scores: &[f32]) -> Vec<f32> {
+    scores
+        .iter()
+        .map(|score| (score + MIXTURE_FLOOR).ln())
+        .collect()
 }
 
 /// Refuses a model that has heard a speaker of its fold's test, or may have.

@@ -9,6 +9,7 @@ use vocalics_eval::{Entry, Predictions, Provenance, Report, read_history};
 use vocalics_features::{FeatureMatrix, LogMel};
 use vocalics_runtime::Recognizer;
 
+use crate::run::HELD_OUT;
 use crate::{FeatureCache, NetworkConfig, TrainConfig, TrainError};
 
 /// Clips that the time of a recognition is measured on.
@@ -116,6 +117,18 @@ impl FinishedRun {
                 path: self.path.clone(),
                 missing: format!("{fold}/model.onnx"),
             })
+    }
+
+    /// What was said of the clips that a fold's temperature was fitted on; `None` where that was done otherwise.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(crate) fn held_out(&self, fold: &str) -> Result<Option<Predictions>, TrainError> {
+        let file = self.path.join(fold).join(HELD_OUT);
+        if !file.is_file() {
+            return Ok(None);
+        }
+        Ok(Some(Predictions::read_csv(&file)?))
     }
 
     /// Refuses a run under another protocol, with other labels, with test speakers that a model file behind it had heard where the

@@ -51,8 +51,8 @@ pub use byol::{ByolConfig, PretrainRow};
 pub use cache::FeatureCache;
 pub use combine::combine_runs;
 pub use config::{
-    ClassWeights, EnsembleConfig, EvaluationConfig, Sampling, TrainConfig, TrainingConfig,
-    Weighting,
+    ClassWeights, EnsembleConfig, EvaluationConfig, Sampling, TemperatureFrom, TrainConfig,
+    TrainingConfig, Weighting,
 };
 pub use data::{Data, Embedded, LoadOptions};
 pub use device::ComputeDevice;

@@ -61,6 +61,7 @@ fn config(text: &str) -> TrainConfig {
             protocol: "loso".into(),
             validation_speakers: 0,
             resamples: 200,
+            ..EvaluationConfig::default()
         },
         ..config
     }

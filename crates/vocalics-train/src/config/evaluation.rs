@@ -6,6 +6,29 @@ use vocalics_eval::MIN_RESAMPLES;
 
 use crate::TrainError;
 
+/// Where the temperature of a model comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TemperatureFrom {
+    /// The clips of the validation speakers; it is 1 without any.
+    #[default]
+    Validation,
+    /// For every two folds one more training, without what either tests: what it says of one fold's test gives the other fold's
+    /// temperature. So the models train on everybody, and what a fold tests has no part in its temperature. A model that is
+    /// trained on all recordings takes it from such an evaluation.
+    PairedFolds,
+}
+
+impl TemperatureFrom {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks with a reference"
+    )]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// How the model is measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -14,6 +37,9 @@ pub struct EvaluationConfig {
     pub protocol: String,
     /// Speakers cut out of every training part to fit the temperature and to watch the training.
     pub validation_speakers: usize,
+    /// Where the temperature comes from; `"validation"` if not given.
+    #[serde(skip_serializing_if = "TemperatureFrom::is_default")]
+    pub temperature: TemperatureFrom,
     /// Folds of the protocols that split at random: one for each seed from the run's on.
     pub repeats: u32,
     /// Resamples of the bootstrap over speakers.
@@ -25,6 +51,7 @@ impl Default for EvaluationConfig {
         Self {
             protocol: "emobox-6fold".into(),
             validation_speakers: 2,
+            temperature: TemperatureFrom::default(),
             repeats: 1,
             resamples: 2000,
         }
@@ -43,6 +70,14 @@ impl EvaluationConfig {
         }
         if self.repeats == 0 {
             return wrong("evaluation.repeats", "0".into(), "at least 1");
+        }
+        if self.temperature == TemperatureFrom::PairedFolds && self.validation_speakers > 0 {
+            let actual = format!(
+                "\"paired-folds\", and evaluation.validation_speakers {}",
+                self.validation_speakers
+            );
+            let expected = "0 validation speakers with it, as they would fit the temperature too";
+            return wrong("evaluation.temperature", actual, expected);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use vocalics_features::{Functionals, LogMelConfig};
 use vocalics_models::{HeadConfig, NetworkConfig};
 
 pub use self::ensemble::{EnsembleConfig, Weighting};
-pub use self::evaluation::EvaluationConfig;
+pub use self::evaluation::{EvaluationConfig, TemperatureFrom};
 pub(crate) use self::file::read_toml;
 pub use self::training::{ClassWeights, Sampling, TrainingConfig};
 use crate::byol::ByolConfig;
@@ -286,6 +286,8 @@ mod tests {
         assert!(bad(|c| c.target = "mood".into()).contains("mood"));
         assert!(bad(|c| c.name = "a/b".into()).contains("name"));
         assert!(bad(|c| c.ensemble.seeds = 0).contains("ensemble.seeds is 0"));
+        let both = bad(|c| c.evaluation.temperature = TemperatureFrom::PairedFolds);
+        assert!(both.contains("evaluation.validation_speakers 2"), "{both}");
         let twice = bad(|c| c.training.logit_adjustment = 1.0);
         assert!(twice.contains("one of the two"), "{twice}");
         let second = bad(|c| {

@@ -59,16 +59,23 @@ impl RunDirectory {
     }
 }
 
-/// `manifest.csv`: which clip served for what in which fold.
-pub(super) fn manifest(data: &Data, prior: Option<&Data>, folds: &[Fold]) -> String {
+/// `manifest.csv`: which clip served for what in which fold. What `held_out` tests is called so, as no number comes of it.
+pub(super) fn manifest(
+    data: &Data,
+    prior: Option<&Data>,
+    folds: &[Fold],
+    held_out: &[Fold],
+) -> String {
     let mut text = String::from("id,corpus,speaker,class,fold,part\n");
-    for fold in folds {
+    let folds = folds.iter().map(|fold| (fold, "test"));
+    let held_out = held_out.iter().map(|fold| (fold, "held-out"));
+    for (fold, test) in folds.chain(held_out) {
         let before = prior.map(|prior| (prior, unheard_in(fold, data, prior)));
         let before = before.as_ref();
         let parts = [
             ("train", data, &fold.train),
             ("validation", data, &fold.validation),
-            ("test", data, &fold.test),
+            (test, data, &fold.test),
         ];
         let before = before.map(|(prior, clips)| ("before", *prior, clips));
         for (part, data, clips) in before.into_iter().chain(parts) {

@@ -1,5 +1,6 @@
 //! The test of the folds' models, and the files that say how it went.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use vocalics_corpora::Fold;
@@ -38,25 +39,34 @@ pub(super) fn networks(config: &TrainConfig) -> String {
 
 /// What a model says of the fold's test part.
 fn test(task: &Task<'_>, fold: &Fold, model: &TrainedModel) -> Result<Predictions, TrainError> {
+    let logits = infer_all(&model.ensemble, &task.data.features, &fold.test);
+    scored(task, &fold.name, &fold.test, (&logits, model.temperature))
+}
+
+/// Scores of clips, from their logits and a temperature.
+pub(super) fn scored(
+    task: &Task<'_>,
+    fold: &str,
+    clips: &[usize],
+    (logits, temperature): (&[Vec<f32>], f32),
+) -> Result<Predictions, TrainError> {
     let Task { config, data, .. } = *task;
-    let mut rows = Vec::with_capacity(fold.test.len());
-    let logits = infer_all(&model.ensemble, &data.features, &fold.test);
-    for (&i, logits) in fold.test.iter().zip(logits) {
+    let rows = clips.iter().zip(logits).map(|(&i, logits)| {
         let utterance = &data.utterances[i];
-        rows.push(Scored {
+        Ok(Scored {
             id: utterance.id.clone(),
             speaker: utterance.speaker.clone(),
             sex: utterance.sex.map(|sex| sex.to_string()),
             intensity: utterance.intensity.clone(),
             seconds: Some(data.seconds(config, i)),
-            fold: fold.name.clone(),
+            fold: fold.to_owned(),
             truth: data.classes[i],
-            scores: softmax_t(&logits, model.temperature)?,
-        });
-    }
+            scores: softmax_t(logits, temperature)?,
+        })
+    });
     Ok(Predictions {
         labels: data.labels.as_slice().to_vec(),
-        rows,
+        rows: rows.collect::<Result<_, TrainError>>()?,
     })
 }
 
@@ -130,6 +140,8 @@ pub(crate) struct Measured {
     pub(crate) parameters: usize,
     /// The teacher's numbers, where there was one.
     pub(crate) teacher: Option<Report>,
+    /// Of every fold's model, where other folds gave it.
+    pub(crate) temperatures: BTreeMap<String, f32>,
 }
 
 impl Measured {
@@ -146,9 +158,11 @@ impl Measured {
             history,
             parameters,
             teacher,
+            temperatures,
         } = self;
         let report = Report::new(&predictions, provenance, resamples)?;
-        let report = with_speaker_calibrated(report, &predictions, resamples)?;
+        let mut report = with_speaker_calibrated(report, &predictions, resamples)?;
+        report.temperatures = temperatures;
         predictions.write_csv(&directory.join("predictions.csv"))?;
         write_history(&directory.join("history.csv"), &history)?;
         report.write_json(&directory.join("metrics.json"))?;
@@ -184,8 +198,10 @@ pub(crate) fn measured_together(
         history: first.history,
         parameters: first.parameters,
         teacher: None,
+        temperatures: first.report.temperatures,
     };
     for run in runs {
+        all.temperatures.extend(run.report.temperatures);
         all.predictions.rows.extend(run.predictions.rows);
         all.provenance.folds += run.report.provenance.folds;
         all.provenance.speakers_shared |= run.report.provenance.speakers_shared;

@@ -2,6 +2,7 @@
 
 mod directory;
 mod measure;
+mod paired;
 mod parts;
 mod pretraining;
 mod sources;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 pub(crate) use directory::{RunLock, key};
 pub(crate) use measure::{Measured, measured_together};
+pub(crate) use paired::HELD_OUT;
 pub(crate) use parts::{check_kept, chosen, refuse_leaks, thin};
 pub use pretraining::{Pretrained, pretrain};
 pub use sources::check_sources;
@@ -20,13 +22,16 @@ use vocalics_runtime::ProtocolResult;
 
 use self::directory::{RunDirectory, manifest};
 use self::measure::{export_teacher, measure, networks};
+use self::paired::{pairs, temperatures};
 use self::parts::whole;
 use self::sources::{Sources, begun_from, check_prior, taught_by, tell_heard_validation};
 use crate::encoder::merge_into;
 use crate::export::{ExportNotes, export};
 use crate::fold::TrainedModel;
 use crate::jobs::Task;
-use crate::{ComputeDevice, Data, GIT_REVISION, Progress, TrainConfig, TrainError};
+use crate::{
+    ComputeDevice, Data, GIT_REVISION, Progress, TemperatureFrom, TrainConfig, TrainError,
+};
 
 /// Where and how a run works.
 #[derive(Debug, Clone)]
@@ -121,22 +126,32 @@ pub fn cross_validate_after(
     options.device.check()?;
     let (config, sources) = Sources::open(config, data)?;
     let config = &config;
-    let folds = protocol.folds(&data.utterances, &data.classes, &config.split_options())?;
-    let mut folds = chosen(folds, &options.folds)?;
-    for fold in &mut folds {
+    let all = protocol.folds(&data.utterances, &data.classes, &config.split_options())?;
+    let mut folds = chosen(all.clone(), &options.folds)?;
+    let mut pairs = match config.evaluation.temperature {
+        TemperatureFrom::PairedFolds => pairs(&all, &folds)?,
+        TemperatureFrom::Validation => Vec::new(),
+    };
+    let held_out = pairs.iter_mut().map(|pair| &mut pair.without);
+    for fold in folds.iter_mut().chain(held_out) {
         thin(fold, config, data)?;
     }
+    let held_out: Vec<Fold> = pairs.iter().map(|pair| pair.without.clone()).collect();
     if !protocol.speakers_shared() {
         refuse_leaks(&folds, &data.utterances)?;
+        refuse_leaks(&held_out, &data.utterances)?;
     }
     let heard = sources.heard(config);
     let mut speakers_shared = protocol.speakers_shared();
     for &(heard, allowed) in &heard {
-        speakers_shared |= heard.test_speakers(&folds, &data.utterances, allowed)?;
+        for folds in [&folds, &held_out] {
+            speakers_shared |= heard.test_speakers(folds, &data.utterances, allowed)?;
+        }
     }
     tell_heard_validation(&folds, data, &heard, progress);
     let directory = RunDirectory::open(&options.directory, config)?;
-    directory.write("manifest.csv", manifest(data, prior, &folds).as_bytes())?;
+    let manifest = manifest(data, prior, &folds, &held_out);
+    directory.write("manifest.csv", manifest.as_bytes())?;
     let key = key(config, data, prior, protocol.name(), options.device);
     let task = Task {
         config,
@@ -148,11 +163,15 @@ pub fn cross_validate_after(
         device: options.device,
         progress,
     };
+    let temperatures = temperatures(&task, &pairs, options, &directory.path)?;
     let outcomes = task.run(
         &folds,
         options,
         |fold| directory.path.join(&fold.name),
-        |fold, model, teacher| {
+        |fold, mut model, teacher| {
+            if let Some(&temperature) = temperatures.get(&fold.name) {
+                model.temperature = temperature;
+            }
             let folder = directory.path.join(&fold.name);
             measure(&task, fold, model, teacher.as_ref(), &folder)
         },
@@ -221,6 +240,7 @@ pub fn cross_validate_after(
         history,
         parameters,
         teacher,
+        temperatures,
     };
     measured.write(&directory.path, resamples, &page)
 }
@@ -228,18 +248,19 @@ pub fn cross_validate_after(
 /// Trains one model on all recordings but those of the validation speakers, which fit the
 /// temperature, and writes `model.onnx`, `config.toml`, `manifest.csv` and `history.csv`.
 ///
-/// `result` is what the same configuration reached under a protocol; the file carries it.
+/// `evaluation` is what the same configuration reached under a protocol; the file carries it, and with
+/// [`TemperatureFrom::PairedFolds`] the geometric mean of the temperatures of its folds.
 ///
 /// # Errors
 /// As [`cross_validate`].
 pub fn train_model(
     config: &TrainConfig,
     data: &Data,
-    result: Option<ProtocolResult>,
+    evaluation: Option<&Report>,
     options: &RunOptions,
     progress: &dyn Progress,
 ) -> Result<TrainedModel, TrainError> {
-    train_model_after(config, data, None, result, options, progress)
+    train_model_after(config, data, None, evaluation, options, progress)
 }
 
 /// As [`train_model`], with the recordings of the corpora in `[transfer.pretrain]`; see [`cross_validate_after`].
@@ -250,7 +271,7 @@ pub fn train_model_after(
     config: &TrainConfig,
     data: &Data,
     prior: Option<&Data>,
-    result: Option<ProtocolResult>,
+    evaluation: Option<&Report>,
     options: &RunOptions,
     progress: &dyn Progress,
 ) -> Result<TrainedModel, TrainError> {
@@ -264,7 +285,7 @@ pub fn train_model_after(
     let directory = RunDirectory::open(&options.directory, config)?;
     directory.write(
         "manifest.csv",
-        manifest(data, prior, std::slice::from_ref(&fold)).as_bytes(),
+        manifest(data, prior, std::slice::from_ref(&fold), &[]).as_bytes(),
     )?;
     let folds = std::slice::from_ref(&fold);
     tell_heard_validation(folds, data, &sources.heard(config), progress);
@@ -283,11 +304,15 @@ pub fn train_model_after(
     let heard = task.heard_before(&fold);
     let notes = ExportNotes {
         clips,
-        result,
+        result: evaluation.map(protocol_result),
         heard,
     };
+    let temperature = handed_down(config, evaluation, progress);
     let path = directory.path.join("model.onnx");
-    let finish = |_: &Fold, model: TrainedModel, teacher: Option<TrainedModel>| {
+    let finish = |_: &Fold, mut model: TrainedModel, teacher: Option<TrainedModel>| {
+        if let Some(temperature) = temperature {
+            model.temperature = temperature;
+        }
         if let Some(teacher) = &teacher {
             let notes = ExportNotes {
                 result: None,
@@ -304,4 +329,23 @@ pub fn train_model_after(
     let model = models.swap_remove(0);
     write_history(&directory.path.join("history.csv"), &model.history)?;
     Ok(model)
+}
+
+/// The temperature of a model without validation clips, from the folds of an evaluation.
+fn handed_down(
+    config: &TrainConfig,
+    evaluation: Option<&Report>,
+    progress: &dyn Progress,
+) -> Option<f32> {
+    if config.evaluation.temperature != TemperatureFrom::PairedFolds {
+        return None;
+    }
+    let found = evaluation.and_then(Report::temperature);
+    if found.is_none() {
+        progress.warning(
+            "nothing fits the temperature of this model, which is 1: give the metrics.json of an evaluation with \
+             evaluation.temperature = \"paired-folds\"",
+        );
+    }
+    found
 }

@@ -27,7 +27,7 @@ pub use space::{Parameter, Scale};
 pub use study::tune;
 
 use crate::config::read_toml;
-use crate::{TrainConfig, TrainError};
+use crate::{TemperatureFrom, TrainConfig, TrainError};
 
 /// How trials are chosen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,6 +205,7 @@ impl TuneConfig {
     pub fn base(&self) -> TrainConfig {
         let mut base = self.config.clone();
         base.evaluation.validation_speakers = self.search.validation_speakers;
+        base.evaluation.temperature = TemperatureFrom::Validation;
         if self.search.epochs > 0 {
             base.training.epochs = self.search.epochs;
         }

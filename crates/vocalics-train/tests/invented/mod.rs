@@ -86,6 +86,7 @@ pub(crate) fn config() -> TrainConfig {
             protocol: "loso".into(),
             validation_speakers: 1,
             resamples: 200,
+            ..EvaluationConfig::default()
         },
         ..TrainConfig::default()
     }
