@@ -93,6 +93,7 @@ mod prominence;
 pub mod pyin;
 mod rate;
 mod real_power;
+pub mod reference_formant;
 #[cfg(feature = "rnnoise")]
 pub mod rnnoise;
 pub mod spectral;

@@ -1,4 +1,4 @@
-//! Linear prediction by Burg's method, and the resonances of the predictor.
+//! Linear prediction by Burg's method and by autocorrelation, and the resonances of the predictor.
 
 use realfft::num_complex::Complex;
 
@@ -56,6 +56,34 @@ pub(crate) fn burg(frame: &[f64], order: usize) -> Predictor {
     }
     model.coefficients = a;
     model
+}
+
+/// Fits a predictor to the autocorrelation `[order + 1]` of a frame, from lag 0 on.
+///
+/// Without power the coefficients are 0. The model is stable where the lags are those of a sequence.
+///
+/// Source: J. Durbin, "The Fitting of Time-Series Models", *Review of the International Statistical Institute* 28, 1960.
+pub(crate) fn levinson(lags: &[f64]) -> Predictor {
+    let order = lags.len().saturating_sub(1);
+    let mut a = vec![0.0; order];
+    let mut error = lags.first().copied().unwrap_or(0.0);
+    for m in 0..order {
+        if error <= 0.0 {
+            break;
+        }
+        let known: f64 = (0..m).map(|k| a[k] * lags[m - k]).sum();
+        let reflection = (lags[m + 1] - known) / error;
+        let before = a[..m].to_vec();
+        for k in 0..m {
+            a[k] -= reflection * before[m - 1 - k];
+        }
+        a[m] = reflection;
+        error *= 1.0 - reflection * reflection;
+    }
+    Predictor {
+        coefficients: a,
+        error,
+    }
 }
 
 impl Predictor {
@@ -165,12 +193,25 @@ mod tests {
                 }
             }
         }
-        let model = burg(&x, 6);
-        for (found, (radius, angle)) in model.resonances().iter().zip(poles) {
-            assert!((found.norm() - radius).abs() < 0.01, "{found}");
-            assert!((found.arg() - angle).abs() < 0.01, "{found}");
+        let lags: Vec<f64> = (0..=6)
+            .map(|lag| x.iter().zip(&x[lag..]).map(|(a, b)| a * b).sum())
+            .collect();
+        for model in [burg(&x, 6), levinson(&lags)] {
+            for (found, (radius, angle)) in model.resonances().iter().zip(poles) {
+                assert!((found.norm() - radius).abs() < 0.01, "{found}");
+                assert!((found.arg() - angle).abs() < 0.01, "{found}");
+            }
+            assert!(model.power(0.3) > 10.0 * model.power(0.6));
         }
-        assert!(model.power(0.3) > 10.0 * model.power(0.6));
+    }
+
+    #[test]
+    fn lags_of_silence_and_of_a_constant_are_no_trouble() {
+        for lags in [vec![], vec![0.0; 12], vec![3.0; 12]] {
+            let model = levinson(&lags);
+            assert_eq!(model.coefficients.len(), lags.len().saturating_sub(1));
+            assert!(model.coefficients.iter().all(|a| a.is_finite()));
+        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl FeatureSet for Egemaps {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn about(&self) -> &'static str {

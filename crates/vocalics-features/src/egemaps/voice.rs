@@ -1,9 +1,9 @@
 //! Descriptors of the voice in long frames.
 
-use vocalics_dsp::formant::{Formant, FormantConfig, formants_at_times};
 use vocalics_dsp::harmonicity::strength_to_hnr_db;
 use vocalics_dsp::harmonics::{formant_level_db, harmonic_level_db};
 use vocalics_dsp::period_match::frame_irregularity;
+use vocalics_dsp::reference_formant::{ReferenceFormant, ReferenceFormants};
 use vocalics_dsp::subharmonic::{SubharmonicConfig, subharmonic_pitch};
 use vocalics_dsp::windowed_power::WindowedPower;
 use vocalics_dsp::{floor_index, narrow};
@@ -21,9 +21,6 @@ const N_FORMANTS: usize = 3;
 const SIGMA: f64 = 0.4;
 /// How far the peak of the autocorrelation may be from the period of f0, as a share of it.
 const PERIOD_SEARCH: f64 = 0.1;
-
-/// How far from a frame's middle the analysis of formants reaches at most, in seconds.
-const FORMANT_REACH_SECS: f64 = 0.05;
 
 /// Which frames get formants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,21 +62,21 @@ impl Voice {
         let rate = f64::from(sample_rate);
         let length = frame_samples(LONG_SECS, sample_rate);
         let track = subharmonic_pitch(samples, sample_rate, &SubharmonicConfig::default())?;
-        let wanted: Vec<bool> = track
-            .f0_hz
-            .iter()
-            .map(|f0| *f0 > 0.0 || which == Formants::OfAllFrames)
-            .collect();
-        let mut tract = resonances(samples, sample_rate, &wanted)?.into_iter();
+        let short = frame_samples(SHORT_SECS, sample_rate);
+        let tract = ReferenceFormants::new(short, sample_rate)?;
         let mut spectrum = WindowedPower::gaussian(length, SIGMA)?;
         let mut power = vec![0.0; spectrum.n_bins()];
         let bin_hz = rate / spectrum.n_fft() as f64;
         let mut voice = Self::default();
-        for (index, (f0, wanted)) in track.f0_hz.iter().zip(wanted).enumerate() {
+        for (index, f0) in track.f0_hz.iter().enumerate() {
             let f0 = f64::from(*f0);
-            let formants = if wanted { tract.next() } else { None }.unwrap_or_default();
+            let begin = frame_samples(index as f64 * STEP_SECS, sample_rate);
+            let formants = if f0 > 0.0 || which == Formants::OfAllFrames {
+                tract.compute(&samples[begin..begin + short])
+            } else {
+                Vec::new()
+            };
             if f0 > 0.0 {
-                let begin = frame_samples(index as f64 * STEP_SECS, sample_rate);
                 spectrum.compute(&samples[begin..begin + length], &mut power);
                 let semitones = narrow(12.0 * (f0 / SEMITONE_ZERO_HZ).log2());
                 voice.f0_semitones.push(semitones.max(f32::MIN_POSITIVE));
@@ -103,7 +100,13 @@ impl Voice {
     }
 
     /// Harmonic differences and formants of one frame.
-    fn push_spectral(&mut self, resonances: &[Formant], power: &[f32], bin_hz: f64, f0: f64) {
+    fn push_spectral(
+        &mut self,
+        resonances: &[ReferenceFormant],
+        power: &[f32],
+        bin_hz: f64,
+        f0: f64,
+    ) {
         let voiced = f0 > 0.0;
         let third = resonances.get(2).map(|f| f64::from(f.hz));
         let differences = if voiced {
@@ -153,30 +156,6 @@ impl Voice {
         }
         contours
     }
-}
-
-/// Formants of the frames that want them, in the middle of the short frames.
-fn resonances(
-    samples: &[f32],
-    sample_rate: u32,
-    wanted: &[bool],
-) -> Result<Vec<Vec<Formant>>, FeatureError> {
-    let times: Vec<f64> = wanted
-        .iter()
-        .enumerate()
-        .filter(|(_, wanted)| **wanted)
-        .map(|(index, _)| index as f64 * STEP_SECS + 0.5 * SHORT_SECS)
-        .collect();
-    let (Some(first), Some(last)) = (times.first(), times.last()) else {
-        return Ok(Vec::new());
-    };
-    // What no frame reaches need not be resampled.
-    let begin = frame_samples((first - FORMANT_REACH_SECS).max(0.0), sample_rate);
-    let end = frame_samples(last + FORMANT_REACH_SECS, sample_rate).min(samples.len());
-    let offset_secs = begin as f64 / f64::from(sample_rate);
-    let times = times.iter().map(|time| time - offset_secs).collect();
-    let config = FormantConfig::default();
-    Ok(formants_at_times(&samples[begin..end], sample_rate, &config, times)?.frames)
 }
 
 /// What the reference gives as H1-H2: the level of the second harmonic above the third. On complexes of
