@@ -40,19 +40,24 @@ const EVERY_FRAME: [(&str, f32); 10] = [
     ("mfcc4_sma3", 1e-4),
 ];
 
-/// Median difference allowed over the frames that have a value on both sides, in the descriptor's unit. Formants
-/// are not among them: the reference's are elsewhere (`docs/egemaps.md`).
-const MEDIAN: [(&str, f32); 6] = [
+/// Median difference allowed over the frames that have a value on both sides, in the descriptor's unit.
+const MEDIAN: [(&str, f32); 12] = [
     ("F0semitoneFrom27.5Hz_sma3nz", 0.06),
     ("jitterLocal_sma3nz", 0.004),
     ("shimmerLocaldB_sma3nz", 0.2),
     ("HNRdBACF_sma3nz", 0.01),
     ("logRelF0-H1-H2_sma3nz", 0.2),
     ("logRelF0-H1-A3_sma3nz", 0.4),
+    ("F1frequency_sma3nz", 1.0),
+    ("F1bandwidth_sma3nz", 1.0),
+    ("F2frequency_sma3nz", 1.0),
+    ("F2bandwidth_sma3nz", 1.0),
+    ("F3frequency_sma3nz", 1.0),
+    ("F3bandwidth_sma3nz", 1.0),
 ];
 
 /// Difference allowed of functionals, relative to their size. Those of the few unvoiced frames are not among them.
-const FUNCTIONALS: [(&str, f32); 16] = [
+const FUNCTIONALS: [(&str, f32); 20] = [
     ("F0semitoneFrom27.5Hz_sma3nz_amean", 0.005),
     ("F0semitoneFrom27.5Hz_sma3nz_stddevNorm", 0.03),
     ("F0semitoneFrom27.5Hz_sma3nz_percentile50.0", 0.01),
@@ -65,6 +70,10 @@ const FUNCTIONALS: [(&str, f32); 16] = [
     ("mfcc4_sma3_amean", 1e-4),
     ("HNRdBACF_sma3nz_amean", 0.03),
     ("logRelF0-H1-A3_sma3nz_amean", 0.04),
+    ("F1frequency_sma3nz_amean", 0.005),
+    ("F1bandwidth_sma3nz_amean", 0.005),
+    ("F2frequency_sma3nz_amean", 0.005),
+    ("F3bandwidth_sma3nz_amean", 0.005),
     ("alphaRatioV_sma3nz_amean", 0.01),
     ("hammarbergIndexV_sma3nz_amean", 0.005),
     ("slopeV500-1500_sma3nz_amean", 0.005),
