@@ -19,16 +19,6 @@ pub enum TemperatureFrom {
     PairedFolds,
 }
 
-impl TemperatureFrom {
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde asks with a reference"
-    )]
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// How the model is measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -38,7 +28,6 @@ pub struct EvaluationConfig {
     /// Speakers cut out of every training part to fit the temperature and to watch the training.
     pub validation_speakers: usize,
     /// Where the temperature comes from; `"validation"` if not given.
-    #[serde(skip_serializing_if = "TemperatureFrom::is_default")]
     pub temperature: TemperatureFrom,
     /// Folds of the protocols that split at random: one for each seed from the run's on.
     pub repeats: u32,
@@ -51,7 +40,7 @@ impl Default for EvaluationConfig {
         Self {
             protocol: "emobox-6fold".into(),
             validation_speakers: 2,
-            temperature: TemperatureFrom::default(),
+            temperature: TemperatureFrom::Validation,
             repeats: 1,
             resamples: 2000,
         }

@@ -121,9 +121,13 @@ impl TrainConfig {
         toml::to_string_pretty(self).unwrap_or_default()
     }
 
-    /// What a run's checkpoints depend on: the configuration as TOML, without the sections that ask for nothing.
+    /// What a run's checkpoints depend on: the configuration as TOML, without the sections that ask for nothing, nor what there was no
+    /// choice of before.
     pub(crate) fn essence(&self) -> String {
         let mut text = self.to_toml();
+        if self.evaluation.temperature == TemperatureFrom::Validation {
+            text = text.replace("\ntemperature = \"validation\"\n", "\n");
+        }
         if self.transfer == TransferConfig::default() {
             // The last section.
             text.truncate(text.find("\n[transfer]").unwrap_or(text.len()));
@@ -263,10 +267,19 @@ mod tests {
         assert!(config.to_toml().contains("\n[transfer]"));
         let plain = config.essence();
         assert!(!plain.contains("[transfer") && plain.ends_with("resamples = 2000\n"));
+        assert!(config.to_toml().contains("temperature") && !plain.contains("temperature"));
+        config.evaluation.temperature = TemperatureFrom::PairedFolds;
+        assert!(
+            config
+                .essence()
+                .contains("temperature = \"paired-folds\"\n")
+        );
+        config.evaluation.temperature = TemperatureFrom::Validation;
         config.distillation = Some(DistillationConfig::default());
         let taught = config.essence();
         assert!(taught.contains("[distillation]") && !taught.contains("[transfer"));
         config.transfer.layer_decay = 0.5;
+        config.evaluation.temperature = TemperatureFrom::PairedFolds;
         assert_eq!(config.essence(), config.to_toml());
     }
 
