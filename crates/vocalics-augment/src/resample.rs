@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use vocalics_dsp::{floor_index, narrow};
+use vocalics_dsp::{dot, floor_index, narrow};
 
 use crate::kaiser::{kaiser, sinc};
 
@@ -17,7 +17,7 @@ const TRANSITION: f64 = 0.104_5;
 /// Filters tabulated between two samples; between them the result is interpolated. The error is below
 /// `(π / 512)² / 8`, −106 dB.
 const PHASES: usize = 512;
-/// Sums side by side in a product, so that it vectorises.
+/// Taps are a multiple of this: what a product takes at once.
 const LANES: usize = 8;
 
 /// Reads `samples` at `k · step` for `k` from 0 to `n_out`, band-limited to the lower of the two Nyquist frequencies.
@@ -130,18 +130,6 @@ fn window(x: f64) -> f64 {
     let at = x.abs().min(1.0) * f64::from(WINDOW_STEPS);
     let index = floor_index(at);
     WINDOW[index] + (at - index as f64) * (WINDOW[index + 1] - WINDOW[index])
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; LANES];
-    let (a, _) = a.as_chunks::<LANES>();
-    let (b, _) = b.as_chunks::<LANES>();
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    sums.iter().sum()
 }
 
 #[cfg(test)]

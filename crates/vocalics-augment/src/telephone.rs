@@ -17,7 +17,7 @@ use crate::{AugmentError, Augmentation};
 const BAND_HZ: (f64, f64) = (300.0, 3_400.0);
 /// Sample rate of the telephone.
 const TELEPHONE_RATE: u32 = 8_000;
-/// On the way back up all is gone from half that rate on, and nothing is below 3600 Hz: −6 dB here, and how far it is from one to the other.
+/// The low-pass on the way back up, which ends at half that rate: frequency of −6 dB and width of the transition.
 const BACK_UP_HZ: (f64, f64) = (3_800.0, 400.0);
 /// Width of the filters' transition in hertz.
 const TRANSITION_HZ: f64 = 200.0;

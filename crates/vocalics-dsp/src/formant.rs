@@ -141,27 +141,6 @@ pub fn formants_at(
     Ok(track(&signal, rate, config, times.collect()))
 }
 
-/// [`formants`] with frames centred on these times, in seconds.
-///
-/// What a frame reaches beyond the ends of the signal counts as 0.
-///
-/// # Errors
-/// As [`formants`]; [`DspError::Parameter`] as well if a time is not finite or negative.
-pub fn formants_at_times(
-    samples: &[f32],
-    sample_rate: u32,
-    config: &FormantConfig,
-    times_secs: Vec<f64>,
-) -> Result<FormantTrack, DspError> {
-    config.validate(sample_rate)?;
-    if let Some(time) = times_secs.iter().find(|t| !(t.is_finite() && **t >= 0.0)) {
-        return Err(DspError::parameter("times_secs", "at least 0", *time));
-    }
-    check_samples(samples)?;
-    let (signal, rate) = prepare(samples, sample_rate, config);
-    Ok(track(&signal, rate, config, times_secs))
-}
-
 /// The rate that is analysed.
 fn lowered(sample_rate: u32, config: &FormantConfig) -> u32 {
     let wanted = floor_index(2.0 * config.ceiling_hz + 0.5);

@@ -38,6 +38,7 @@
 //! | [`perturbation`] | jitter and shimmer of the marked periods |
 //! | [`period_match`] | jitter and shimmer of each frame by matching the waveform |
 //! | [`formant`] | formants by linear prediction |
+//! | [`reference_formant`] | what the reference of eGeMAPS calls formants |
 //! | [`loudness`] | loudness from an auditory spectrum |
 //! | [`intensity`] | sound pressure level |
 //! | [`level`] | RMS, peak, clipping, silence, SNR, speech ratio, bandwidth |
@@ -140,6 +141,23 @@ pub fn check_samples(samples: &[f32]) -> Result<(), DspError> {
         }
     }
     Ok(())
+}
+
+/// `Σ a[i] · b[i]` over the shorter length, in single precision, eight sums side by side so that it vectorises.
+#[must_use]
+#[inline]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let n = a.len().min(b.len());
+    let (a, a_rest) = a[..n].as_chunks::<8>();
+    let (b, b_rest) = b[..n].as_chunks::<8>();
+    let mut sums = [0.0_f32; 8];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..8 {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
 }
 
 /// Rounds to `f32`: the one place where signal processing and features give up `f64` precision.

@@ -7,16 +7,14 @@
 use std::f64::consts::{PI, TAU};
 
 use crate::error::DspError;
-use crate::frame::check_length;
-use crate::lpc::{Predictor, levinson};
-use crate::{floor_index, narrow};
+use crate::lpc::levinson;
+use crate::windowed_power::WindowedPower;
+use crate::{dot, floor_index, narrow};
 
 /// The rate that frames are brought to, in hertz.
 const RATE_HZ: f64 = 11_000.0;
 /// Order of the linear prediction.
 const ORDER: usize = 11;
-/// Sums side by side in a product, so that it vectorises.
-const LANES: usize = 8;
 
 /// One of the reference's formants.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,22 +51,21 @@ impl ReferenceFormants {
     /// # Errors
     /// [`DspError::Parameter`] unless `length` is 2 to 2²⁴ and `sample_rate` above 0.
     pub fn new(length: usize, sample_rate: u32) -> Result<Self, DspError> {
-        check_length("length", length, 2)?;
+        let plan = WindowedPower::hamming(length)?;
         if sample_rate == 0 {
             return Err(DspError::parameter("sample_rate", "above 0", 0.0));
         }
         let step = f64::from(sample_rate) / RATE_HZ;
         // The sum keeps a whole number whole.
         let n_samples = floor_index(length as f64 / step + 1e-9);
-        let n_fft = length.next_power_of_two();
+        let n_fft = plan.n_fft();
         let n_bins = (n_samples / 2).min(n_fft / 2 + 1);
         let before = (n_fft - length) / 2;
-        let window = |n: usize| 0.54 - 0.46 * (TAU * n as f64 / (length - 1) as f64).cos();
         let kernel = (0..n_samples)
-            .flat_map(|i| (0..length).map(move |n| (i, n)))
-            .map(|(i, n)| {
+            .flat_map(|i| plan.window().iter().enumerate().map(move |it| (i, it)))
+            .map(|(i, (n, weight))| {
                 let turn = (i as f64 * step - (n + before) as f64) / n_fft as f64;
-                narrow(window(n) * cosines(n_bins, TAU * turn))
+                weight * narrow(cosines(n_bins, TAU * turn))
             })
             .collect();
         Ok(Self { kernel, length })
@@ -90,18 +87,14 @@ impl ReferenceFormants {
             .collect();
         let mut predictor = levinson(&lags);
         predictor.coefficients.iter_mut().for_each(|a| *a = -*a);
-        found(&predictor)
+        let zeros = predictor.resonances().into_iter();
+        zeros
+            .map(|z| ReferenceFormant {
+                hz: narrow(z.arg() * RATE_HZ / TAU),
+                bandwidth_hz: narrow(-z.norm().ln() * RATE_HZ / PI),
+            })
+            .collect()
     }
-}
-
-fn found(turned: &Predictor) -> Vec<ReferenceFormant> {
-    let zeros = turned.resonances().into_iter();
-    zeros
-        .map(|z| ReferenceFormant {
-            hz: narrow(z.arg() * RATE_HZ / TAU),
-            bandwidth_hz: narrow(-z.norm().ln() * RATE_HZ / PI),
-        })
-        .collect()
 }
 
 /// `Σ cos(k · angle)`, `k` from 0 to `n − 1`.
@@ -112,19 +105,6 @@ fn cosines(n: usize, angle: f64) -> f64 {
     }
     let n = n as f64;
     (n * angle / 2.0).sin() / half * ((n - 1.0) * angle / 2.0).cos()
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; LANES];
-    let (a, a_rest) = a.as_chunks::<LANES>();
-    let (b, b_rest) = b.as_chunks::<LANES>();
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f32>() + rest
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use vocalics_dsp::period_match::frame_irregularity;
 use vocalics_dsp::reference_formant::{ReferenceFormant, ReferenceFormants};
 use vocalics_dsp::subharmonic::{SubharmonicConfig, subharmonic_pitch};
 use vocalics_dsp::windowed_power::WindowedPower;
-use vocalics_dsp::{floor_index, narrow};
+use vocalics_dsp::{dot, floor_index, narrow};
 
 use super::{LONG_SECS, SHORT_SECS, STEP_SECS, frame_samples};
 use crate::error::FeatureError;
@@ -184,22 +184,7 @@ fn relative_level_db(power: &[f32], bin_hz: f64, f0: f64, formant_hz: f64) -> Op
 /// Harmonics-to-noise ratio in decibels from the highest autocorrelation within a tenth of the period, without
 /// division by the window's own: it falls with the period even for a perfect voice, as in the reference.
 fn repetition_db(windowed: &[f32], period: f64) -> f32 {
-    let at = |lag: usize| -> f32 {
-        let later = windowed.get(lag..).unwrap_or_default();
-        let (later, later_rest) = later.as_chunks::<8>();
-        let (own, own_rest) = windowed.as_chunks::<8>();
-        let mut sums = [0.0_f32; 8];
-        for (a, b) in later.iter().zip(own) {
-            for lane in 0..8 {
-                sums[lane] += a[lane] * b[lane];
-            }
-        }
-        let own_rest = own
-            .get(later.len())
-            .map_or(own_rest, |next| next.as_slice());
-        let rest: f32 = later_rest.iter().zip(own_rest).map(|(a, b)| a * b).sum();
-        sums.iter().sum::<f32>() + rest
-    };
+    let at = |lag: usize| dot(windowed.get(lag..).unwrap_or_default(), windowed);
     let zero = at(0);
     if zero <= 0.0 {
         return 0.0;
