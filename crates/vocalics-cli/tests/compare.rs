@@ -587,6 +587,17 @@ fn a_whole_has_a_temperature_of_its_own_where_its_members_have_held_out_clips() 
     let again = ["combine", "tiny", "mean", "-o", "nested"];
     bench.run(&again).exits(0);
     temperatures("nested");
+
+    // Nothing is fitted on what a fold tests, whoever wrote it there.
+    for run in ["tiny", "both"] {
+        let fold = bench.path(run).join("ravdess-01");
+        fs::copy(fold.join("predictions.csv"), fold.join("held-out.csv")).unwrap();
+    }
+    bench
+        .run(&["combine", "tiny", "both", "-o", "leaky"])
+        .exits(1)
+        .says(&["tiny: its list of held-out clips", "ravdess-01 tests"]);
+    assert!(!bench.path("leaky").exists());
 }
 
 #[test]

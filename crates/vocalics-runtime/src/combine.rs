@@ -18,6 +18,8 @@ use rten_onnx::onnx::{
     AttributeProto, AttributeType, DataType, GraphProto, NodeProto, TensorProto,
 };
 
+use vocalics_features::Functionals;
+
 use crate::metadata::{attach_metadata, is_quantised, read_metadata};
 use crate::onnx::{self, INPUT_NAME, OUTPUT_NAME, prefix_names};
 use crate::{CorpusNote, ModelError, ModelMetadata, Recognizer, RecognizerOptions};
@@ -82,7 +84,11 @@ pub fn combine(
         .iter()
         .position(|one| one.functionals.is_some() && one.functionals != all[widest].functionals)
     {
-        let reason = format!("its functionals are not those of model {}", widest + 1);
+        let [own, theirs] = [index, widest].map(|at| sets(&all[at]));
+        let reason = format!(
+            "its functionals are of {own}, those of model {} of {theirs}",
+            widest + 1
+        );
         return Err(refused(index + 1, reason));
     }
 
@@ -105,6 +111,15 @@ pub fn combine(
 
 fn refused(place: usize, reason: String) -> ModelError {
     ModelError::Combine { place, reason }
+}
+
+/// The feature sets of a model, with their versions.
+fn sets(one: &ModelMetadata) -> String {
+    let sets = one.functionals.iter().flat_map(Functionals::sets);
+    let sets: Vec<String> = sets
+        .map(|set| format!("{} version {}", set.name, set.version))
+        .collect();
+    sets.join(", ")
 }
 
 /// Whether a model can stand beside the first.

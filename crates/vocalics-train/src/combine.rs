@@ -224,6 +224,7 @@ fn held_out(
         };
         for (run, one) in runs.iter().zip(&answers) {
             check_same_clips(run, one, &runs[0], &answers[0])?;
+            refuse_tested(run, fold, one)?;
         }
         let mut mean = mean_scores(&answers.iter().collect::<Vec<_>>(), shares);
         let truth: Vec<usize> = mean.rows.iter().map(|row| row.truth).collect();
@@ -247,6 +248,22 @@ fn logits(scores: &[f32]) -> Vec<f32> {
         .iter()
         .map(|score| (score + MIXTURE_FLOOR).ln())
         .collect()
+}
+
+/// Refuses clips to fit a temperature on that the fold tests.
+fn refuse_tested(run: &FinishedRun, fold: &str, held_out: &Predictions) -> Result<(), TrainError> {
+    let rows = run.predictions.rows.iter().filter(|row| row.fold == fold);
+    let tested: BTreeSet<&str> = rows.map(|row| row.id.as_str()).collect();
+    let mut ids = held_out.rows.iter().map(|row| row.id.as_str());
+    match ids.find(|id| tested.contains(id)) {
+        None => Ok(()),
+        Some(id) => Err(TrainError::OtherTest {
+            path: run.path.clone(),
+            what: "list of held-out clips",
+            actual: format!("one with {id}, which {fold} tests"),
+            expected: "one without the clips that the fold tests".to_owned(),
+        }),
+    }
 }
 
 /// Refuses a model that has heard a speaker of its fold's test, or may have.

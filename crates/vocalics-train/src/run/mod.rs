@@ -22,7 +22,7 @@ use vocalics_runtime::ProtocolResult;
 
 use self::directory::{RunDirectory, manifest};
 use self::measure::{export_teacher, measure, networks};
-use self::paired::{pairs, temperatures};
+use self::paired::{fit_temperatures, pair_up};
 use self::parts::whole;
 use self::sources::{Sources, begun_from, check_prior, taught_by, tell_heard_validation};
 use crate::encoder::merge_into;
@@ -129,7 +129,7 @@ pub fn cross_validate_after(
     let all = protocol.folds(&data.utterances, &data.classes, &config.split_options())?;
     let mut folds = chosen(all.clone(), &options.folds)?;
     let mut pairs = match config.evaluation.temperature {
-        TemperatureFrom::PairedFolds => pairs(&all, &folds)?,
+        TemperatureFrom::PairedFolds => pair_up(&all, &folds)?,
         TemperatureFrom::Validation => Vec::new(),
     };
     let held_out = pairs.iter_mut().map(|pair| &mut pair.without);
@@ -163,7 +163,7 @@ pub fn cross_validate_after(
         device: options.device,
         progress,
     };
-    let temperatures = temperatures(&task, &pairs, options, &directory.path)?;
+    let temperatures = fit_temperatures(&task, &pairs, options, &directory.path)?;
     let outcomes = task.run(
         &folds,
         options,

@@ -38,7 +38,7 @@ pub(super) struct Pair {
 ///
 /// # Errors
 /// When there is one fold only, or a fold trains on nothing that its partner tests.
-pub(super) fn pairs(all: &[Fold], wanted: &[Fold]) -> Result<Vec<Pair>, TrainError> {
+pub(super) fn pair_up(all: &[Fold], wanted: &[Fold]) -> Result<Vec<Pair>, TrainError> {
     let wrong = |actual, expected| TrainError::Config {
         field: "evaluation.temperature",
         actual,
@@ -100,7 +100,7 @@ fn either(one: &[usize], other: &[usize]) -> Vec<usize> {
 ///
 /// # Errors
 /// As [`Task::run`]; files that cannot be written.
-pub(super) fn temperatures(
+pub(super) fn fit_temperatures(
     task: &Task<'_>,
     pairs: &[Pair],
     options: &RunOptions,
