@@ -11,6 +11,12 @@ use super::tile::add_products;
 /// Columns of a panel: one vector of the widest instruction set.
 pub(super) const PANEL: usize = 16;
 
+/// The columns of a panel in one row. They begin where a line of the cache does: a vector that lies in two of them takes
+/// twice as long to load.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Line(pub(super) [f32; PANEL]);
+
 /// Vectors of neighbouring columns for one row, enough sums that no addition waits for the one before.
 const WIDE: usize = 8;
 /// The same for two rows.
@@ -19,7 +25,7 @@ const NARROW: usize = 4;
 /// A matrix `[depth, columns]` cut into panels of 16 columns, each stored by itself, `[depth, 16]`.
 #[derive(Debug, Clone)]
 pub struct Panels {
-    values: Vec<[f32; PANEL]>,
+    values: Vec<Line>,
     depth: usize,
     columns: usize,
 }
@@ -28,12 +34,12 @@ impl Panels {
     /// Stores a matrix given by its element at `(k, column)`.
     #[must_use]
     pub fn pack(depth: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Self {
-        let mut values = vec![[0.0; PANEL]; depth * columns.div_ceil(PANEL)];
+        let mut values = vec![Line([0.0; PANEL]); depth * columns.div_ceil(PANEL)];
         if depth > 0 {
             for (panel, rows) in values.chunks_exact_mut(depth).enumerate() {
                 let wanted = panel * PANEL..columns.min((panel + 1) * PANEL);
                 for (k, row) in rows.iter_mut().enumerate() {
-                    for (value, column) in row.iter_mut().zip(wanted.clone()) {
+                    for (value, column) in row.0.iter_mut().zip(wanted.clone()) {
                         *value = at(k, column);
                     }
                 }
@@ -90,14 +96,14 @@ impl Panels {
 /// Panels wherever they lie.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    pub(super) values: &'a [[f32; PANEL]],
+    pub(super) values: &'a [Line],
     pub(super) depth: usize,
 }
 
 impl<'a> View<'a> {
     /// For each of `N` vectors from column `first` on, the panel that holds it.
     #[inline(always)]
-    pub(super) fn holding<S: Simd, const N: usize>(self, first: usize) -> [&'a [[f32; PANEL]]; N] {
+    pub(super) fn holding<S: Simd, const N: usize>(self, first: usize) -> [&'a [Line]; N] {
         let mut panels = [self.values; N];
         for (n, panel) in panels.iter_mut().enumerate() {
             let index = (first + n * S::F32_LANES) / PANEL;
@@ -188,8 +194,8 @@ fn sums<S: Simd, const M: usize, const N: usize>(
 
 /// The `n`-th vector from column `first` on, out of the row of its panel.
 #[inline(always)]
-pub(super) fn part<S: Simd>(row: &[f32; PANEL], first: usize, n: usize) -> S::f32s {
-    let (vectors, _) = S::as_simd_f32s(row);
+pub(super) fn part<S: Simd>(row: &Line, first: usize, n: usize) -> S::f32s {
+    let (vectors, _) = S::as_simd_f32s(&row.0);
     vectors[(first / S::F32_LANES + n) % (PANEL / S::F32_LANES)]
 }
 

@@ -18,6 +18,7 @@
 mod registers;
 mod weights;
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
@@ -25,7 +26,7 @@ use pulp::{Simd, WithSimd};
 use super::Level;
 use super::function::Function;
 use super::level::Loops;
-use super::panels::{PANEL, View};
+use super::panels::{Line, PANEL, View};
 use registers::{sums, vectors};
 
 pub use registers::VECTORS;
@@ -212,10 +213,19 @@ fn split(
 
 /// Weights up to this many bytes stay in the second-level cache beside the source.
 const RESIDENT: usize = 192 << 10;
-/// Tiles of one column that repay gathering it.
-const REPAYS: usize = 4;
-/// Steps of the longest column that is gathered: 64 KiB.
-const DEEPEST: usize = 1024;
+/// Lines of the longest column that is gathered: 160 KiB.
+const LONGEST: usize = 2560;
+
+/// Tiles of one column that repay gathering it: more of them where a tile is wide.
+#[inline(always)]
+const fn repays<S: Simd>() -> usize {
+    if S::F32_LANES < PANEL { 4 } else { 8 }
+}
+
+thread_local! {
+    /// The column of tiles that is at work, between two uses.
+    static COLUMN: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+}
 
 struct Job<'a> {
     weights: &'a Weights,
@@ -243,12 +253,15 @@ impl WithSimd for Job<'_> {
             out: &mut [],
             ..self
         };
-        if vectors::<S>() * S::F32_LANES <= PANEL
-            && down >= REPAYS
-            && job.weights.depth <= DEEPEST
+        let size = job.weights.depth * (vectors::<S>() * S::F32_LANES).div_ceil(PANEL);
+        if down >= repays::<S>()
+            && (1..=LONGEST).contains(&size)
             && let Source::Planes(planes) = job.source
         {
-            job.by_columns(simd, planes, across, &mut buffer, out);
+            let mut column = COLUMN.take();
+            column.resize(size.max(column.len()), Line([0.0; PANEL]));
+            job.by_columns(simd, planes, across, &mut column[..size], &mut buffer, out);
+            COLUMN.set(column);
             return;
         }
         for step in 0..across * down {
@@ -264,31 +277,34 @@ impl WithSimd for Job<'_> {
 }
 
 impl Job<'_> {
-    /// All tiles, with what a column of them reads gathered into a panel first: read where it lies, it
-    /// comes from the second-level cache once for every row of tiles.
+    /// All tiles, with what a column of them reads gathered into panels first: read where it lies, it
+    /// comes from the second-level cache once for every row of tiles, and a vector from two lines of it.
     #[inline(always)]
     fn by_columns<S: Simd>(
         &self,
         simd: S,
         planes: Planes<'_>,
         across: usize,
+        panels: &mut [Line],
         buffer: &mut [[f32; SLACK]; ROWS],
         out: &mut [f32],
     ) {
-        let mut panel = [[0.0f32; PANEL]; DEEPEST];
-        let panel = &mut panel[..self.weights.depth];
         let width = vectors::<S>() * S::F32_LANES;
+        let (depth, wanted) = (self.weights.depth, width.min(PANEL));
         for column in 0..across {
-            let mut start = column * width;
-            for steps in panel.chunks_exact_mut(planes.offsets.len()) {
-                for (step, &offset) in steps.iter_mut().zip(planes.offsets) {
-                    step[..width].copy_from_slice(&planes.values[start + offset..][..width]);
+            for (n, panel) in panels.chunks_exact_mut(depth).enumerate() {
+                let mut start = column * width + n * PANEL;
+                for steps in panel.chunks_exact_mut(planes.offsets.len()) {
+                    for (step, &offset) in steps.iter_mut().zip(planes.offsets) {
+                        let values = &planes.values[start + offset..][..wanted];
+                        step.0[..wanted].copy_from_slice(values);
+                    }
+                    start += planes.plane;
                 }
-                start += planes.plane;
             }
             let source = Source::Panels(View {
-                values: panel,
-                depth: self.weights.depth,
+                values: panels,
+                depth,
             });
             for index in 0..self.range.len() {
                 self.tile(simd, index, column, (source, 0), buffer, out);
