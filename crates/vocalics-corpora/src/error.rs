@@ -142,6 +142,14 @@ pub enum CorpusError {
         /// The corpora that are there.
         present: String,
     },
+    /// A protocol splits a corpus that is only to train.
+    #[error("protocol {protocol} splits the corpus {corpus}, which is only to train")]
+    TrainOnly {
+        /// The protocol.
+        protocol: String,
+        /// The corpus it splits.
+        corpus: String,
+    },
     /// A protocol is defined without a corpus that the list holds.
     #[error("protocol {protocol} is not defined on {corpus}")]
     UnexpectedCorpus {

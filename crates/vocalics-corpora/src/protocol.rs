@@ -30,7 +30,7 @@ pub struct Fold {
 }
 
 /// What a split depends on besides the list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SplitOptions {
     /// Chooses the validation speakers, and the split itself where it is random.
     pub seed: u64,
@@ -40,6 +40,9 @@ pub struct SplitOptions {
     /// Folds of the random protocols, default 1: one for each seed from `seed` on. The others have
     /// their own number of folds.
     pub repeats: u32,
+    /// Corpora whose clips train and are in no other part, by name. Where speakers are kept apart, those of
+    /// a test or validation speaker are in no part.
+    pub train_only: Vec<String>,
 }
 
 impl Default for SplitOptions {
@@ -48,6 +51,7 @@ impl Default for SplitOptions {
             seed: 0,
             validation_speakers: 2,
             repeats: 1,
+            train_only: Vec::new(),
         }
     }
 }
@@ -147,7 +151,7 @@ impl Protocol {
     /// content to [`Protocol::folds_with_duplicates`].
     ///
     /// # Errors
-    /// [`CorpusError::LabelCount`] if the two lengths differ; [`CorpusError::MissingCorpus`],
+    /// [`CorpusError::LabelCount`] if the two lengths differ; [`CorpusError::TrainOnly`], [`CorpusError::MissingCorpus`],
     /// [`CorpusError::MissingSpeakers`] or [`CorpusError::UnexpectedCorpus`] if the protocol is not
     /// defined on this list; [`CorpusError::TooFewSpeakers`] and [`CorpusError::EmptyPart`] if it
     /// is too small.
@@ -180,20 +184,87 @@ impl Protocol {
             });
         }
         let groups = Groups::new(utterances, duplicates);
-        let mut folds = match self {
-            Self::Emobox6Fold => speakers::ravdess_folds(self.name(), EMOBOX, utterances, options)?,
-            Self::Luna5Fold => speakers::ravdess_folds(self.name(), LUNA, utterances, options)?,
-            Self::Loso => speakers::leave_one_out(self.name(), utterances, options)?,
-            Self::Random8020 => stratified::folds(utterances, labels, options, &groups),
-            Self::SeedMix => {
-                stratified::require_seed_mix(self.name(), utterances)?;
-                stratified::folds(utterances, labels, options, &groups)
-            }
-            Self::User(user) => user.folds(utterances, labels, options, &groups)?,
+        let mut folds = if options.train_only.is_empty() {
+            self.split(utterances, labels, options, &groups)?
+        } else {
+            self.split_beside(utterances, labels, options, duplicates)?
         };
         for fold in &mut folds {
             groups.keep_on_one_side(fold);
             self.validate(fold, utterances, options)?;
+        }
+        Ok(folds)
+    }
+
+    fn split(
+        &self,
+        utterances: &[Utterance],
+        labels: &[usize],
+        options: &SplitOptions,
+        groups: &Groups,
+    ) -> Result<Vec<Fold>, CorpusError> {
+        match self {
+            Self::Emobox6Fold => speakers::ravdess_folds(self.name(), EMOBOX, utterances, options),
+            Self::Luna5Fold => speakers::ravdess_folds(self.name(), LUNA, utterances, options),
+            Self::Loso => speakers::leave_one_out(self.name(), utterances, options),
+            Self::Random8020 => Ok(stratified::folds(utterances, labels, options, groups)),
+            Self::SeedMix => {
+                stratified::require_seed_mix(self.name(), utterances)?;
+                Ok(stratified::folds(utterances, labels, options, groups))
+            }
+            Self::User(user) => user.folds(utterances, labels, options, groups),
+        }
+    }
+
+    /// Splits what is left without [`SplitOptions::train_only`], as if there were nothing else, and lets that train.
+    fn split_beside(
+        &self,
+        utterances: &[Utterance],
+        labels: &[usize],
+        options: &SplitOptions,
+        duplicates: &[Vec<usize>],
+    ) -> Result<Vec<Fold>, CorpusError> {
+        let present: BTreeSet<&str> = utterances.iter().map(|u| u.corpus.as_str()).collect();
+        let mut named = options.train_only.iter();
+        if let Some(missing) = named.find(|name| !present.contains(name.as_str())) {
+            return Err(CorpusError::MissingCorpus {
+                protocol: self.name().to_owned(),
+                corpus: missing.clone(),
+                present: present.into_iter().collect::<Vec<_>>().join(", "),
+            });
+        }
+        let (beside, split): (Vec<usize>, Vec<usize>) = (0..utterances.len())
+            .partition(|&i| options.train_only.contains(&utterances[i].corpus));
+        let place: BTreeMap<usize, usize> =
+            split.iter().enumerate().map(|(n, &i)| (i, n)).collect();
+        let duplicates: Vec<Vec<usize>> = duplicates
+            .iter()
+            .map(|group| group.iter().filter_map(|i| place.get(i).copied()).collect())
+            .collect();
+        let list: Vec<Utterance> = split.iter().map(|&i| utterances[i].clone()).collect();
+        let classes: Vec<usize> = split.iter().map(|&i| labels[i]).collect();
+        let groups = Groups::new(&list, &duplicates);
+        let split_up = |error| match error {
+            CorpusError::MissingCorpus {
+                protocol, corpus, ..
+            } if options.train_only.contains(&corpus) => {
+                CorpusError::TrainOnly { protocol, corpus }
+            }
+            error => error,
+        };
+        let folds = self.split(&list, &classes, options, &groups);
+        let mut folds = folds.map_err(split_up)?;
+        for fold in &mut folds {
+            for part in [&mut fold.train, &mut fold.validation, &mut fold.test] {
+                part.iter_mut().for_each(|i| *i = split[*i]);
+            }
+            let held = fold.validation.iter().chain(&fold.test);
+            let held: BTreeSet<&str> = held.map(|&i| utterances[i].speaker.as_str()).collect();
+            let joins = |i: &usize| {
+                self.speakers_shared() || !held.contains(utterances[*i].speaker.as_str())
+            };
+            fold.train.extend(beside.iter().copied().filter(joins));
+            fold.train.sort_unstable();
         }
         Ok(folds)
     }

@@ -258,6 +258,87 @@ fn user_folds_by_speaker_get_validation_speakers_by_the_rule() {
     assert_eq!(folds[0].test, (0..8).collect::<Vec<_>>());
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn corpora_that_only_train_change_no_other_part(
+        list in lists(), seed in any::<u64>(), validation_speakers in 0_usize..3,
+    ) {
+        let labels = labels(&list);
+        let beside = |i: &usize| ["ravdess-song", "tess"].contains(&list[*i].corpus.as_str());
+        let rest: Vec<Utterance> =
+            (0..list.len()).filter(|i| !beside(i)).map(|i| list[i].clone()).collect();
+        let here: Vec<String> = ["ravdess-song", "tess"]
+            .iter()
+            .filter(|name| list.iter().any(|u| u.corpus == **name))
+            .map(|name| (*name).to_owned())
+            .collect();
+        let without = SplitOptions { seed, validation_speakers, ..SplitOptions::default() };
+        let options = SplitOptions { train_only: here, ..without.clone() };
+        for protocol in [Protocol::Emobox6Fold, Protocol::Luna5Fold, Protocol::Loso, Protocol::Random8020] {
+            let folds = protocol.folds(&list, &labels, &options);
+            let plain = protocol.folds(&rest, &self::labels(&rest), &without);
+            let (Ok(folds), Ok(plain)) = (&folds, &plain) else {
+                prop_assert!(plain.is_err(), "{folds:?}");
+                continue;
+            };
+            prop_assert_eq!(folds.len(), plain.len());
+            for (fold, plain) in folds.iter().zip(plain) {
+                let ids = |list: &[Utterance], part: &[usize]| -> BTreeSet<String> {
+                    part.iter().map(|&i| list[i].id.clone()).collect()
+                };
+                prop_assert_eq!(&fold.name, &plain.name);
+                prop_assert_eq!(ids(&list, &fold.test), ids(&rest, &plain.test));
+                prop_assert_eq!(ids(&list, &fold.validation), ids(&rest, &plain.validation));
+                let speech: Vec<usize> = fold.train.iter().filter(|i| !beside(i)).copied().collect();
+                prop_assert_eq!(ids(&list, &speech), ids(&rest, &plain.train));
+                prop_assert!(fold.train.is_sorted());
+                assert_each_clip_once(fold);
+                let joined = fold.train.len() - speech.len();
+                if protocol.speakers_shared() {
+                    // But for copies of test clips, of which these corpora have none.
+                    prop_assert_eq!(joined, (0..list.len()).filter(beside).count());
+                } else {
+                    prop_assert!(speaker_overlap(fold, &list).is_empty());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_corpus_that_only_trains_must_be_there_and_is_not_split() {
+    let list = small();
+    let options = SplitOptions {
+        train_only: vec!["tess".to_owned()],
+        ..SplitOptions::default()
+    };
+    let error = Protocol::Random8020
+        .folds(&list, &labels(&list), &options)
+        .unwrap_err();
+    assert!(
+        matches!(&error, CorpusError::MissingCorpus { corpus, .. } if corpus == "tess"),
+        "{error}"
+    );
+    let list = [
+        clip("ravdess-speech", "ravdess-01", None, 0, 0),
+        clip("ravdess-song", "ravdess-01", None, 0, 0),
+        clip("tess", "tess-OAF", None, 0, 0),
+    ];
+    for protocol in [Protocol::SeedMix, Protocol::Emobox6Fold] {
+        let options = SplitOptions {
+            train_only: vec!["ravdess-speech".to_owned()],
+            ..SplitOptions::default()
+        };
+        let error = protocol.folds(&list, &[0; 3], &options).unwrap_err();
+        assert!(
+            matches!(&error, CorpusError::TrainOnly { corpus, .. } if corpus == "ravdess-speech"),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn user_folds_that_share_speakers_must_say_so() {
     let list = small();

@@ -184,6 +184,7 @@ impl ClassicalConfig {
             seed: self.seed,
             validation_speakers: 0,
             repeats: self.repeats,
+            ..SplitOptions::default()
         }
     }
 }

@@ -33,6 +33,12 @@ impl TrainConfig {
         }
         self.training.validate(self.encoder.is_some())?;
         self.evaluation.validate()?;
+        let mut beside = self.evaluation.train_only.iter();
+        if let Some(other) = beside.find(|name| !self.corpora.contains(name)) {
+            let actual = format!("{other:?}, and corpora {:?}", self.corpora);
+            let expected = "names out of corpora";
+            return wrong("evaluation.train_only", actual, expected);
+        }
         self.transfer.validate()?;
         if let Some(byol) = &self.byol {
             byol.validate()?;

@@ -29,6 +29,9 @@ pub struct EvaluationConfig {
     pub validation_speakers: usize,
     /// Where the temperature comes from; `"validation"` if not given.
     pub temperature: TemperatureFrom,
+    /// Corpora whose clips train and are in no other part; none if not given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub train_only: Vec<String>,
     /// Folds of the protocols that split at random: one for each seed from the run's on.
     pub repeats: u32,
     /// Resamples of the bootstrap over speakers.
@@ -41,6 +44,7 @@ impl Default for EvaluationConfig {
             protocol: "emobox-6fold".into(),
             validation_speakers: 2,
             temperature: TemperatureFrom::Validation,
+            train_only: Vec::new(),
             repeats: 1,
             resamples: 2000,
         }

@@ -217,6 +217,7 @@ impl TrainConfig {
             seed: self.seed,
             validation_speakers: self.evaluation.validation_speakers,
             repeats: self.evaluation.repeats,
+            train_only: self.evaluation.train_only.clone(),
         }
     }
 
@@ -275,6 +276,17 @@ mod tests {
                 .contains("temperature = \"paired-folds\"\n")
         );
         config.evaluation.temperature = TemperatureFrom::Validation;
+        config.evaluation.train_only = vec!["ravdess-song".into()];
+        assert!(config.essence().contains("train_only") && !plain.contains("train_only"));
+        assert_eq!(config.split_options().train_only, ["ravdess-song"]);
+        config.validate_values().unwrap();
+        config.corpora = vec!["ravdess-speech".into()];
+        let error = config.validate_values().unwrap_err().to_string();
+        assert!(
+            error.contains("evaluation.train_only") && error.contains("ravdess-song"),
+            "{error}"
+        );
+        config = TrainConfig::default();
         config.distillation = Some(DistillationConfig::default());
         let taught = config.essence();
         assert!(taught.contains("[distillation]") && !taught.contains("[transfer"));
