@@ -258,7 +258,9 @@ fn sequence(
             .zip(&layer.bias)
             .for_each(|(x, bias)| *x += bias);
     }
-    for (d, direction) in layer.directions.iter().enumerate() {
+    let all = layer.directions.len();
+    let walk = |d: usize, [pitch, offset]: [usize; 2], to: [&mut [f32]; 4]| {
+        let direction = &layer.directions[d];
         let run = recurrent::Run {
             cell: layer.cell,
             hidden,
@@ -266,20 +268,44 @@ fn sequence(
             batch,
             reverse: direction.reverse,
             input_pitch: width,
-            pitch: layer.directions.len() * state,
-            offset: d * state,
+            pitch,
+            offset,
         };
-        let (h, c) = (&mut h[d * state..][..state], &mut c[d * state..][..state]);
+        let [y, h, c, scratch] = to;
+        let (weights, after) = (&direction.recurrent, &direction.after);
         recurrent::run(
             level,
             &run,
             &inputs[d * gates..],
-            &direction.recurrent,
-            &direction.after,
+            weights,
+            after,
             y,
             h,
             c,
             scratch,
         );
+    };
+    if parts > 1 && all == 2 && steps * batch * width * hidden >= WORTH_SHARING {
+        // Side by side, each into memory of its own.
+        let (own, scratch) = scratch.split_at_mut(2 * steps * state);
+        let (forwards, backwards) = own.split_at_mut(steps * state);
+        let (scratch, other) = scratch.split_at_mut(scratch.len() / 2);
+        let ((h, last_h), (c, last_c)) = (h.split_at_mut(state), c.split_at_mut(state));
+        rayon::join(
+            || walk(0, [state, 0], [forwards, h, c, scratch]),
+            || walk(1, [state, 0], [backwards, last_h, last_c, other]),
+        );
+        let steps = forwards
+            .chunks_exact(state)
+            .zip(backwards.chunks_exact(state));
+        for (y, (forwards, backwards)) in y.chunks_exact_mut(2 * state).zip(steps) {
+            y[..state].copy_from_slice(forwards);
+            y[state..].copy_from_slice(backwards);
+        }
+        return;
+    }
+    for d in 0..all {
+        let (h, c) = (&mut h[d * state..][..state], &mut c[d * state..][..state]);
+        walk(d, [all * state, d * state], [y, h, c, scratch]);
     }
 }

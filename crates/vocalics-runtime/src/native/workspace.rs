@@ -171,7 +171,11 @@ impl State {
                     return None;
                 };
                 let inputs = steps.checked_mul(batch)?.checked_mul(layer.bias.len())?;
-                inputs.checked_add(recurrent::scratch(layer.cell, layer.hidden, batch)?)
+                // Where directions run side by side, each has its results and its scratch memory.
+                let results = steps.checked_mul(batch)?.checked_mul(layer.hidden)?;
+                let own =
+                    recurrent::scratch(layer.cell, layer.hidden, batch)?.checked_add(results)?;
+                inputs.checked_add(own.checked_mul(layer.directions.len())?)
             }
             _ => Some(0),
         }

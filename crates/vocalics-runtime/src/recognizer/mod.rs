@@ -26,7 +26,8 @@ pub(crate) use logits::windows;
 #[non_exhaustive]
 pub struct RecognizerOptions {
     /// Threads of the engine, at least 1. One is the default: a clip takes a few milliseconds, and
-    /// programs that recognise many clips run several recognitions side by side.
+    /// programs that recognise many clips run several recognitions side by side. With more than one, those that a
+    /// single clip leaves without work wait awake until it is done.
     pub threads: usize,
     /// The engine; `None`, the default, takes our own where it knows everything in the graph and the
     /// other elsewhere. Tests and benchmarks ask for one.
