@@ -224,14 +224,8 @@ impl Protocol {
         options: &SplitOptions,
         duplicates: &[Vec<usize>],
     ) -> Result<Vec<Fold>, CorpusError> {
-        let present: BTreeSet<&str> = utterances.iter().map(|u| u.corpus.as_str()).collect();
-        let mut named = options.train_only.iter();
-        if let Some(missing) = named.find(|name| !present.contains(name.as_str())) {
-            return Err(CorpusError::MissingCorpus {
-                protocol: self.name().to_owned(),
-                corpus: missing.clone(),
-                present: present.into_iter().collect::<Vec<_>>().join(", "),
-            });
+        for corpus in &options.train_only {
+            require_corpus(self.name(), corpus, utterances)?;
         }
         let (beside, split): (Vec<usize>, Vec<usize>) = (0..utterances.len())
             .partition(|&i| options.train_only.contains(&utterances[i].corpus));
@@ -329,6 +323,27 @@ impl FromStr for Protocol {
             known: Self::NAMES.join(", "),
         })
     }
+}
+
+/// Refuses a list without a clip of `corpus`.
+fn require_corpus(
+    protocol: &str,
+    corpus: &str,
+    utterances: &[Utterance],
+) -> Result<(), CorpusError> {
+    let present: BTreeSet<&str> = utterances.iter().map(|u| u.corpus.as_str()).collect();
+    if present.contains(corpus) {
+        return Ok(());
+    }
+    Err(CorpusError::MissingCorpus {
+        protocol: protocol.to_owned(),
+        corpus: corpus.to_owned(),
+        present: if present.is_empty() {
+            "nothing".to_owned()
+        } else {
+            present.into_iter().collect::<Vec<_>>().join(", ")
+        },
+    })
 }
 
 /// The speakers with clips in more than one of train, validation and test of a fold, sorted.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Fold, SplitOptions};
+use super::{Fold, SplitOptions, require_corpus};
 use crate::{CorpusError, Sex, Utterance};
 
 const SPEECH: &str = "ravdess-speech";
@@ -15,23 +15,12 @@ pub(super) fn ravdess_folds(
     utterances: &[Utterance],
     options: &SplitOptions,
 ) -> Result<Vec<Fold>, CorpusError> {
+    require_corpus(protocol, SPEECH, utterances)?;
     let actors: BTreeMap<&str, Option<Sex>> = utterances
         .iter()
         .filter(|u| u.corpus == SPEECH)
         .map(|u| (&*u.speaker, u.sex))
         .collect();
-    if actors.is_empty() {
-        let present: BTreeSet<&str> = utterances.iter().map(|u| u.corpus.as_str()).collect();
-        return Err(CorpusError::MissingCorpus {
-            protocol: protocol.to_owned(),
-            corpus: SPEECH.to_owned(),
-            present: if present.is_empty() {
-                "nothing".to_owned()
-            } else {
-                present.into_iter().collect::<Vec<_>>().join(", ")
-            },
-        });
-    }
     let name = |actor: &u32| format!("ravdess-{actor:02}");
     let missing: Vec<String> = table
         .iter()

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Fold, Groups, SplitOptions};
+use super::{Fold, Groups, SplitOptions, require_corpus};
 use crate::shuffle::SplitMix64;
 use crate::{CorpusError, Utterance};
 
@@ -13,18 +13,16 @@ pub(super) fn require_seed_mix(
     protocol: &str,
     utterances: &[Utterance],
 ) -> Result<(), CorpusError> {
-    let present: BTreeSet<&str> = utterances.iter().map(|u| u.corpus.as_str()).collect();
-    if let Some(missing) = MIX.iter().find(|c| !present.contains(**c)) {
-        return Err(CorpusError::MissingCorpus {
-            protocol: protocol.to_owned(),
-            corpus: (*missing).to_owned(),
-            present: present.into_iter().collect::<Vec<_>>().join(", "),
-        });
+    for corpus in MIX {
+        require_corpus(protocol, corpus, utterances)?;
     }
-    match present.iter().find(|c| !MIX.contains(*c)) {
+    match utterances
+        .iter()
+        .find(|u| !MIX.contains(&u.corpus.as_str()))
+    {
         Some(other) => Err(CorpusError::UnexpectedCorpus {
             protocol: protocol.to_owned(),
-            corpus: (*other).to_owned(),
+            corpus: other.corpus.clone(),
         }),
         None => Ok(()),
     }

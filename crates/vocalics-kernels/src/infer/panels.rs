@@ -11,8 +11,8 @@ use super::tile::add_products;
 /// Columns of a panel: one vector of the widest instruction set.
 pub(super) const PANEL: usize = 16;
 
-/// The columns of a panel in one row. They begin where a line of the cache does: a vector that lies in two of them takes
-/// twice as long to load.
+/// The columns of a panel in one row. They begin where a line of the cache does: a vector that lies in two of them is read
+/// in two goes.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 pub(super) struct Line(pub(super) [f32; PANEL]);

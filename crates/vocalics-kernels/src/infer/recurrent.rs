@@ -33,7 +33,7 @@ impl Cell {
     }
 }
 
-/// Sizes of a run and where its results go.
+/// Sizes of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
     /// The cell.
@@ -48,10 +48,6 @@ pub struct Run {
     pub reverse: bool,
     /// Values from one sample of the inputs to the next, at least `gates · hidden`.
     pub input_pitch: usize,
-    /// Values from one step of `y` to the next.
-    pub pitch: usize,
-    /// Where in a step of `y` this direction starts.
-    pub offset: usize,
 }
 
 /// Weights of what the step before contributes.
@@ -96,8 +92,7 @@ pub fn scratch(cell: Cell, hidden: usize, batch: usize) -> Option<usize> {
 ///
 /// # Shapes
 /// `inputs`: `[steps, batch, gates · hidden]` with `input_pitch` between samples, biases added; `after`: `[hidden]`, the bias inside the
-/// reset of [`Cell::GruAfter`], else empty; `y`: at least `steps · pitch`, of which `[batch, hidden]` from
-/// `offset` of each step is written; `h`, `c`: `[batch, hidden]`, the last state (`c` of an LSTM only);
+/// reset of [`Cell::GruAfter`], else empty; `y`: `[steps, batch, hidden]`; `h`, `c`: `[batch, hidden]`, the last state (`c` of an LSTM only);
 /// `scratch`: at least [`scratch`] values.
 ///
 /// # Panics
@@ -127,7 +122,7 @@ pub fn run(
         } else {
             step
         };
-        let y = &mut y[at * run.pitch + run.offset..][..state];
+        let y = &mut y[at * state..][..state];
         let inputs = inputs.chunks(run.input_pitch).skip(at * run.batch);
         weights.gates.multiply_rows(level, h, gates);
         level.vectorised(
@@ -270,7 +265,6 @@ mod tests {
                     let inputs = numbers(steps * batch * input_pitch, 1);
                     let recurrent = numbers(width * hidden, 2);
                     let after = numbers(hidden, 3);
-                    let pitch = batch * hidden + 3;
                     let sizes = Run {
                         cell,
                         hidden,
@@ -278,10 +272,8 @@ mod tests {
                         batch,
                         reverse,
                         input_pitch,
-                        pitch,
-                        offset: 2,
                     };
-                    let mut y = vec![f32::NAN; steps * pitch];
+                    let mut y = vec![f32::NAN; steps * batch * hidden];
                     let mut state = [
                         vec![f32::NAN; batch * hidden],
                         vec![f32::NAN; batch * hidden],
@@ -306,7 +298,7 @@ mod tests {
                             let t = if reverse { steps - 1 - n } else { n };
                             let x = &inputs[(t * batch + sample) * input_pitch..][..width];
                             step(cell, x, &recurrent, &after, &mut h, &mut c);
-                            let y = &y[t * pitch + 2 + sample * hidden..][..hidden];
+                            let y = &y[(t * batch + sample) * hidden..][..hidden];
                             for (y, want) in y.iter().zip(&h) {
                                 assert!((f64::from(*y) - want).abs() < 1e-5, "{cell:?} {y} {want}");
                             }

@@ -7,7 +7,7 @@ use vocalics_kernels::infer::tile::Finish;
 use vocalics_kernels::infer::{Level, dense, recurrent};
 
 use super::plan::{Location, Plan};
-use super::step::{Convolution, Kind, Recurrent, Step, ValueId};
+use super::step::{Convolution, Direction, Kind, Recurrent, Step, ValueId};
 use super::workspace::{Shape, State, Workspace, image};
 
 /// Where the tensors are that a step reads.
@@ -258,9 +258,7 @@ fn sequence(
             .zip(&layer.bias)
             .for_each(|(x, bias)| *x += bias);
     }
-    let all = layer.directions.len();
-    let walk = |d: usize, [pitch, offset]: [usize; 2], to: [&mut [f32]; 4]| {
-        let direction = &layer.directions[d];
+    let walk = |d: usize, direction: &Direction, [y, h, c, scratch]: [&mut [f32]; 4]| {
         let run = recurrent::Run {
             cell: layer.cell,
             hidden,
@@ -268,44 +266,31 @@ fn sequence(
             batch,
             reverse: direction.reverse,
             input_pitch: width,
-            pitch,
-            offset,
         };
-        let [y, h, c, scratch] = to;
         let (weights, after) = (&direction.recurrent, &direction.after);
-        recurrent::run(
-            level,
-            &run,
-            &inputs[d * gates..],
-            weights,
-            after,
-            y,
-            h,
-            c,
-            scratch,
-        );
+        let inputs = &inputs[d * gates..];
+        recurrent::run(level, &run, inputs, weights, after, y, h, c, scratch);
     };
-    if parts > 1 && all == 2 && steps * batch * width * hidden >= WORTH_SHARING {
-        // Side by side, each into memory of its own.
-        let (own, scratch) = scratch.split_at_mut(2 * steps * state);
-        let (forwards, backwards) = own.split_at_mut(steps * state);
-        let (scratch, other) = scratch.split_at_mut(scratch.len() / 2);
-        let ((h, last_h), (c, last_c)) = (h.split_at_mut(state), c.split_at_mut(state));
-        rayon::join(
-            || walk(0, [state, 0], [forwards, h, c, scratch]),
-            || walk(1, [state, 0], [backwards, last_h, last_c, other]),
-        );
-        let steps = forwards
-            .chunks_exact(state)
-            .zip(backwards.chunks_exact(state));
-        for (y, (forwards, backwards)) in y.chunks_exact_mut(2 * state).zip(steps) {
-            y[..state].copy_from_slice(forwards);
-            y[state..].copy_from_slice(backwards);
+    match layer.directions.as_slice() {
+        [only] => walk(0, only, [y, h, c, scratch]),
+        [first, second] => {
+            // Each into memory of its own, so that they can run side by side.
+            let (results, scratch) = scratch.split_at_mut(2 * steps * state);
+            let (forwards, backwards) = results.split_at_mut(steps * state);
+            let (scratch, other) = scratch.split_at_mut(scratch.len() / 2);
+            let ((h, last_h), (c, last_c)) = (h.split_at_mut(state), c.split_at_mut(state));
+            let mut one = || walk(0, first, [forwards, h, c, scratch]);
+            let mut two = || walk(1, second, [backwards, last_h, last_c, other]);
+            if parts > 1 && steps * batch * width * hidden >= WORTH_SHARING {
+                rayon::join(one, two);
+            } else {
+                one();
+                two();
+            }
+            place(forwards, state, 0, 2 * state, y);
+            place(backwards, state, state, 2 * state, y);
         }
-        return;
-    }
-    for d in 0..all {
-        let (h, c) = (&mut h[d * state..][..state], &mut c[d * state..][..state]);
-        walk(d, [all * state, d * state], [y, h, c, scratch]);
+        // A layer has one or two.
+        _ => {}
     }
 }

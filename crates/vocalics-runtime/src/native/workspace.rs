@@ -171,7 +171,7 @@ impl State {
                     return None;
                 };
                 let inputs = steps.checked_mul(batch)?.checked_mul(layer.bias.len())?;
-                // Where directions run side by side, each has its results and its scratch memory.
+                // Each direction has memory of its own, its results included.
                 let results = steps.checked_mul(batch)?.checked_mul(layer.hidden)?;
                 let own =
                     recurrent::scratch(layer.cell, layer.hidden, batch)?.checked_add(results)?;
