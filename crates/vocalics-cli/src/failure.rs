@@ -277,7 +277,9 @@ fn corpus_hint(error: &CorpusError) -> Option<&'static str> {
         CorpusError::MissingCorpus { .. } => {
             "add it with --corpus NAME=DIR, or under `corpora` in the configuration"
         }
-        CorpusError::TrainOnly { .. } => "take it out of evaluation.train_only",
+        CorpusError::TrainOnly { .. } => {
+            "leave a corpus to test: take it out of evaluation.train_only"
+        }
         CorpusError::UnexpectedCorpus { .. } => "leave it out, or choose another protocol",
         CorpusError::MissingSpeakers { .. } => {
             "give the whole corpus, or choose another protocol; `vocalics data check` counts it"

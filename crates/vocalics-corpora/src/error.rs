@@ -142,12 +142,12 @@ pub enum CorpusError {
         /// The corpora that are there.
         present: String,
     },
-    /// A protocol splits a corpus that is only to train.
-    #[error("protocol {protocol} splits the corpus {corpus}, which is only to train")]
+    /// A protocol has to test a corpus that is only to train.
+    #[error("protocol {protocol} has to split {corpus}, said to train only")]
     TrainOnly {
         /// The protocol.
         protocol: String,
-        /// The corpus it splits.
+        /// The corpus, or all there are.
         corpus: String,
     },
     /// A protocol is defined without a corpus that the list holds.

@@ -229,6 +229,12 @@ impl Protocol {
         }
         let (beside, split): (Vec<usize>, Vec<usize>) = (0..utterances.len())
             .partition(|&i| options.train_only.contains(&utterances[i].corpus));
+        if split.is_empty() {
+            return Err(CorpusError::TrainOnly {
+                protocol: self.name().to_owned(),
+                corpus: options.train_only.join(", "),
+            });
+        }
         let place: BTreeMap<usize, usize> =
             split.iter().enumerate().map(|(n, &i)| (i, n)).collect();
         let duplicates: Vec<Vec<usize>> = duplicates
@@ -238,7 +244,7 @@ impl Protocol {
         let list: Vec<Utterance> = split.iter().map(|&i| utterances[i].clone()).collect();
         let classes: Vec<usize> = split.iter().map(|&i| labels[i]).collect();
         let groups = Groups::new(&list, &duplicates);
-        let split_up = |error| match error {
+        let only_trains = |error| match error {
             CorpusError::MissingCorpus {
                 protocol, corpus, ..
             } if options.train_only.contains(&corpus) => {
@@ -247,7 +253,7 @@ impl Protocol {
             error => error,
         };
         let folds = self.split(&list, &classes, options, &groups);
-        let mut folds = folds.map_err(split_up)?;
+        let mut folds = folds.map_err(only_trains)?;
         for fold in &mut folds {
             for part in [&mut fold.train, &mut fold.validation, &mut fold.test] {
                 part.iter_mut().for_each(|i| *i = split[*i]);

@@ -326,6 +326,16 @@ fn a_corpus_that_only_trains_must_be_there_and_is_not_split() {
         clip("ravdess-song", "ravdess-01", None, 0, 0),
         clip("tess", "tess-OAF", None, 0, 0),
     ];
+    let options = SplitOptions {
+        train_only: ["ravdess-speech", "ravdess-song", "tess"]
+            .map(str::to_owned)
+            .to_vec(),
+        ..SplitOptions::default()
+    };
+    let error = Protocol::Random8020
+        .folds(&list, &[0; 3], &options)
+        .unwrap_err();
+    assert!(matches!(error, CorpusError::TrainOnly { .. }), "{error}");
     for protocol in [Protocol::SeedMix, Protocol::Emobox6Fold] {
         let options = SplitOptions {
             train_only: vec!["ravdess-speech".to_owned()],

@@ -36,7 +36,7 @@ impl TrainConfig {
         let mut beside = self.evaluation.train_only.iter();
         if let Some(other) = beside.find(|name| !self.corpora.contains(name)) {
             let actual = format!("{other:?}, and corpora {:?}", self.corpora);
-            let expected = "names out of corpora";
+            let expected = "names that are also in corpora (or given with --corpus)";
             return wrong("evaluation.train_only", actual, expected);
         }
         self.transfer.validate()?;
