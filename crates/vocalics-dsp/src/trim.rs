@@ -9,6 +9,11 @@ pub const FRAME_LENGTH: usize = 2048;
 /// Hop of [`trim_silence`] in samples (32 ms at 16 kHz), as in librosa.
 pub const HOP_LENGTH: usize = 512;
 
+/// Share of a clip's frames that count as its background in [`trim_noise`].
+const BACKGROUND: f64 = 0.1;
+/// What comes within this many decibels of the loudest frame is never background.
+const HEADROOM_DB: f64 = 6.0;
+
 /// Finds the part between the first and the last frame that comes within `top_db` of the loudest.
 ///
 /// Levels are RMS over centred, zero-padded frames of [`FRAME_LENGTH`] samples every
@@ -18,41 +23,83 @@ pub const HOP_LENGTH: usize = 512;
 /// # Errors
 /// [`DspError::Parameter`] unless `top_db` is finite and positive.
 ///
-/// Reference: `librosa.effects.trim(y, top_db=top_db)`, exact for clips whose quiet parts lie above
+/// Source: `librosa.effects.trim(y, top_db=top_db)`, exact for clips whose quiet parts lie above
 /// −100 dBFS (below that librosa applies an absolute floor).
 pub fn trim_silence(samples: &[f32], top_db: f32) -> Result<Range<usize>, DspError> {
-    if !(top_db.is_finite() && top_db > 0.0) {
-        return Err(DspError::parameter(
-            "top_db",
-            "a finite number above 0",
-            top_db,
-        ));
+    let top_db = checked("top_db", top_db)?;
+    Ok(between(samples, |_, loudest| loudest * power(-top_db)))
+}
+
+/// As [`trim_silence`], but a frame must also lie `over_noise_db` above the clip's background, the
+/// level that a tenth of its frames do not exceed.
+///
+/// In noise that is louder than `top_db` below the speech, the speech would else reach to the ends of
+/// the clip. With a quiet background the result is that of [`trim_silence`]. What comes within 6 dB of
+/// the loudest frame is never cut, so a steady sound stays whole.
+///
+/// # Errors
+/// [`DspError::Parameter`] unless both are finite and positive.
+pub fn trim_noise(
+    samples: &[f32],
+    top_db: f32,
+    over_noise_db: f32,
+) -> Result<Range<usize>, DspError> {
+    let top_db = checked("top_db", top_db)?;
+    let over_noise_db = checked("over_noise_db", over_noise_db)?;
+    Ok(between(samples, |frames, loudest| {
+        let silence = loudest * power(-top_db);
+        let most = loudest * power(-HEADROOM_DB);
+        let noise = background(frames) * power(over_noise_db);
+        silence.max(noise.min(most))
+    }))
+}
+
+fn checked(name: &'static str, db: f32) -> Result<f64, DspError> {
+    if !(db.is_finite() && db > 0.0) {
+        return Err(DspError::parameter(name, "a finite number above 0", db));
     }
+    Ok(f64::from(db))
+}
+
+/// Ratio of powers that is `db` decibels.
+fn power(db: f64) -> f64 {
+    10.0_f64.powf(db / 10.0)
+}
+
+/// Energy that [`BACKGROUND`] of the frames do not exceed; there is at least one frame.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share of a number of frames is an index"
+)]
+fn background(frames: &[f64]) -> f64 {
+    let mut frames = frames.to_vec();
+    let rank = ((frames.len() - 1) as f64 * BACKGROUND) as usize;
+    *frames.select_nth_unstable_by(rank, f64::total_cmp).1
+}
+
+/// From the first to the last frame whose energy exceeds `threshold(energies, loudest)`.
+fn between(samples: &[f32], threshold: impl FnOnce(&[f64], f64) -> f64) -> Range<usize> {
     let blocks: Vec<f64> = samples.chunks(HOP_LENGTH).map(energy).collect();
     let half = FRAME_LENGTH / 2 / HOP_LENGTH;
     // Frame i covers the blocks i-half .. i+half; the last one may lie half beyond the end.
     let n_frames = 1 + samples.len() / HOP_LENGTH;
-    let frames = (0..n_frames).map(|i| {
-        let end = (i + half).min(blocks.len());
-        blocks[i.saturating_sub(half).min(end)..end]
-            .iter()
-            .sum::<f64>()
-    });
-    let loudest = frames.clone().fold(0.0, f64::max);
+    let frames: Vec<f64> = (0..n_frames)
+        .map(|i| {
+            let end = (i + half).min(blocks.len());
+            blocks[i.saturating_sub(half).min(end)..end].iter().sum()
+        })
+        .collect();
+    let loudest = frames.iter().copied().fold(0.0, f64::max);
     if loudest <= 0.0 {
-        return Ok(0..samples.len());
+        return 0..samples.len();
     }
-    let threshold = loudest * 10.0_f64.powf(-f64::from(top_db) / 10.0);
-    let mut first = None;
-    let mut last = 0;
-    for (index, frame) in frames.enumerate() {
-        if frame > threshold {
-            first.get_or_insert(index);
-            last = index;
-        }
-    }
-    let end = ((last + 1) * HOP_LENGTH).min(samples.len());
-    Ok((first.unwrap_or(0) * HOP_LENGTH).min(end)..end)
+    let threshold = threshold(&frames, loudest);
+    let first = frames.iter().position(|frame| *frame > threshold);
+    let last = frames.iter().rposition(|frame| *frame > threshold);
+    let end = ((last.unwrap_or(0) + 1) * HOP_LENGTH).min(samples.len());
+    (first.unwrap_or(0) * HOP_LENGTH).min(end)..end
 }
 
 /// Sum of squares, in eight independent partial sums so that it vectorises.
@@ -77,7 +124,7 @@ pub(crate) fn energy(samples: &[f32]) -> f64 {
 mod tests {
     use super::*;
 
-    fn naive(samples: &[f32], top_db: f32) -> Range<usize> {
+    fn naive(samples: &[f32], top_db: f32, over_noise_db: Option<f32>) -> Range<usize> {
         let mut levels = Vec::new();
         for i in 0..=samples.len() / HOP_LENGTH {
             let start = (i * HOP_LENGTH).saturating_sub(FRAME_LENGTH / 2);
@@ -89,37 +136,68 @@ mod tests {
             levels.push(10.0 * (sum / FRAME_LENGTH as f64).max(1e-30).log10());
         }
         let top = levels.iter().copied().fold(f64::MIN, f64::max);
-        let loud: Vec<usize> = (0..levels.len())
-            .filter(|i| levels[*i] > top - f64::from(top_db))
-            .collect();
+        let mut least = top - f64::from(top_db);
+        if let Some(db) = over_noise_db {
+            let mut sorted = levels.clone();
+            sorted.sort_by(f64::total_cmp);
+            let noise = sorted[(levels.len() - 1) / 10] + f64::from(db);
+            least = least.max(noise.min(top - 6.0));
+        }
+        let loud: Vec<usize> = (0..levels.len()).filter(|i| levels[*i] > least).collect();
         let end = ((loud[loud.len() - 1] + 1) * HOP_LENGTH).min(samples.len());
         loud[0] * HOP_LENGTH..end
+    }
+
+    /// A swell at 40 % of the clip over a steady hum of this amplitude.
+    fn swell(n: usize, hum: f32) -> Vec<f32> {
+        (0..n)
+            .map(|i| {
+                let t = i as f32 / n as f32;
+                (i as f32 * 0.3).sin() * (-60.0 * (t - 0.4).powi(2)).exp()
+                    + hum * (i as f32 * 1.1).sin()
+            })
+            .collect()
     }
 
     #[test]
     fn equals_the_definition_at_any_gain() {
         for n in [1, 511, 512, 2048, 9000, 40_003] {
-            let clip: Vec<f32> = (0..n)
-                .map(|i| {
-                    let t = i as f32 / n as f32;
-                    (i as f32 * 0.3).sin() * (-60.0 * (t - 0.4).powi(2)).exp()
-                })
-                .collect();
-            for top_db in [6.0, 20.0, 40.0, 60.0] {
-                let expected = naive(&clip, top_db);
-                assert_eq!(
-                    trim_silence(&clip, top_db).unwrap(),
-                    expected,
-                    "{n} {top_db}"
-                );
+            for hum in [0.0, 0.02, 0.2] {
+                let clip = swell(n, hum);
                 let quiet: Vec<f32> = clip.iter().map(|x| x / 1024.0).collect();
-                assert_eq!(
-                    trim_silence(&quiet, top_db).unwrap(),
-                    expected,
-                    "{n} {top_db}"
-                );
+                for top_db in [6.0, 20.0, 40.0, 60.0] {
+                    let expected = naive(&clip, top_db, None);
+                    assert_eq!(
+                        trim_silence(&clip, top_db).unwrap(),
+                        expected,
+                        "{n} {top_db}"
+                    );
+                    assert_eq!(
+                        trim_silence(&quiet, top_db).unwrap(),
+                        expected,
+                        "{n} {top_db}"
+                    );
+                    for over in [3.0, 10.0, 30.0] {
+                        let expected = naive(&clip, top_db, Some(over));
+                        let found = trim_noise(&clip, top_db, over).unwrap();
+                        assert_eq!(found, expected, "{n} {hum} {top_db} {over}");
+                        assert_eq!(trim_noise(&quiet, top_db, over).unwrap(), expected);
+                    }
+                }
             }
         }
+    }
+
+    #[test]
+    fn noise_before_and_behind_is_cut_and_a_quiet_background_changes_nothing() {
+        let clip = swell(64_000, 0.05);
+        assert_eq!(trim_silence(&clip, 40.0).unwrap(), 0..64_000);
+        let cut = trim_noise(&clip, 40.0, 10.0).unwrap();
+        assert!(cut.start > 8_000 && cut.end < 48_000, "{cut:?}");
+        let clean = swell(64_000, 1e-4);
+        let expected = trim_silence(&clean, 40.0).unwrap();
+        assert!(expected.len() < 56_000);
+        assert_eq!(trim_noise(&clean, 40.0, 10.0).unwrap(), expected);
     }
 
     #[test]
@@ -127,8 +205,14 @@ mod tests {
         assert_eq!(trim_silence(&[], 40.0).unwrap(), 0..0);
         assert_eq!(trim_silence(&[0.0; 5000], 40.0).unwrap(), 0..5000);
         assert_eq!(trim_silence(&[0.3; 5000], 40.0).unwrap(), 0..5000);
-        assert!(trim_silence(&[0.3; 5], 0.0).is_err());
-        assert!(trim_silence(&[0.3; 5], f32::NAN).is_err());
+        assert_eq!(trim_noise(&[], 40.0, 10.0).unwrap(), 0..0);
+        assert_eq!(trim_noise(&[0.0; 5000], 40.0, 10.0).unwrap(), 0..5000);
+        assert_eq!(trim_noise(&[0.3; 5000], 40.0, 10.0).unwrap(), 0..5000);
+        for wrong in [0.0, -3.0, f32::NAN, f32::INFINITY] {
+            assert!(trim_silence(&[0.3; 5], wrong).is_err());
+            assert!(trim_noise(&[0.3; 5], wrong, 10.0).is_err());
+            assert!(trim_noise(&[0.3; 5], 40.0, wrong).is_err());
+        }
     }
 
     #[test]

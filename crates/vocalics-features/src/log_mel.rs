@@ -7,7 +7,7 @@ use vocalics_dsp::level::rms;
 use vocalics_dsp::logarithm::ln;
 use vocalics_dsp::mel::{MelFilterbank, MelNorm, MelScale};
 use vocalics_dsp::stft::{LANES, Stft, StftConfig};
-use vocalics_dsp::trim::trim_silence;
+use vocalics_dsp::trim::{trim_noise, trim_silence};
 
 use crate::error::FeatureError;
 use crate::matrix::FeatureMatrix;
@@ -52,6 +52,10 @@ pub struct LogMelConfig {
     /// `None` keeps the clip whole. Written `trim_db = "off"` in TOML, which knows no null.
     #[serde(with = "optional_db")]
     pub trim_db: Option<f32>,
+    /// If given, outer sound that is not this many decibels above the clip's background noise is cut
+    /// off as well ([`trim_noise`](vocalics_dsp::trim::trim_noise)). Needs `trim_db`.
+    #[serde(with = "optional_db")]
+    pub trim_over_noise_db: Option<f32>,
     /// Whether the (trimmed) clip is scaled to [`NORMALISED_RMS`] first.
     pub normalise_level: bool,
     /// Whether frame `i` is centred on sample `i · hop_length`; else frames lie inside the clip.
@@ -79,6 +83,7 @@ impl Default for LogMelConfig {
             mel_norm: MelNorm::Slaney,
             log_floor: 1e-10,
             trim_db: Some(40.0),
+            trim_over_noise_db: None,
             normalise_level: true,
             center: true,
             padding: Padding::Zero,
@@ -125,11 +130,21 @@ impl LogMelConfig {
             let expected = "a power above 1e-37 and at most 1".to_owned();
             return refuse("log_floor", expected, self.log_floor.to_string());
         }
-        if let Some(trim_db) = self.trim_db
-            && !(trim_db.is_finite() && trim_db > 0.0)
-        {
-            let expected = "a finite number above 0, or off".to_owned();
-            return refuse("trim_db", expected, trim_db.to_string());
+        let cuts = [
+            ("trim_db", self.trim_db),
+            ("trim_over_noise_db", self.trim_over_noise_db),
+        ];
+        for (field, db) in cuts {
+            if let Some(db) = db
+                && !(db.is_finite() && db > 0.0)
+            {
+                let expected = "a finite number above 0, or off".to_owned();
+                return refuse(field, expected, db.to_string());
+            }
+        }
+        if let (None, Some(db)) = (self.trim_db, self.trim_over_noise_db) {
+            let expected = "off where trim_db is off".to_owned();
+            return refuse("trim_over_noise_db", expected, db.to_string());
         }
         let stft = Stft::new(&StftConfig {
             n_fft: self.n_fft,
@@ -187,6 +202,7 @@ impl LogMelConfig {
             mel_norm,
             log_floor,
             trim_db,
+            trim_over_noise_db,
             normalise_level,
             center,
             padding,
@@ -206,7 +222,7 @@ impl LogMelConfig {
         // Adding zero turns -0.0 into 0.0, which gives the same features.
         let bits = |value: f32| format!("{:08x}", (value + 0.0).to_bits());
         let trim_db = trim_db.map_or_else(|| "off".to_owned(), bits);
-        let text = format!(
+        let mut text = format!(
             "sample_rate={sample_rate};n_fft={n_fft};win_length={win_length};hop_length={hop_length};\
              n_mels={n_mels};fmin={};fmax={};mel_scale={mel_scale};mel_norm={mel_norm};\
              log_floor={};trim_db={trim_db};normalise_level={normalise_level};center={center};\
@@ -215,6 +231,10 @@ impl LogMelConfig {
             bits(*fmax),
             bits(*log_floor),
         );
+        // Named only where it is on: files and caches from before it keep their names.
+        if let Some(db) = trim_over_noise_db {
+            text = format!("{text};trim_over_noise_db={}", bits(*db));
+        }
         format!("logmel-v1-{:016x}", fnv1a(text.as_bytes()))
     }
 }
@@ -366,9 +386,12 @@ impl LogMel {
             return Err(FeatureError::Empty);
         }
         check_samples(samples)?;
-        let clip = match self.config.trim_db {
-            Some(trim_db) => &samples[trim_silence(samples, trim_db)?],
-            None => samples,
+        let clip = match (self.config.trim_db, self.config.trim_over_noise_db) {
+            (Some(trim_db), Some(over_noise_db)) => {
+                &samples[trim_noise(samples, trim_db, over_noise_db)?]
+            }
+            (Some(trim_db), None) => &samples[trim_silence(samples, trim_db)?],
+            (None, _) => samples,
         };
         let n_frames = self.rows.stft.n_frames(clip.len());
         if n_frames == 0 {

@@ -93,6 +93,10 @@ fn every_field_changes_the_fingerprint() {
             ..base.clone()
         },
         LogMelConfig {
+            trim_over_noise_db: Some(10.0),
+            ..base.clone()
+        },
+        LogMelConfig {
             normalise_level: false,
             ..base.clone()
         },
@@ -130,6 +134,10 @@ fn the_configuration_survives_toml_and_json() {
             mel_scale: MelScale::Htk,
             mel_norm: MelNorm::None,
             ..plain()
+        },
+        LogMelConfig {
+            trim_over_noise_db: Some(8.0),
+            ..LogMelConfig::default()
         },
     ] {
         let text = toml::to_string(&config).unwrap();
@@ -284,6 +292,21 @@ fn senseless_configurations_name_the_field() {
             "trim_db",
             LogMelConfig {
                 trim_db: Some(f32::INFINITY),
+                ..base.clone()
+            },
+        ),
+        (
+            "trim_over_noise_db",
+            LogMelConfig {
+                trim_over_noise_db: Some(-1.0),
+                ..base.clone()
+            },
+        ),
+        (
+            "trim_over_noise_db",
+            LogMelConfig {
+                trim_db: None,
+                trim_over_noise_db: Some(10.0),
                 ..base
             },
         ),
@@ -372,6 +395,30 @@ fn outer_silence_does_not_matter_when_trimmed() {
     // At most one trimming frame of 2048 samples of silence stays at either end.
     assert!(
         trimmed >= whole && trimmed <= whole + 16,
+        "{trimmed} frames, {whole} in the clip"
+    );
+}
+
+#[test]
+fn outer_noise_does_not_matter_when_trimmed_over_noise() {
+    let clip = signal(16_384);
+    let noise = |i: usize| 0.02 * (i as f32 * 1.7).sin();
+    let mut noisy: Vec<f32> = (0..36_864).map(noise).collect();
+    for (x, of_clip) in noisy[12_288..].iter_mut().zip(&clip) {
+        *x += of_clip;
+    }
+    let silence_alone = LogMelConfig::default();
+    let over_noise = LogMelConfig {
+        trim_over_noise_db: Some(10.0),
+        ..LogMelConfig::default()
+    };
+    let frames =
+        |config: &LogMelConfig, samples: &[f32]| features(config, samples).unwrap().len() / 64;
+    let whole = frames(&plain(), &clip);
+    assert_eq!(frames(&silence_alone, &noisy), frames(&plain(), &noisy));
+    let trimmed = frames(&over_noise, &noisy);
+    assert!(
+        trimmed <= whole + 16 && trimmed >= whole / 2,
         "{trimmed} frames, {whole} in the clip"
     );
 }

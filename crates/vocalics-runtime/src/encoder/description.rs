@@ -276,6 +276,7 @@ impl LogMelInput {
             log_floor: self.log.floor.unwrap_or(f32::MIN_POSITIVE * 2.0),
             // Cut before, for either kind of input.
             trim_db: None,
+            trim_over_noise_db: None,
             normalise_level: false,
             center: self.center,
             padding: self.padding,
