@@ -25,6 +25,7 @@
 //! | [`voice_activity`] | where somebody speaks |
 //! | [`noise_estimate`], [`noise_reduction`] | minimum statistics, Wiener filter |
 //! | `rnnoise` (with the feature of that name) | noise reduction and voice activity by a small trained network |
+//! | [`cube_root`] | a cube root with the same bits on every platform |
 //! | [`decibel`] | powers and decibels |
 //! | [`logarithm`] | a natural logarithm with the same bits on every platform |
 //! | [`delta`] | regression deltas, whole matrix and streaming |
@@ -64,6 +65,7 @@ pub mod cepstral_peak;
 pub mod cepstrum;
 pub mod chroma;
 mod correlator;
+pub mod cube_root;
 pub mod decibel;
 pub mod delta;
 mod error;

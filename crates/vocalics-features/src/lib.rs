@@ -27,6 +27,7 @@
 //! ```
 
 mod chroma;
+mod compression;
 mod domain;
 mod egemaps;
 mod error;
@@ -44,6 +45,7 @@ mod standardise;
 mod statistics;
 mod stream;
 
+pub use compression::Compression;
 pub use domain::Domain;
 pub use error::FeatureError;
 pub use functionals::{Functionals, SetVersion};

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use vocalics_dsp::check_samples;
 use vocalics_dsp::frame::Padding;
 use vocalics_dsp::level::rms;
-use vocalics_dsp::logarithm::ln;
 use vocalics_dsp::mel::{MelFilterbank, MelNorm, MelScale};
 use vocalics_dsp::stft::{LANES, Stft, StftConfig};
 use vocalics_dsp::trim::{trim_noise, trim_silence};
 
+use crate::compression::Compression;
 use crate::error::FeatureError;
 use crate::matrix::FeatureMatrix;
 
@@ -46,8 +46,10 @@ pub struct LogMelConfig {
     pub mel_scale: MelScale,
     /// Scaling of the triangles.
     pub mel_norm: MelNorm,
-    /// Smallest band power; anything below becomes `ln(log_floor)`.
+    /// Smallest band power; anything below counts as this.
     pub log_floor: f32,
+    /// How the power of a band becomes a feature.
+    pub compression: Compression,
     /// Outer silence more than this many decibels below the clip's loudest frame is cut off;
     /// `None` keeps the clip whole. Written `trim_db = "off"` in TOML, which knows no null.
     #[serde(with = "optional_db")]
@@ -82,6 +84,7 @@ impl Default for LogMelConfig {
             mel_scale: MelScale::Slaney,
             mel_norm: MelNorm::Slaney,
             log_floor: 1e-10,
+            compression: Compression::Log,
             trim_db: Some(40.0),
             trim_over_noise_db: None,
             normalise_level: true,
@@ -201,6 +204,7 @@ impl LogMelConfig {
             mel_scale,
             mel_norm,
             log_floor,
+            compression,
             trim_db,
             trim_over_noise_db,
             normalise_level,
@@ -231,7 +235,10 @@ impl LogMelConfig {
             bits(*fmax),
             bits(*log_floor),
         );
-        // Named only where it is on: files and caches from before it keep their names.
+        // Named only where they are used: files and caches from before them keep their names.
+        if *compression == Compression::CubeRoot {
+            text.push_str(";compression=cube_root");
+        }
         if let Some(db) = trim_over_noise_db {
             text = format!("{text};trim_over_noise_db={}", bits(*db));
         }
@@ -282,6 +289,7 @@ pub(crate) struct Rows {
     pub(crate) stft: Stft,
     mel: MelFilterbank,
     floor: f32,
+    compression: Compression,
     power: Vec<[f32; LANES]>,
     bands: Vec<[f32; LANES]>,
 }
@@ -293,6 +301,7 @@ impl Rows {
             power: vec![[0.0; LANES]; stft.n_bins()],
             bands: vec![[0.0; LANES]; mel.n_mels()],
             floor: config.log_floor,
+            compression: config.compression,
             stft,
             mel,
         })
@@ -315,9 +324,7 @@ impl Rows {
                         self.floor
                     };
                 }
-                for value in band {
-                    *value = ln(*value);
-                }
+                self.compression.apply(band);
             }
             for (lane, row) in block.chunks_exact_mut(n_mels).enumerate() {
                 for (value, band) in row.iter_mut().zip(&self.bands) {
@@ -331,10 +338,10 @@ impl Rows {
 
 /// Log-mel features of whole clips: planned once, used for many.
 ///
-/// `ln(max(log_floor, mel · |STFT|²))`, after the clip was trimmed and its level normalised as
-/// configured.
+/// `ln(max(log_floor, mel · |STFT|²))`, or the cube root in place of the logarithm, after the clip was
+/// trimmed and its level normalised as configured.
 ///
-/// On digital silence every value is `ln(log_floor)`; on a constant the lowest bands alone stand
+/// On digital silence every value is that of `log_floor`; on a constant the lowest bands alone stand
 /// out. A clip shorter than the window is padded when centred, and an error otherwise.
 ///
 /// Reference: `numpy.log(numpy.maximum(floor, librosa.feature.melspectrogram(..., power=2)))`

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use vocalics_features::{
-    FeatureError, LogMel, LogMelConfig, LogMelStream, MelNorm, MelScale, Padding,
+    Compression, FeatureError, LogMel, LogMelConfig, LogMelStream, MelNorm, MelScale, Padding,
 };
 
 fn plain() -> LogMelConfig {
@@ -85,6 +85,10 @@ fn every_field_changes_the_fingerprint() {
             ..base.clone()
         },
         LogMelConfig {
+            compression: Compression::CubeRoot,
+            ..base.clone()
+        },
+        LogMelConfig {
             trim_db: Some(30.0),
             ..base.clone()
         },
@@ -136,6 +140,7 @@ fn the_configuration_survives_toml_and_json() {
             ..plain()
         },
         LogMelConfig {
+            compression: Compression::CubeRoot,
             trim_over_noise_db: Some(8.0),
             ..LogMelConfig::default()
         },
@@ -378,6 +383,25 @@ fn the_level_of_a_clip_does_not_matter_when_normalised() {
     );
     let strongest = (0..a.len()).max_by(|i, j| a[*i].total_cmp(&a[*j])).unwrap();
     assert!((a[strongest] - b[strongest] + 2.0 * 0.004_f32.ln()).abs() < 1e-3);
+}
+
+#[test]
+fn a_cube_root_is_that_of_the_power_whose_logarithm_it_replaces() {
+    let clip = signal(16_384);
+    let logarithms = features(&LogMelConfig::default(), &clip).unwrap();
+    let config = LogMelConfig {
+        compression: Compression::CubeRoot,
+        ..LogMelConfig::default()
+    };
+    let roots = features(&config, &clip).unwrap();
+    assert_eq!(roots.len(), logarithms.len());
+    for (root, ln) in roots.iter().zip(&logarithms) {
+        let expected = (f64::from(*ln) / 3.0).exp();
+        assert!(
+            (f64::from(*root) / expected - 1.0).abs() < 1e-5,
+            "{root} {expected}"
+        );
+    }
 }
 
 #[test]

@@ -1,15 +1,22 @@
 //! What is done to training clips; here on their log-mel features: crop, time stretch, band shift,
 //! gain, masks, mixing.
 
-use std::f64::consts::LN_10;
-
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use vocalics_augment::Plan;
-use vocalics_features::FeatureMatrix;
+use vocalics_features::{Compression, FeatureMatrix};
 
 use crate::TrainError;
+
+/// What the columns of a clip's features are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Columns {
+    /// How many at the end are functionals, of the whole clip and the same in every frame.
+    pub(crate) n_functionals: usize,
+    /// What the bands before them are of their power.
+    pub(crate) compression: Compression,
+}
 
 /// Ranges the augmentations draw from. Every clip gets its own draw in every epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -137,8 +144,7 @@ impl AugmentConfig {
     /// Writes an augmented crop of `features` over `out`, `[frames, n_features]`. `scratch` is overwritten.
     ///
     /// A clip shorter than the crop lies in it whole, with repetitions before and behind: silence
-    /// there would be something the network never meets in recognition. The last `n_functionals` columns are of the whole clip and
-    /// stay as they are.
+    /// there would be something the network never meets in recognition. Functionals stay as they are.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -147,14 +153,14 @@ impl AugmentConfig {
     )]
     pub(crate) fn crop(
         &self,
-        n_functionals: usize,
+        columns: Columns,
         features: &FeatureMatrix,
         rng: &mut StdRng,
         out: &mut [f32],
         scratch: &mut Vec<f32>,
     ) {
         let (n_frames, width) = (features.n_frames(), features.n_features());
-        let n_mels = width - n_functionals;
+        let n_mels = width - columns.n_functionals;
         let frames = out.len() / width;
         let [slow, fast] = self.stretch;
         let rate = (slow.ln() + rng.random::<f64>() * (fast.ln() - slow.ln())).exp();
@@ -170,8 +176,8 @@ impl AugmentConfig {
         };
         let shift =
             rng.random_range(0..=2 * self.band_shift).cast_signed() - self.band_shift.cast_signed();
-        let gain = (rng.random::<f64>() * 2.0 - 1.0) * self.gain_db * LN_10 / 10.0;
-        let gain = gain as f32;
+        let gain_db = (rng.random::<f64>() * 2.0 - 1.0) * self.gain_db;
+        let (factor, offset) = columns.compression.gain(gain_db);
         let last_band = n_mels - 1;
         for (t, out) in out.chunks_exact_mut(width).enumerate() {
             let position = start + t as f64 * rate;
@@ -185,7 +191,8 @@ impl AugmentConfig {
             functionals.copy_from_slice(&from[n_mels..]);
             for (band, out) in bands.iter_mut().enumerate() {
                 let source = band.saturating_add_signed(-shift).min(last_band);
-                *out = from[source] + share * (to[source] - from[source]) + gain;
+                let x = from[source] + share * (to[source] - from[source]);
+                *out = x * factor + offset;
             }
         }
         self.mask([n_mels, width], rng, out, scratch);
@@ -254,6 +261,11 @@ mod tests {
 
     use super::*;
 
+    const BANDS: Columns = Columns {
+        n_functionals: 0,
+        compression: Compression::Log,
+    };
+
     fn still() -> AugmentConfig {
         AugmentConfig::none()
     }
@@ -269,7 +281,7 @@ mod tests {
     fn a_still_crop_is_a_piece_of_the_clip() {
         let (clip, mut out) = (ramp(50, 4), vec![0.0; 10 * 4]);
         still().crop(
-            0,
+            BANDS,
             &clip,
             &mut StdRng::seed_from_u64(3),
             &mut out,
@@ -287,7 +299,7 @@ mod tests {
     fn a_short_clip_is_repeated() {
         let (clip, mut out) = (ramp(3, 2), vec![-1.0; 30 * 2]);
         still().crop(
-            0,
+            BANDS,
             &clip,
             &mut StdRng::seed_from_u64(1),
             &mut out,
@@ -301,7 +313,7 @@ mod tests {
         let (clip, mut out) = (ramp(20, 1), vec![0.0; 28]);
         for seed in 0..40 {
             still().crop(
-                0,
+                BANDS,
                 &clip,
                 &mut StdRng::seed_from_u64(seed),
                 &mut out,
@@ -322,7 +334,7 @@ mod tests {
             ..still()
         };
         gain.crop(
-            0,
+            BANDS,
             &clip,
             &mut StdRng::seed_from_u64(5),
             &mut out,
@@ -330,6 +342,20 @@ mod tests {
         );
         let db = out[0] * 10.0 / 10f32.ln();
         assert!(out.iter().all(|x| (x - out[0]).abs() < 1e-6) && db.abs() <= 6.0 && db != 0.0);
+
+        // A cube root of power is 20 dB louder when it is 100^(1/3) times as large.
+        let (clip, mut roots) = (
+            FeatureMatrix::new(vec![2.0; 40 * 8], 8).unwrap(),
+            out.clone(),
+        );
+        let columns = Columns {
+            compression: Compression::CubeRoot,
+            ..BANDS
+        };
+        let mut rng = StdRng::seed_from_u64(5);
+        gain.crop(columns, &clip, &mut rng, &mut roots, &mut Vec::new());
+        let root_db = 30.0 * (roots[0] / 2.0).log10();
+        assert!((root_db - db).abs() < 1e-4, "{root_db} {db}");
 
         let clip = ramp(40, 8);
         let shift = AugmentConfig {
@@ -339,7 +365,7 @@ mod tests {
         let mut shifts = std::collections::BTreeSet::new();
         for seed in 0..50 {
             shift.crop(
-                0,
+                BANDS,
                 &clip,
                 &mut StdRng::seed_from_u64(seed),
                 &mut out,
@@ -355,7 +381,7 @@ mod tests {
             ..still()
         };
         stretch.crop(
-            0,
+            BANDS,
             &clip,
             &mut StdRng::seed_from_u64(2),
             &mut out,
@@ -372,11 +398,21 @@ mod tests {
             mask_bands: 3,
             ..AugmentConfig::default()
         };
+        let and_two_functionals = Columns {
+            n_functionals: 2,
+            ..BANDS
+        };
         for seed in 0..20 {
             let (mut narrow, mut out) = (vec![0.0; 20 * 8], vec![0.0; 20 * 10]);
             let rng = || StdRng::seed_from_u64(seed);
-            all.crop(0, &clip, &mut rng(), &mut narrow, &mut Vec::new());
-            all.crop(2, &wide, &mut rng(), &mut out, &mut Vec::new());
+            all.crop(BANDS, &clip, &mut rng(), &mut narrow, &mut Vec::new());
+            all.crop(
+                and_two_functionals,
+                &wide,
+                &mut rng(),
+                &mut out,
+                &mut Vec::new(),
+            );
             for (frame, narrow) in out.chunks(10).zip(narrow.chunks(8)) {
                 assert_eq!(frame[..8], *narrow);
                 assert_eq!(frame[8..], [7.0, -3.0]);
@@ -397,14 +433,14 @@ mod tests {
         for seed in 0..50 {
             let (mut plain, mut out) = (vec![0.0; 20 * 8], vec![0.0; 20 * 8]);
             still().crop(
-                0,
+                BANDS,
                 &clip,
                 &mut StdRng::seed_from_u64(seed),
                 &mut plain,
                 &mut Vec::new(),
             );
             masks.crop(
-                0,
+                BANDS,
                 &clip,
                 &mut StdRng::seed_from_u64(seed),
                 &mut out,

@@ -13,6 +13,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use vocalics_features::LogMel;
 
+use crate::augment::Columns;
 use crate::distillation::Soft;
 use crate::waveforms::Augmenter;
 use crate::{AugmentConfig, Data, Sampling, TrainConfig, TrainError};
@@ -146,6 +147,10 @@ impl<'a> Batches<'a> {
         let n_features = self.config.n_bands() + n_functionals;
         let classes = self.data.labels.len();
         let augmentation = &self.config.augmentation;
+        let columns = Columns {
+            n_functionals,
+            compression: self.config.front_end.compression,
+        };
         let crop = self.config.training.crop_frames * n_features;
         batch.step = step;
         batch.features.resize(clips.len() * crop, 0.0);
@@ -165,7 +170,7 @@ impl<'a> Batches<'a> {
             };
             let mut rng = generator(&self.key, Purpose::Clip, place);
             let row = &mut scratch.row;
-            augmentation.crop(n_functionals, &source, &mut rng, features, row);
+            augmentation.crop(columns, &source, &mut rng, features, row);
             let class = self.data.classes[clip];
             self.smooth(class, self.weights[class], targets);
         }

@@ -1,7 +1,7 @@
 //! What a foreign encoder takes and gives, as its description file says.
 
 use serde::{Deserialize, Serialize};
-use vocalics_features::{LogMelConfig, MelNorm, MelScale, Padding};
+use vocalics_features::{Compression, LogMelConfig, MelNorm, MelScale, Padding};
 
 /// What is known of an encoder besides its graph: the content of the TOML file beside it.
 ///
@@ -274,6 +274,7 @@ impl LogMelInput {
             mel_scale: self.mel_scale,
             mel_norm: self.mel_norm,
             log_floor: self.log.floor.unwrap_or(f32::MIN_POSITIVE * 2.0),
+            compression: Compression::Log,
             // Cut before, for either kind of input.
             trim_db: None,
             trim_over_noise_db: None,

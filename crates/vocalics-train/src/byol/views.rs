@@ -8,11 +8,12 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
-use vocalics_features::{FeatureError, FeatureMatrix};
+use vocalics_features::{Compression, FeatureError, FeatureMatrix};
 
 use super::ByolConfig;
 use super::resize_crop::ResizeCrop;
 use crate::AugmentConfig;
+use crate::augment::Columns;
 use crate::batch::{EpochKey, Purpose, generator};
 
 /// A recording longer than so many crops counts as several clips.
@@ -63,6 +64,7 @@ pub(super) struct Views<'a> {
     /// What is done to a view besides.
     augmentation: AugmentConfig,
     pieces: &'a [FeatureMatrix],
+    columns: Columns,
     crop_frames: usize,
     /// Of each band over the training, `[n_mels]`.
     mean: &'a [f32],
@@ -76,7 +78,7 @@ impl<'a> Views<'a> {
     pub(super) fn new(
         byol: &'a ByolConfig,
         augmentation: &AugmentConfig,
-        pieces: &'a [FeatureMatrix],
+        (pieces, compression): (&'a [FeatureMatrix], Compression),
         crop_frames: usize,
         mean: &'a [f32],
         (key, before): (EpochKey, Option<EpochKey>),
@@ -90,6 +92,10 @@ impl<'a> Views<'a> {
             byol,
             augmentation,
             pieces,
+            columns: Columns {
+                n_functionals: 0,
+                compression,
+            },
             crop_frames,
             mean,
             epoch: Epoch::new(key, pieces.len()),
@@ -127,7 +133,7 @@ impl<'a> Views<'a> {
     fn crop(&self, epoch: &Epoch, place: usize, out: &mut [f32]) {
         let mut rng = generator(&epoch.key, Purpose::Clip, place);
         let piece = &self.pieces[epoch.order[place]];
-        AugmentConfig::none().crop(0, piece, &mut rng, out, &mut Vec::new());
+        AugmentConfig::none().crop(self.columns, piece, &mut rng, out, &mut Vec::new());
     }
 
     fn view(&self, place: usize, side: usize, out: &mut [f32]) -> Result<(), FeatureError> {
@@ -139,11 +145,12 @@ impl<'a> Views<'a> {
         let dims = [n_mels, self.crop_frames];
         ResizeCrop::draw(dims, self.byol.virtual_crop_scale, scales, rng).apply(out, self.mean);
         let view = FeatureMatrix::new(out.to_vec(), n_mels)?;
-        self.augmentation.crop(0, &view, rng, out, &mut Vec::new());
+        self.augmentation
+            .crop(self.columns, &view, rng, out, &mut Vec::new());
         Ok(())
     }
 
-    /// `ln((1 − λ) · exp(x) + λ · exp(past))`, `λ` from 0 to `α`: the powers are mixed, as two sounds in a room would be.
+    /// `ln((1 − λ) · exp(x) + λ · exp(past))` for logarithms, `λ` from 0 to `α`: the powers are mixed, as two sounds in a room would be.
     ///
     /// Source: D. Niizumi et al., *BYOL for Audio*, IJCNN 2021, section III-B.
     #[expect(
@@ -165,9 +172,7 @@ impl<'a> Views<'a> {
             (None, None) => return,
         }
         for (x, other) in out.iter_mut().zip(other) {
-            let peak = x.max(other);
-            let sum = (1.0 - share) * (*x - peak).exp() + share * (other - peak).exp();
-            *x = peak + sum.ln();
+            *x = self.columns.compression.mix(*x, other, share);
         }
     }
 }
@@ -206,7 +211,14 @@ mod tests {
     /// All views of an epoch.
     fn views(byol: &ByolConfig, keys: (EpochKey, Option<EpochKey>)) -> Vec<[Vec<f32>; 2]> {
         let (pieces, augmentation) = (clips(), augmentation());
-        let views = Views::new(byol, &augmentation, &pieces, FRAMES, &[0.0; N_MELS], keys);
+        let views = Views::new(
+            byol,
+            &augmentation,
+            (&pieces, Compression::Log),
+            FRAMES,
+            &[0.0; N_MELS],
+            keys,
+        );
         let steps = 0..steps(pieces.len(), byol.batch_size);
         steps.map(|step| views.of_step(step).unwrap()).collect()
     }
@@ -247,7 +259,14 @@ mod tests {
         for before in [None, Some([3; 32])] {
             let keys = ([1; 32], before);
             let none = AugmentConfig::none();
-            let views = Views::new(&byol, &none, &pieces, FRAMES, &mean, keys);
+            let views = Views::new(
+                &byol,
+                &none,
+                (&pieces, Compression::Log),
+                FRAMES,
+                &mean,
+                keys,
+            );
             let crop = |epoch: &Epoch, place| {
                 let mut out = vec![0.0; FRAMES * N_MELS];
                 views.crop(epoch, place, &mut out);
