@@ -37,6 +37,17 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 NORMALISED_RMS = 0.05
 
 
+def trimmed(y, top_db, over_noise_db):
+    """What docs/MODEL-FILE.md says `trim_db` and `trim_over_noise_db` cut."""
+    if over_noise_db == "off":
+        return librosa.effects.trim(y, top_db=float(top_db))[0]
+    levels = librosa.power_to_db(librosa.feature.rms(y=y, frame_length=2048, hop_length=512)[0] ** 2, top_db=None)
+    loudest = levels.max()
+    noise = np.sort(levels)[(len(levels) - 1) // 10] + over_noise_db
+    heard = np.flatnonzero(levels > max(loudest - top_db, min(noise, loudest - 6)))
+    return y[heard[0] * 512 : (heard[-1] + 1) * 512]
+
+
 class Pipeline:
     """One process of the peer."""
 
@@ -54,15 +65,16 @@ class Pipeline:
         y = y.mean(axis=1)
         if rate != f["sample_rate"]:
             y = librosa.resample(y, orig_sr=rate, target_sr=f["sample_rate"])
-        if f["trim_db"] is not None:
-            y, _ = librosa.effects.trim(y, top_db=float(f["trim_db"]))
+        if f["trim_db"] != "off":
+            y = trimmed(y, f["trim_db"], f.get("trim_over_noise_db", "off"))
         if f["normalise_level"]:
             y = y * (NORMALISED_RMS / max(float(np.sqrt(np.mean(y * y))), 1e-8))
         mel = librosa.feature.melspectrogram(
             y=y, sr=f["sample_rate"], n_fft=f["n_fft"], win_length=f["win_length"], hop_length=f["hop_length"],
             n_mels=f["n_mels"], fmin=f["fmin"], fmax=f["fmax"],
         )
-        features = np.log(np.maximum(f["log_floor"], mel)).T[None].astype(np.float32)
+        compress = np.cbrt if f.get("compression") == "cube_root" else np.log
+        features = compress(np.maximum(f["log_floor"], mel)).T[None].astype(np.float32)
         logits = self.session.run(None, {"features": features})[0][0]
         return self.labels[int(logits.argmax())]
 
