@@ -35,7 +35,8 @@ pub fn trim_silence(samples: &[f32], top_db: f32) -> Result<Range<usize>, DspErr
 ///
 /// In noise that is louder than `top_db` below the speech, the speech would else reach to the ends of
 /// the clip. With a quiet background the result is that of [`trim_silence`]. What comes within 6 dB of
-/// the loudest frame is never cut, so a steady sound stays whole.
+/// the loudest frame is never cut, so a steady sound stays whole. In a clip that was cut to its speech
+/// before, the quietest tenth is speech, and soft beginnings and ends are lost.
 ///
 /// # Errors
 /// [`DspError::Parameter`] unless both are finite and positive.
