@@ -9,8 +9,8 @@ pub const FRAME_LENGTH: usize = 2048;
 /// Hop of [`trim_silence`] in samples (32 ms at 16 kHz), as in librosa.
 pub const HOP_LENGTH: usize = 512;
 
-/// Share of a clip's frames that count as its background in [`trim_noise`].
-const BACKGROUND: f64 = 0.1;
+/// One frame in so many is taken to be background alone in [`trim_noise`]. Set by hand, as the headroom is.
+const BACKGROUND_ONE_IN: usize = 10;
 /// What comes within this many decibels of the loudest frame is never background.
 const HEADROOM_DB: f64 = 6.0;
 
@@ -23,7 +23,7 @@ const HEADROOM_DB: f64 = 6.0;
 /// # Errors
 /// [`DspError::Parameter`] unless `top_db` is finite and positive.
 ///
-/// Source: `librosa.effects.trim(y, top_db=top_db)`, exact for clips whose quiet parts lie above
+/// Reference: `librosa.effects.trim(y, top_db=top_db)`, exact for clips whose quiet parts lie above
 /// −100 dBFS (below that librosa applies an absolute floor).
 pub fn trim_silence(samples: &[f32], top_db: f32) -> Result<Range<usize>, DspError> {
     let top_db = checked("top_db", top_db)?;
@@ -67,16 +67,10 @@ fn power(db: f64) -> f64 {
     10.0_f64.powf(db / 10.0)
 }
 
-/// Energy that [`BACKGROUND`] of the frames do not exceed; there is at least one frame.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a share of a number of frames is an index"
-)]
+/// Energy that one frame in [`BACKGROUND_ONE_IN`] does not exceed; there is at least one frame.
 fn background(frames: &[f64]) -> f64 {
     let mut frames = frames.to_vec();
-    let rank = ((frames.len() - 1) as f64 * BACKGROUND) as usize;
+    let rank = (frames.len() - 1) / BACKGROUND_ONE_IN;
     *frames.select_nth_unstable_by(rank, f64::total_cmp).1
 }
 

@@ -194,8 +194,16 @@ impl Pretrainer<'_> {
             .map(|before| self.seed("epoch", before));
         let (frames, mean) = (training.crop_frames, self.standardiser.mean());
         let augmentation = &self.config.augmentation;
-        let content = (pieces, self.config.front_end.compression);
-        let views = Views::new(byol, augmentation, content, frames, mean, (key, before));
+        let compression = self.config.front_end.compression;
+        let views = Views::new(
+            byol,
+            augmentation,
+            pieces,
+            compression,
+            frames,
+            mean,
+            (key, before),
+        );
         let per_epoch = steps(pieces.len(), byol.batch_size);
         let all_steps = per_epoch * training.epochs;
         pair.online = scatter(pair.online.clone(), &at.online);

@@ -78,7 +78,8 @@ impl<'a> Views<'a> {
     pub(super) fn new(
         byol: &'a ByolConfig,
         augmentation: &AugmentConfig,
-        (pieces, compression): (&'a [FeatureMatrix], Compression),
+        pieces: &'a [FeatureMatrix],
+        compression: Compression,
         crop_frames: usize,
         mean: &'a [f32],
         (key, before): (EpochKey, Option<EpochKey>),
@@ -214,7 +215,8 @@ mod tests {
         let views = Views::new(
             byol,
             &augmentation,
-            (&pieces, Compression::Log),
+            &pieces,
+            Compression::Log,
             FRAMES,
             &[0.0; N_MELS],
             keys,
@@ -259,14 +261,7 @@ mod tests {
         for before in [None, Some([3; 32])] {
             let keys = ([1; 32], before);
             let none = AugmentConfig::none();
-            let views = Views::new(
-                &byol,
-                &none,
-                (&pieces, Compression::Log),
-                FRAMES,
-                &mean,
-                keys,
-            );
+            let views = Views::new(&byol, &none, &pieces, Compression::Log, FRAMES, &mean, keys);
             let crop = |epoch: &Epoch, place| {
                 let mut out = vec![0.0; FRAMES * N_MELS];
                 views.crop(epoch, place, &mut out);
