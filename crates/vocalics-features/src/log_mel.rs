@@ -257,7 +257,7 @@ mod optional_db {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[derive(Serialize, Deserialize)]
-    #[serde(untagged)]
+    #[serde(untagged, expecting = "expected a number of decibels or \"off\"")]
     enum Written {
         Db(f32),
         Word(Off),

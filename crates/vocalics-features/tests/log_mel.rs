@@ -177,7 +177,11 @@ fn the_configuration_survives_toml_and_json() {
     let null: LogMelConfig = serde_json::from_str(r#"{"trim_db":null}"#).unwrap();
     assert_eq!(null.trim_db, None);
     assert!(toml::from_str::<LogMelConfig>("n_mel = 40").is_err());
-    assert!(toml::from_str::<LogMelConfig>("trim_db = \"on\"").is_err());
+    for field in ["trim_db", "trim_over_noise_db"] {
+        let error = toml::from_str::<LogMelConfig>(&format!("{field} = \"on\"")).unwrap_err();
+        let expected = "expected a number of decibels or \"off\"";
+        assert!(error.to_string().contains(expected), "{error}");
+    }
 }
 
 #[test]
