@@ -37,7 +37,7 @@ pub struct Periods {
 /// of the middle. From there on, to the left and to the right, the next mark lies 0.8 to 1.2 periods
 /// away, where the period around it correlates best with the one around the mark before (parabolic
 /// interpolation); marks whose correlation is below 0.3 are dropped, and one mark beyond the stretch is
-/// kept if its correlation exceeds 0.7. A mark where the stretch has no f0 is followed no further.
+/// kept if its correlation exceeds 0.7. A mark where the stretch has no f0 is followed no further. An f0 that is not finite is none.
 ///
 /// The amplitude of a mark is `√(Σ (w·x)² / Σ w²)` with a Hann window `w` from a fifth of the shorter
 /// neighbouring period, 20 ms at most, before it to as much after. Silence and unvoiced sound have no mark. Marks go out from
@@ -129,6 +129,26 @@ mod tests {
         assert!(marks.amplitudes.iter().all(|a| (a - 1.0).abs() < 1e-6));
         assert!(periods(&[f32::NAN], 16_000, &silent).is_err());
         assert!(periods(&[0.0], 0, &silent).is_err());
+    }
+
+    #[test]
+    fn an_infinite_f0_is_no_voice() {
+        let samples: Vec<f32> = (0..4000_u16).map(|i| (f32::from(i) * 0.04).sin()).collect();
+        let track = |f0_hz| PitchTrack {
+            times_secs: (0..20).map(|i| f64::from(i) * 0.01).collect(),
+            strength: vec![1.0; 20],
+            f0_hz,
+        };
+        for begin in 0..20 {
+            for end in begin + 1..=20 {
+                let with = |f0| {
+                    let mut f0_hz = vec![100.0; 20];
+                    f0_hz[begin..end].fill(f0);
+                    periods(&samples, 16_000, &track(f0_hz)).unwrap()
+                };
+                assert_eq!(with(f32::INFINITY), with(0.0), "{begin}..{end}");
+            }
+        }
     }
 
     proptest::proptest! {

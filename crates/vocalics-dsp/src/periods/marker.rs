@@ -54,7 +54,7 @@ impl Marker {
         }
         self.times_secs.push(time_secs);
         self.f0_hz.push(f0_hz);
-        if f0_hz > 0.0 {
+        if f0_hz > 0.0 && f0_hz.is_finite() {
             self.open_secs.get_or_insert(time_secs);
             return;
         }

@@ -70,7 +70,7 @@ pub(crate) fn f0_at(times_secs: &[f64], f0_hz: &[f32], secs: f64) -> Option<f64>
     let fraction = position - left as f64;
     let value = |index: usize| {
         let f0 = f64::from(*f0_hz.get(index)?);
-        (f0 > 0.0).then_some(f0)
+        (f0 > 0.0 && f0.is_finite()).then_some(f0)
     };
     match (value(left), value(left + 1)) {
         (Some(a), Some(b)) => Some(a + fraction * (b - a)),
