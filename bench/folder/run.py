@@ -43,8 +43,11 @@ def trimmed(y, top_db, over_noise_db):
         return librosa.effects.trim(y, top_db=float(top_db))[0]
     levels = librosa.power_to_db(librosa.feature.rms(y=y, frame_length=2048, hop_length=512)[0] ** 2, top_db=None)
     loudest = levels.max()
-    noise = np.sort(levels)[(len(levels) - 1) // 10] + over_noise_db
-    heard = np.flatnonzero(levels > max(loudest - top_db, min(noise, loudest - 6)))
+    background, more = (np.sort(levels)[(len(levels) - 1) * tenths // 10] for tenths in (1, 3))
+    least = loudest - top_db
+    if more - background <= 7:
+        least = max(least, min(background + over_noise_db, loudest - 6))
+    heard = np.flatnonzero(levels > least)
     return y[heard[0] * 512 : (heard[-1] + 1) * 512]
 
 

@@ -9,8 +9,11 @@ pub const FRAME_LENGTH: usize = 2048;
 /// Hop of [`trim_silence`] in samples (32 ms at 16 kHz), as in librosa.
 pub const HOP_LENGTH: usize = 512;
 
-/// One frame in so many is taken to be background alone in [`trim_noise`]. Set by hand, as the headroom is.
-const BACKGROUND_ONE_IN: usize = 10;
+/// Of ten frames in [`trim_noise`], those that are taken to be background alone, and those whose level says whether it is steady.
+/// Set by hand, as what follows.
+const BACKGROUND: [usize; 2] = [1, 3];
+/// The background of a clip is steady where the two levels are at most this many decibels apart.
+const STEADY_DB: f64 = 7.0;
 /// What comes within this many decibels of the loudest frame is never background.
 const HEADROOM_DB: f64 = 6.0;
 
@@ -31,12 +34,13 @@ pub fn trim_silence(samples: &[f32], top_db: f32) -> Result<Range<usize>, DspErr
 }
 
 /// As [`trim_silence`], but a frame must also lie `over_noise_db` above the clip's background, the
-/// level that a tenth of its frames do not exceed.
+/// level that a tenth of its frames do not exceed, where that is steady: three tenths do not exceed it by
+/// more than 7 dB.
 ///
 /// In noise that is louder than `top_db` below the speech, the speech would else reach to the ends of
-/// the clip. With a quiet background the result is that of [`trim_silence`]. What comes within 6 dB of
-/// the loudest frame is never cut, so a steady sound stays whole. In a clip that was cut to its speech
-/// before, the quietest tenth is speech, and soft beginnings and ends are lost.
+/// the clip. With a quiet background the result is that of [`trim_silence`], and nearly so in a clip that was
+/// cut to its speech before, where the quietest frames are those of speech, which is not steady. What comes
+/// within 6 dB of the loudest frame is never cut, so a steady sound stays whole.
 ///
 /// # Errors
 /// [`DspError::Parameter`] unless both are finite and positive.
@@ -50,8 +54,9 @@ pub fn trim_noise(
     Ok(between(samples, |frames, loudest| {
         let silence = loudest * power(-top_db);
         let most = loudest * power(-HEADROOM_DB);
-        let noise = background(frames) * power(over_noise_db);
-        silence.max(noise.min(most))
+        steady_background(frames).map_or(silence, |noise| {
+            silence.max((noise * power(over_noise_db)).min(most))
+        })
     }))
 }
 
@@ -67,11 +72,14 @@ fn power(db: f64) -> f64 {
     10.0_f64.powf(db / 10.0)
 }
 
-/// Energy that one frame in [`BACKGROUND_ONE_IN`] does not exceed; there is at least one frame.
-fn background(frames: &[f64]) -> f64 {
+/// Energy of the frames that hold background alone, where it is steady; there is at least one frame.
+fn steady_background(frames: &[f64]) -> Option<f64> {
     let mut frames = frames.to_vec();
-    let rank = (frames.len() - 1) / BACKGROUND_ONE_IN;
-    *frames.select_nth_unstable_by(rank, f64::total_cmp).1
+    let [background, more] = BACKGROUND.map(|tenths| {
+        let rank = (frames.len() - 1) * tenths / 10;
+        *frames.select_nth_unstable_by(rank, f64::total_cmp).1
+    });
+    (more <= background * power(STEADY_DB)).then_some(background)
 }
 
 /// From the first to the last frame whose energy exceeds `threshold(energies, loudest)`.
@@ -135,8 +143,10 @@ mod tests {
         if let Some(db) = over_noise_db {
             let mut sorted = levels.clone();
             sorted.sort_by(f64::total_cmp);
-            let noise = sorted[(levels.len() - 1) / 10] + f64::from(db);
-            least = least.max(noise.min(top - 6.0));
+            let tenths = |n: usize| sorted[(levels.len() - 1) * n / 10];
+            if tenths(3) - tenths(1) <= 7.0 {
+                least = least.max((tenths(1) + f64::from(db)).min(top - 6.0));
+            }
         }
         let loud: Vec<usize> = (0..levels.len()).filter(|i| levels[*i] > least).collect();
         let end = ((loud[loud.len() - 1] + 1) * HOP_LENGTH).min(samples.len());
@@ -193,6 +203,15 @@ mod tests {
         let expected = trim_silence(&clean, 40.0).unwrap();
         assert!(expected.len() < 56_000);
         assert_eq!(trim_noise(&clean, 40.0, 10.0).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_clip_cut_to_its_speech_keeps_what_is_soft_in_it() {
+        let whole = swell(64_000, 1e-4);
+        let speech = &whole[trim_silence(&whole, 40.0).unwrap()];
+        let again = trim_silence(speech, 40.0).unwrap();
+        assert!(again.len() + 2 * HOP_LENGTH >= speech.len());
+        assert_eq!(trim_noise(speech, 40.0, 10.0).unwrap(), again);
     }
 
     #[test]

@@ -54,8 +54,8 @@ pub struct LogMelConfig {
     /// `None` keeps the clip whole. Written `trim_db = "off"` in TOML, which knows no null.
     #[serde(with = "optional_db")]
     pub trim_db: Option<f32>,
-    /// If given, outer sound that is not this many decibels above the clip's background noise is cut
-    /// off as well ([`trim_noise`](vocalics_dsp::trim::trim_noise)). Needs `trim_db`.
+    /// If given, outer sound that is not this many decibels above the clip's background noise, where that
+    /// is steady, is cut off as well ([`trim_noise`](vocalics_dsp::trim::trim_noise)). Needs `trim_db`.
     #[serde(with = "optional_db")]
     pub trim_over_noise_db: Option<f32>,
     /// Whether the (trimmed) clip is scaled to [`NORMALISED_RMS`] first.
@@ -240,7 +240,7 @@ impl LogMelConfig {
             text.push_str(";compression=cube_root");
         }
         if let Some(db) = trim_over_noise_db {
-            text = format!("{text};trim_over_noise_db={}", bits(*db));
+            text = format!("{text};trim_over_steady_noise_db={}", bits(*db));
         }
         format!("logmel-v1-{:016x}", fnv1a(text.as_bytes()))
     }
