@@ -15,7 +15,7 @@ use crate::output::{print, tell};
 use crate::progress::Training;
 use crate::selection::CorpusOptions;
 use crate::side_by_side::SideBySide;
-use crate::train::{Beginning, Loading, Overrides};
+use crate::train::{Beginning, Loading, Overrides, Speakers};
 
 pub(crate) use summary::summary;
 
@@ -50,6 +50,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
+    speakers: Speakers,
+    #[command(flatten)]
     beginning: Beginning,
     #[command(flatten)]
     loading: Loading,
@@ -76,6 +78,10 @@ enum Format {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.model {
+        Some(_) if arguments.speakers.speaker_norm => Err(Failure::usage(
+            "--speaker-norm is about a training, and --model is tested as it is",
+            "leave it out: a model that moves functionals to the speaker does so by itself",
+        )),
         Some(model) => fixed_model::run(arguments, model),
         None => cross_validation(arguments),
     }
@@ -98,6 +104,7 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
         config.transfer.allow_seen_speakers = config.transfer.has_init();
     }
     arguments.overrides.apply(&mut config);
+    arguments.speakers.apply(&mut config)?;
     arguments.corpora.override_names(&mut config);
     let protocol = protocol(arguments, &mut config)?;
     config.validate()?;

@@ -15,7 +15,7 @@ use self::sheet::Sheet;
 use crate::failure::Failure;
 use crate::input::{self, Input, RawFormat};
 use crate::output::{data, tell};
-use crate::recognition::{Refusal, Refusals, cores, in_order, open, recognise};
+use crate::recognition::{Recognised, Refusal, Refusals, cores, in_order, listen, open};
 
 /// Recognise how recordings sound
 ///
@@ -119,25 +119,38 @@ fn speaker(
     decode: &DecodeOptions,
     jobs: usize,
 ) -> Result<Option<SpeakerProfile>, Failure> {
-    let mut speaker = SpeakerProfile::new(recognizer.labels().len());
+    let mut speaker = recognizer.speaker();
     if arguments.speaker_audio.is_empty() {
         return Ok(arguments.one_speaker.then_some(speaker));
     }
     let recordings = input::expand(&arguments.speaker_audio, false)?;
-    let work = |input: &Input| {
-        input
-            .decode(None, decode)
-            .and_then(|waveform| recognise(recognizer, &waveform))
+    let each = |of: Option<&SpeakerProfile>, take: &mut dyn FnMut(Recognised) -> Taken| {
+        let work = |input: &Input| {
+            input
+                .decode(None, decode)
+                .and_then(|waveform| listen(recognizer, &waveform, of))
+        };
+        in_order(&recordings, jobs, work, |index, outcome| {
+            let shown = recordings[index].shown();
+            outcome
+                .and_then(&mut *take)
+                .map_err(|Refusal { message, hint, .. }| {
+                    Failure::new(format!("--speaker-audio {shown}: {message}"), hint)
+                })
+        })
     };
-    in_order(&recordings, jobs, work, |index, outcome| match outcome {
-        Ok(prediction) => {
-            hear(&mut speaker, &prediction);
-            Ok(())
-        }
-        Err(Refusal { message, hint, .. }) => Err(Failure::new(
-            format!("--speaker-audio {}: {message}", recordings[index].shown()),
-            hint,
-        )),
+    if recognizer.metadata().speaker_norm.is_some() {
+        // The scores that are heard are those of functionals that were moved to the speaker.
+        let mut voice = speaker.clone();
+        each(None, &mut |recognised| {
+            hear_voice(recognizer, &mut voice, &recognised)
+        })?;
+        speaker = voice;
+    }
+    let voice = speaker.clone();
+    each(Some(&voice), &mut |recognised| {
+        hear(&mut speaker, &recognised.prediction);
+        Ok(())
     })?;
     if speaker.seconds() == 0.0 {
         return Err(Failure::new(
@@ -150,6 +163,46 @@ fn speaker(
         speaker.seconds()
     ));
     Ok(Some(speaker))
+}
+
+/// What becomes of a recording that the speaker is heard in.
+type Taken = Result<(), Refusal>;
+
+/// Where the speaker's functionals lie, for a model that moves them there. Silence says nothing.
+fn hear_voice(
+    recognizer: &Recognizer,
+    speaker: &mut SpeakerProfile,
+    recognised: &Recognised,
+) -> Taken {
+    match &recognised.heard {
+        Some(heard) => recognizer
+            .hear_voice(heard, speaker)
+            .map_err(|error| Refusal::of_runtime(&error)),
+        None => Ok(()),
+    }
+}
+
+/// The prediction that has adapted to what was heard of the speaker, who goes on being heard if all recordings are of one.
+fn of_speaker(
+    recognizer: &Recognizer,
+    speaker: &mut SpeakerProfile,
+    one_speaker: bool,
+    recognised: Recognised,
+) -> Result<Prediction, Refusal> {
+    let mut plain = recognised.prediction.clone();
+    if let Some(heard) = &recognised.heard {
+        let moved = recognizer.answer(heard, Some(speaker));
+        plain = Prediction {
+            duration_secs: plain.duration_secs,
+            ..moved.map_err(|error| Refusal::of_runtime(&error))?
+        };
+    }
+    let adapted = plain.clone().adapted(speaker);
+    if one_speaker {
+        hear(speaker, &plain);
+        hear_voice(recognizer, speaker, &recognised)?;
+    }
+    Ok(adapted)
 }
 
 /// Silence says nothing about a speaker.
@@ -189,24 +242,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let work = |input: &Input| {
         input
             .decode(raw, &decode)
-            .and_then(|waveform| recognise(&recognizer, &waveform))
+            .and_then(|waveform| listen(&recognizer, &waveform, None))
     };
     in_order(&inputs, jobs, work, |index, outcome| {
         let file = inputs[index].file();
         failed += usize::from(outcome.is_err());
         let heard = speaker.as_ref().map(SpeakerProfile::seconds);
-        let outcome = outcome.map(|plain| {
+        let outcome = outcome.and_then(|recognised| {
             let prediction = match &mut speaker {
                 Some(speaker) => {
-                    let adapted = plain.clone().adapted(speaker);
-                    if arguments.one_speaker {
-                        hear(speaker, &plain);
-                    }
-                    adapted
+                    of_speaker(&recognizer, speaker, arguments.one_speaker, recognised)?
                 }
-                None => plain,
+                None => recognised.prediction,
             };
-            withhold(prediction, arguments.abstain)
+            Ok(withhold(prediction, arguments.abstain))
         });
         match (arguments.format, &outcome) {
             (Format::Json, _) => {

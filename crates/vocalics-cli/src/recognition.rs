@@ -8,7 +8,9 @@ use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use vocalics_audio::{AudioError, Waveform};
-use vocalics_runtime::{Clip, Encoder, ModelError, Prediction, Recognizer, RuntimeError};
+use vocalics_runtime::{
+    Clip, Encoder, HeardClip, ModelError, Prediction, Recognizer, RuntimeError, SpeakerProfile,
+};
 
 use crate::failure::{Failure, with_causes};
 use crate::output::tell;
@@ -70,7 +72,7 @@ impl Refusal {
         }
     }
 
-    fn of_runtime(error: &RuntimeError) -> Self {
+    pub(crate) fn of_runtime(error: &RuntimeError) -> Self {
         Self {
             code: error.code(),
             message: with_causes(error),
@@ -95,18 +97,30 @@ impl Refusals {
     }
 }
 
-/// Recognises a decoded recording.
-pub(crate) fn recognise(
+/// A recording with what was heard of it.
+pub(crate) struct Recognised {
+    /// Kept where functionals are moved to the speaker.
+    pub(crate) heard: Option<HeardClip>,
+    pub(crate) prediction: Prediction,
+}
+
+/// Recognises a decoded recording, of the speaker where one is given.
+pub(crate) fn listen(
     recognizer: &Recognizer,
     waveform: &Waveform,
-) -> Result<Prediction, Refusal> {
+    speaker: Option<&SpeakerProfile>,
+) -> Result<Recognised, Refusal> {
     let clip = Clip::new(waveform.samples(), waveform.sample_rate())
         .with_clipped_ratio(waveform.clipped_ratio());
-    let mut prediction = recognizer
-        .recognize_clip(&clip)
-        .map_err(|error| Refusal::of_runtime(&error))?;
+    let refusal = |error| Refusal::of_runtime(&error);
+    let heard = recognizer.listen(&clip).map_err(refusal)?;
+    let mut prediction = recognizer.answer(&heard, speaker).map_err(refusal)?;
     prediction.duration_secs = waveform.duration_secs();
-    Ok(prediction)
+    let moved = recognizer.metadata().speaker_norm.is_some();
+    Ok(Recognised {
+        heard: moved.then_some(heard),
+        prediction,
+    })
 }
 
 /// Items that each job may be ahead of the one that is due.

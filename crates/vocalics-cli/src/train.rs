@@ -33,6 +33,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
+    speakers: Speakers,
+    #[command(flatten)]
     beginning: Beginning,
     #[command(flatten)]
     loading: Loading,
@@ -69,6 +71,35 @@ pub(crate) struct Overrides {
     /// What is recognised: emotion, intensity, sex or speaker
     #[arg(long)]
     pub(crate) target: Option<Target>,
+}
+
+/// How a training knows its speakers.
+#[derive(Debug, Args)]
+pub(crate) struct Speakers {
+    /// Learn from functionals that are moved to the speaker by the speaker's other recordings, unlabelled; for networks that take
+    /// functionals: docs/EVALUATION.md
+    #[arg(long)]
+    pub(crate) speaker_norm: bool,
+}
+
+impl Speakers {
+    /// # Errors
+    /// Without functionals, there is nothing to move.
+    pub(crate) fn apply(&self, config: &mut TrainConfig) -> Result<(), Failure> {
+        if !self.speaker_norm {
+            return Ok(());
+        }
+        match &mut config.functionals {
+            Some(functionals) => functionals.speaker_norm = true,
+            None => {
+                return Err(Failure::usage(
+                    "--speaker-norm moves functionals to the speaker, and the configuration has none",
+                    "give it [functionals] sets, and a network that takes them: two-branch or functionals-mlp",
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a training begins or learns from.
@@ -294,6 +325,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let own = arguments.config.is_some();
     arguments.beginning.apply(&mut config, own)?;
     arguments.overrides.apply(&mut config);
+    arguments.speakers.apply(&mut config)?;
     arguments.corpora.override_names(&mut config);
     config.validate()?;
     if arguments.print_config {

@@ -12,6 +12,7 @@
 //! | [`sets`], [`set_by_name`] | named sets: `chroma`, `egemaps`, `mfcc`, `prosody`, `rhythm` |
 //! | [`Standardiser`] | zero mean and unit deviation per feature, fitted on training clips |
 //! | [`GroupStandardiser`] | the same apart for each speaker or corpus |
+//! | [`Voice`] | functionals of one speaker, moved to where the training's speakers have theirs |
 //! | [`Selection`], [`Pca`] | fewer features: ranked by class, or along the largest variance |
 //!
 //! No I/O, no threads, no clock: the crate builds for `wasm32-unknown-unknown` as it is.
@@ -44,6 +45,7 @@ mod set;
 mod standardise;
 mod statistics;
 mod stream;
+mod voice;
 
 pub use compression::Compression;
 pub use domain::Domain;
@@ -59,3 +61,4 @@ pub use standardise::{Standardiser, StandardiserFit};
 pub use stream::LogMelStream;
 pub use vocalics_dsp::Padding;
 pub use vocalics_dsp::mel::{MelNorm, MelScale};
+pub use voice::{PRIOR_RECORDINGS, Voice};

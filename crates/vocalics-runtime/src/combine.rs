@@ -46,7 +46,7 @@ pub struct Combined {
 /// be like (`domain`) is the first's.
 ///
 /// # Errors
-/// [`ModelError::Combine`], with the place of the member: other labels, front end or functionals than the first's, a member in eight bits, without
+/// [`ModelError::Combine`], with the place of the member: other labels, front end or functionals than the first's, functionals that are moved to the speaker otherwise, a member in eight bits, without
 /// a head or with an encoder; fewer than two members, or shares that do not sum to 1. Any [`ModelError`] about a file.
 pub fn combine(
     members: &[&[u8]],
@@ -90,6 +90,24 @@ pub fn combine(
             widest + 1
         );
         return Err(refused(index + 1, reason));
+    }
+
+    // All take the same functionals, moved to the speaker or not.
+    if let Some(index) = all
+        .iter()
+        .position(|one| one.functionals.is_some() && one.speaker_norm != all[widest].speaker_norm)
+    {
+        let what = match [index, widest].map(|at| all[at].speaker_norm.is_some()) {
+            [true, true] => {
+                "its functionals are moved to the speaker from another mean and deviation, so it was trained on other clips, than those"
+            }
+            [true, false] => "its functionals are moved to the speaker, and not those",
+            _ => "its functionals are not moved to the speaker, as are those",
+        };
+        return Err(refused(
+            index + 1,
+            format!("{what} of model {}", widest + 1),
+        ));
     }
 
     let mut joined = Joined::new(all[widest].front_end.n_mels);
@@ -170,6 +188,7 @@ fn described(all: &[ModelMetadata], widest: usize, name: &str) -> ModelMetadata 
         functionals: all[widest].functionals.clone(),
         // Each member has its own.
         standardiser: None,
+        speaker_norm: all[widest].speaker_norm.clone(),
         temperature: 1.0,
         corpora: corpora.into_values().collect(),
         speakers: speakers.into_iter().cloned().collect(),

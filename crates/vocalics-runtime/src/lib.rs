@@ -81,8 +81,8 @@ pub use onnx::{EMBEDDING_NAME, INPUT_NAME, MAX_MODEL_BYTES, OPERATORS, OUTPUT_NA
 pub use quality::Quality;
 pub use quantise::{Quantised, QuantisedNote, RangeRule, quantise};
 pub use recognizer::{
-    MAX_WINDOW_SECS, MIN_DURATION_SECS, QUANTISED_TOLERANCE, Recognizer, RecognizerOptions,
-    TEST_VECTOR_TOLERANCE, read_model,
+    HeardClip, MAX_WINDOW_SECS, MIN_DURATION_SECS, QUANTISED_TOLERANCE, Recognizer,
+    RecognizerOptions, TEST_VECTOR_TOLERANCE, read_model,
 };
 pub use speaker::{PRIOR_SECS, SpeakerProfile};
 pub use temperature::softmax_with_temperature;

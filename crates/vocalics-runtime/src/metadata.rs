@@ -60,6 +60,8 @@ pub struct ModelMetadata {
     pub functionals: Option<Functionals>,
     /// Mean and standard deviation per band, and per functional, when the model standardises; already part of the graph.
     pub standardiser: Option<Standardiser>,
+    /// Mean and standard deviation per functional, when these are to be moved to the speaker ([`Voice`](vocalics_features::Voice)); not part of the graph.
+    pub speaker_norm: Option<Standardiser>,
     /// What the training clips sound like, to tell what is unlike all of them.
     pub domain: Option<Domain>,
     /// Divides the logits before the softmax; positive, 1 for an uncalibrated model.
@@ -252,6 +254,16 @@ impl ModelMetadata {
         {
             return invalid(format!("domain of {bands} bands, expected {expected}"));
         }
+        if let Some(norm) = &self.speaker_norm {
+            let functionals = self.functionals.as_ref();
+            let expected = functionals.map_or(0, Functionals::n_functionals);
+            if norm.n_features() != expected {
+                return invalid(format!(
+                    "speaker_norm of {} functionals, the model has {expected}",
+                    norm.n_features()
+                ));
+            }
+        }
         let n_mels = self.n_features();
         if vector.n_frames == 0
             || vector.n_frames.checked_mul(n_mels) != Some(vector.features.len())
@@ -312,6 +324,7 @@ impl ModelMetadata {
             },
             front_end_fingerprint: values.take("front_end_fingerprint")?,
             standardiser: values.take_optional("standardiser")?,
+            speaker_norm: values.take_optional("speaker_norm")?,
             domain: values.take_optional("domain")?,
             temperature: values.take("temperature")?,
             corpora: values.take("corpora")?,
@@ -466,6 +479,9 @@ pub fn to_props(metadata: &ModelMetadata) -> Result<Vec<(String, String)>, Model
     }
     if let Some(standardiser) = &m.standardiser {
         put("standardiser", serde_json::to_string(standardiser))?;
+    }
+    if let Some(norm) = &m.speaker_norm {
+        put("speaker_norm", serde_json::to_string(norm))?;
     }
     if let Some(domain) = &m.domain {
         put("domain", serde_json::to_string(domain))?;

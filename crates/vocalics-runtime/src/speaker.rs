@@ -1,5 +1,7 @@
 //! Scores that adapt to a speaker.
 
+use vocalics_features::{Standardiser, Voice};
+
 /// Seconds of speech that the even share counts for: how slowly scores adapt.
 ///
 /// Chosen on validation speakers (`docs/experiments.md`): with less, a few recordings of a speaker do harm.
@@ -39,6 +41,8 @@ pub struct SpeakerProfile {
     seconds: f64,
     /// `Σ d_i p_i`, `[n_classes]`.
     sums: Vec<f64>,
+    /// Where the speaker's functionals lie, for a model that moves them.
+    voice: Option<Voice>,
 }
 
 impl SpeakerProfile {
@@ -48,7 +52,24 @@ impl SpeakerProfile {
         Self {
             seconds: 0.0,
             sums: vec![0.0; n_classes],
+            voice: None,
         }
+    }
+
+    /// The same for a model that moves functionals to the speaker.
+    pub(crate) fn with_voice(self, norm: Option<Standardiser>) -> Self {
+        Self {
+            voice: norm.map(Voice::new),
+            ..self
+        }
+    }
+
+    pub(crate) fn voice(&self) -> Option<&Voice> {
+        self.voice.as_ref()
+    }
+
+    pub(crate) fn voice_mut(&mut self) -> Option<&mut Voice> {
+        self.voice.as_mut()
     }
 
     /// Seconds heard.

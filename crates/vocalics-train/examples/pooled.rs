@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         seed: 1,
     };
     let report = Report::new(&all, provenance, DEFAULT_RESAMPLES)?;
-    let report = with_speaker_calibrated(report, &all, DEFAULT_RESAMPLES)?;
+    let report = with_speaker_calibrated(report, &all, None, DEFAULT_RESAMPLES)?;
     for line in report.headline() {
         println!("{line}");
     }

@@ -15,6 +15,7 @@ use vocalics_features::LogMel;
 
 use crate::augment::Columns;
 use crate::distillation::Soft;
+use crate::voices::{Voices, put};
 use crate::waveforms::Augmenter;
 use crate::{AugmentConfig, Data, Sampling, TrainConfig, TrainError};
 
@@ -33,6 +34,7 @@ pub(crate) enum Purpose {
     Waveform,
     Dropout,
     View,
+    Voice,
 }
 
 /// A generator of the epoch for one purpose and place.
@@ -82,6 +84,8 @@ pub(crate) struct Batches<'a> {
     weights: &'a [f32],
     /// What a teacher says.
     soft: Option<&'a Soft>,
+    /// What moves functionals to their speakers.
+    voices: Option<&'a Voices<'a>>,
     key: EpochKey,
     order: Vec<usize>,
     steps: usize,
@@ -109,6 +113,7 @@ impl<'a> Batches<'a> {
             augmenter,
             weights,
             soft: None,
+            voices: None,
             key,
             steps: steps(clips.len(), config.training.batch_size),
             order,
@@ -118,6 +123,11 @@ impl<'a> Batches<'a> {
     /// The same with what a teacher says of each clip.
     pub(crate) fn with_soft(self, soft: Option<&'a Soft>) -> Self {
         Self { soft, ..self }
+    }
+
+    /// The same with functionals that are moved to their speakers.
+    pub(crate) fn with_voices(self, voices: Option<&'a Voices<'a>>) -> Self {
+        Self { voices, ..self }
     }
 
     pub(crate) fn steps(&self) -> usize {
@@ -171,6 +181,10 @@ impl<'a> Batches<'a> {
             let mut rng = generator(&self.key, Purpose::Clip, place);
             let row = &mut scratch.row;
             augmentation.crop(columns, &source, &mut rng, features, row);
+            if let Some(voices) = self.voices {
+                let mut rng = generator(&self.key, Purpose::Voice, place);
+                put(&voices.drawn(clip, &mut rng)?, n_features, features);
+            }
             let class = self.data.classes[clip];
             self.smooth(class, self.weights[class], targets);
         }

@@ -12,6 +12,7 @@ use vocalics_runtime::{MIXTURE_FLOOR, combine, read_metadata, read_model};
 
 use crate::cache::write;
 use crate::run::{HELD_OUT, Measured, RunLock};
+use crate::speaker::Moved;
 use crate::{CrossValidation, FinishedRun, GIT_REVISION, Heard, TrainError};
 
 /// Joins runs of one protocol: every fold's models become one file whose scores are the mean of theirs, weighted by `shares`,
@@ -42,7 +43,9 @@ pub fn combine_runs(
     let mut predictions = mean_scores(&tested, shares);
     let folds: BTreeSet<&str> = first.folds().collect();
     let held_out = held_out(runs, shares, &folds)?;
-    for row in &mut predictions.rows {
+    let mut with_others = with_others(runs, shares)?;
+    let rows = with_others.iter_mut().flat_map(|it| &mut it.rows);
+    for row in predictions.rows.iter_mut().chain(rows) {
         if let Some((temperature, _)) = held_out.get(row.fold.as_str()) {
             row.scores = at_temperature(&row.scores, *temperature)?;
         }
@@ -122,6 +125,7 @@ pub fn combine_runs(
     };
     Measured {
         predictions,
+        moved: with_others.map(Moved::written),
         provenance,
         history,
         parameters,
@@ -184,6 +188,30 @@ fn check_same_clips(
             expected: format!("the {} clips of {}", theirs.len(), first.path.display()),
         }),
     }
+}
+
+/// The scores of the whole once the speakers' other clips were heard, where that makes a difference to a run.
+fn with_others(runs: &[FinishedRun], shares: &[f32]) -> Result<Option<Predictions>, TrainError> {
+    if runs.iter().all(|run| run.with_others.is_none()) {
+        return Ok(None);
+    }
+    let all: Vec<&Predictions> = runs
+        .iter()
+        .map(|run| run.with_others.as_ref().unwrap_or(&run.predictions))
+        .collect();
+    for (run, one) in runs.iter().zip(&all) {
+        check_same_clips(run, one, &runs[0], &runs[0].predictions)?;
+    }
+    let mean = mean_scores(&all, shares);
+    // In the order of the plain ones.
+    let places = runs[0].predictions.rows.iter().enumerate();
+    let places: BTreeMap<(&str, &str), usize> = places
+        .map(|(place, row)| ((row.fold.as_str(), row.id.as_str()), place))
+        .collect();
+    let mut rows = mean.rows;
+    rows.sort_by_key(|row| places.get(&(row.fold.as_str(), row.id.as_str())).copied());
+    let labels = mean.labels;
+    Ok(Some(Predictions { labels, rows }))
 }
 
 /// The weighted mean of the scores, in the order of the first.

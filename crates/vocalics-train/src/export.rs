@@ -20,6 +20,7 @@ use vocalics_runtime::{
 use crate::cache::write;
 use crate::fold::infer;
 use crate::heard::Heard;
+use crate::voices::of_functionals;
 use crate::waveforms::Augmenter;
 use crate::{Data, GIT_REVISION, TrainConfig, TrainError, TrainedModel};
 
@@ -72,6 +73,10 @@ pub fn export(
         front_end: config.front_end.clone(),
         front_end_fingerprint: config.features_fingerprint(),
         standardiser: Some(model.standardiser.clone()),
+        speaker_norm: match config.speaker_norm() {
+            true => Some(of_functionals(&model.standardiser, data.n_functionals)?),
+            false => None,
+        },
         domain: domain(config, data, &notes.clips)?,
         temperature: model.temperature,
         corpora: heard.corpora.into_values().collect(),
@@ -124,6 +129,7 @@ pub(crate) fn export_body(
         front_end_fingerprint: config.features_fingerprint(),
         functionals: None,
         standardiser: Some(standardiser.clone()),
+        speaker_norm: None,
         domain: None,
         temperature: 1.0,
         corpora: heard.corpora.into_values().collect(),

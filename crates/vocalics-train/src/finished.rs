@@ -9,7 +9,7 @@ use vocalics_eval::{Entry, Predictions, Provenance, Report, read_history};
 use vocalics_features::{FeatureMatrix, LogMel};
 use vocalics_runtime::Recognizer;
 
-use crate::run::HELD_OUT;
+use crate::run::{HELD_OUT, SPEAKER_PREDICTIONS};
 use crate::{FeatureCache, NetworkConfig, TrainConfig, TrainError};
 
 /// Clips that the time of a recognition is measured on.
@@ -28,6 +28,8 @@ pub struct FinishedRun {
     pub provenance: Provenance,
     /// Scores of every test clip.
     pub predictions: Predictions,
+    /// The same with functionals that are moved to the speaker by the speaker's other test clips, where the models do so.
+    pub with_others: Option<Predictions>,
     /// Wall seconds of every epoch of every network, by fold.
     seconds: Vec<(String, f64)>,
     /// Model files by fold.
@@ -35,7 +37,7 @@ pub struct FinishedRun {
 }
 
 impl FinishedRun {
-    /// Reads `metrics.json`, `predictions.csv` and, where they are there, `history.csv`, `config.toml` and the models.
+    /// Reads `metrics.json`, `predictions.csv` and, where they are there, `speaker-predictions.csv`, `history.csv`, `config.toml` and the models.
     ///
     /// # Errors
     /// [`TrainError::NoRun`] for a directory without metrics or predictions; files that cannot be read.
@@ -55,6 +57,11 @@ impl FinishedRun {
         }
         let provenance = Report::read_json(&metrics)?.provenance;
         let predictions = Predictions::read_csv(&predictions)?;
+        let with_others = path.join(SPEAKER_PREDICTIONS);
+        let with_others = match with_others.is_file() {
+            true => Some(Predictions::read_csv(&with_others)?),
+            false => None,
+        };
         let history = path.join("history.csv");
         let seconds = if history.is_file() {
             let rows = read_history(&history)?.into_iter();
@@ -95,6 +102,7 @@ impl FinishedRun {
             takes_bands,
             provenance,
             predictions,
+            with_others,
             seconds,
             models,
         })

@@ -22,6 +22,7 @@ use crate::loss::Loss;
 use crate::optimiser::{self, AdamW};
 use crate::parameters::{gather, gather_gradients, scatter};
 use crate::start::Start;
+use crate::voices::Voices;
 use crate::waveforms::Augmenter;
 use crate::{ComputeDevice, Data, Progress, Sampling, TrainConfig, TrainError};
 
@@ -162,6 +163,10 @@ impl Trainer<'_> {
         };
         let (n_bands, n_functionals) = (self.config.n_bands(), self.config.n_functionals());
         let augmenter = Augmenter::new(self.config, self.data, self.fold)?;
+        let voices = match self.config.speaker_norm() {
+            true => Some(Voices::new(self.data, &self.fold.train, standardiser)?),
+            false => None,
+        };
         let sizes = [n_bands, n_functionals];
         let door = Door::with_functionals(sizes, standardiser.mean(), standardiser.std())?;
         let mut rng = StdRng::from_seed(self.seed("weights", 0));
@@ -198,7 +203,7 @@ impl Trainer<'_> {
             let tally = self.epoch(
                 &mut network,
                 &layout,
-                augmenter.as_ref(),
+                (augmenter.as_ref(), voices.as_ref()),
                 &weights,
                 &loss,
                 &mut at,
@@ -297,7 +302,7 @@ impl Trainer<'_> {
         &self,
         network: &mut Network,
         layout: &crate::parameters::Layout,
-        augmenter: Option<&Augmenter<'_>>,
+        (augmenter, voices): (Option<&Augmenter<'_>>, Option<&Voices<'_>>),
         weights: &[f32],
         loss: &Loss,
         at: &mut Checkpoint,
@@ -313,7 +318,8 @@ impl Trainer<'_> {
             &self.fold.train,
             key,
         )
-        .with_soft(self.soft);
+        .with_soft(self.soft)
+        .with_voices(voices);
         let steps = batches.steps();
         let name = self.name();
         *network = scatter(network.clone(), &at.state);

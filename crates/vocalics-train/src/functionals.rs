@@ -17,6 +17,10 @@ use crate::{FeatureCache, TrainConfig, TrainError};
 pub struct FunctionalsConfig {
     /// Names of the sets, as in `vocalics features --set`.
     pub sets: Vec<String>,
+    /// Whether the network learns from functionals that are moved to the speaker ([`Voice`](vocalics_features::Voice)), each clip by between none and all of
+    /// the speaker's other clips, and the model file does the same with what it is given of a speaker.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub speaker_norm: bool,
 }
 
 impl FunctionalsConfig {
@@ -54,6 +58,10 @@ pub(crate) fn check(config: &TrainConfig) -> Result<(), TrainError> {
             given
         }
     };
+    if config.speaker_norm() && !config.augmentation.waveform.steps.is_empty() {
+        let expected = "false beside a plan for waveforms, which alters the voice";
+        return wrong("functionals.speaker_norm", "true".to_owned(), expected);
+    }
     if config.encoder.is_some() {
         return wrong("functionals.sets", section, "left out with an encoder");
     }
@@ -150,6 +158,10 @@ mod tests {
         assert_eq!(config.n_features(), 64 + config.n_functionals());
         assert!(config.n_functionals() > 88);
         assert!(!TrainConfig::default().to_toml().contains("functionals"));
+        assert!(!config.to_toml().contains("speaker_norm") && !config.speaker_norm());
+        let by_speaker = two.replace("'mfcc']", "'mfcc']\nspeaker_norm = true");
+        let by_speaker = read(&format!("{by_speaker}[network.first]\nkind = 'light-cnn'"));
+        assert!(by_speaker.speaker_norm() && by_speaker.to_toml().contains("speaker_norm = true"));
         read("[functionals]\nsets = ['egemaps']\n[[ensemble.networks]]\nkind = 'functionals-mlp'");
         for (text, wrong) in [
             ("[network]\nkind = 'two-branch'", "functionals is absent"),
@@ -172,6 +184,11 @@ mod tests {
             (
                 &format!("{two}[transfer]\ninit = 'm.onnx'"),
                 "left out with a transfer",
+            ),
+            (
+                "[functionals]\nsets = ['egemaps']\nspeaker_norm = true\n[network]\nkind = 'functionals-mlp'\n\
+                 [[augmentation.waveform.step]]\nkind = 'telephone'",
+                "functionals.speaker_norm is true, expected false beside a plan",
             ),
         ] {
             let said = error(text);

@@ -44,6 +44,7 @@ mod start;
 mod transfer;
 pub mod tune;
 mod unlabelled;
+mod voices;
 mod waveforms;
 
 pub use augment::AugmentConfig;
@@ -66,10 +67,10 @@ pub use functionals::FunctionalsConfig;
 pub use heard::Heard;
 pub use progress::{Progress, Silent};
 pub use run::{
-    CrossValidation, Pretrained, RunOptions, check_sources, cross_validate, cross_validate_after,
-    pretrain, protocol_result, train_model, train_model_after,
+    CrossValidation, Pretrained, RunOptions, SPEAKER_PREDICTIONS, check_sources, cross_validate,
+    cross_validate_after, pretrain, protocol_result, train_model, train_model_after,
 };
-pub use speaker::with_speaker_calibrated;
+pub use speaker::{Answering, Moved, with_speaker_calibrated};
 pub use start::describe_init;
 pub use transfer::{Freeze, NamedFreeze, Objective, PretrainConfig, TransferConfig};
 pub use vocalics_models::{Ensemble, Network, NetworkConfig};

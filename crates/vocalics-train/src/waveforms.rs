@@ -226,7 +226,10 @@ mod tests {
     fn what_a_plan_does_reaches_the_functionals() {
         let mut config = config("[[step]]\nkind = 'noise'\nsources = ['babble']\nsnr_db = 0");
         let sets = vec!["mfcc".to_owned()];
-        config.functionals = Some(crate::FunctionalsConfig { sets });
+        config.functionals = Some(crate::FunctionalsConfig {
+            sets,
+            speaker_norm: false,
+        });
         let (data, fold) = data(&config);
         let augmenter = Augmenter::new(&config, &data, &fold).unwrap().unwrap();
         let mut front_end = LogMel::new(config.front_end.clone()).unwrap();

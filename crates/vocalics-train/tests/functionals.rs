@@ -8,7 +8,8 @@ use vocalics_features::{FeatureMatrix, Functionals, LogMel};
 use vocalics_runtime::{Clip, Engine, Recognizer, RecognizerOptions, RuntimeError, quantise};
 use vocalics_train::{
     AugmentConfig, ComputeDevice, Data, DistillationConfig, EvaluationConfig, FinishedRun,
-    RunOptions, Silent, TrainConfig, TrainingConfig, cross_validate, infer, train_model,
+    RunOptions, Silent, TrainConfig, TrainingConfig, combine_runs, cross_validate, infer,
+    train_model,
 };
 
 const RATE: u32 = 16_000;
@@ -325,4 +326,131 @@ fn eight_bits_work_with_functionals_too() {
         .map(|it| it.first_columns(N_MELS).expect("bands"))
         .collect();
     assert!(quantise(&bytes, &narrow).is_err());
+}
+
+/// Scores of a clip of the test voices, by the runtime, when the speaker's other clips were heard.
+fn in_voice(recognizer: &Recognizer, speaker: u8, clip: u8) -> Vec<f32> {
+    let listen = |clip: u8| {
+        let samples = voice(speaker, clip, 9_000 + 1_500 * usize::from(clip));
+        recognizer
+            .listen(&Clip::new(&samples, RATE))
+            .expect("a clip")
+    };
+    let mut profile = recognizer.speaker();
+    for other in (0..4).filter(|&other| other != clip) {
+        recognizer
+            .hear_voice(&listen(other), &mut profile)
+            .expect("its own profile");
+    }
+    let answer = recognizer.answer(&listen(clip), Some(&profile));
+    let scores = answer.expect("a clip").scores.into_iter();
+    scores.map(|(_, score)| score).collect()
+}
+
+#[test]
+fn functionals_are_moved_to_the_speaker_in_training_test_and_recognition() {
+    let alone = "[functionals]\nsets = ['egemaps']\nspeaker_norm = true\n[network]\nkind = 'functionals-mlp'\nhidden = [7]";
+    let both = TWO_BRANCH.replace("[network]", "speaker_norm = true\n    [network]");
+    for text in [alone, &both] {
+        let config = config(text.replacen("    [network]", "[network]", 1).as_str());
+        assert!(config.speaker_norm());
+        let data = data(&config);
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let run = |config: &TrainConfig, name: &str| {
+            let options = options(&folder.path().join(name));
+            cross_validate(config, &data, &Protocol::Loso, &options, &Silent).expect("a run")
+        };
+        let found = run(&config, "moved");
+        let with_others = found
+            .with_others
+            .as_ref()
+            .expect("scores with others heard");
+        assert_eq!(with_others.rows.len(), found.predictions.rows.len());
+        let mut differ = false;
+        for (plain, moved) in found.predictions.rows.iter().zip(&with_others.rows) {
+            let [speaker, clip] =
+                [plain.id.as_bytes()[9], plain.id.as_bytes()[11]].map(|it| it - b'0');
+            let model = folder
+                .path()
+                .join("moved")
+                .join(&plain.fold)
+                .join("model.onnx");
+            let recognizer = Recognizer::from_file(model).expect("a model");
+            let norm = recognizer
+                .metadata()
+                .speaker_norm
+                .as_ref()
+                .expect("a prior");
+            assert_eq!(norm.n_features(), config.n_functionals());
+            let samples = voice(speaker, clip, 9_000 + 1_500 * usize::from(clip));
+            let heard = recognizer.recognize(&samples, RATE).expect("a clip");
+            let heard: Vec<f32> = heard.scores.into_iter().map(|(_, score)| score).collect();
+            close(&plain.scores, &heard);
+            assert_eq!(plain.id, moved.id);
+            close(&moved.scores, &in_voice(&recognizer, speaker, clip));
+            differ |= (plain.scores[0] - moved.scores[0]).abs() > 1e-4;
+        }
+        assert!(differ, "hearing the speaker changes something");
+        let adapted = found
+            .report
+            .speaker_calibrated
+            .as_ref()
+            .expect("adapted scores");
+        assert!((adapted.curve[0].uar - found.report.metrics.uar).abs() < 1e-12);
+
+        // The same training is the same network, and one without this is another.
+        let again = run(&config, "again");
+        assert_eq!(again.predictions, found.predictions);
+        assert_eq!(again.with_others, found.with_others);
+        let mut plain = config.clone();
+        plain.functionals.as_mut().expect("sets").speaker_norm = false;
+        let plain = run(&plain, "plain");
+        assert_ne!(plain.predictions, found.predictions);
+        assert!(plain.with_others.is_none());
+
+        // Together: only with what is moved alike, and the whole knows what its members do.
+        let read = |name: &str| FinishedRun::read(&folder.path().join(name)).expect("a run");
+        let shares = [0.25, 0.75];
+        let whole = folder.path().join("whole");
+        let joined = combine_runs(&[read("moved"), read("again")], &shares, "two", &whole);
+        let joined = joined.expect("both are moved");
+        let theirs = joined.with_others.expect("scores with others heard");
+        for (row, one) in theirs.rows.iter().zip(&with_others.rows) {
+            close(&row.scores, &one.scores);
+        }
+        let row = &theirs.rows[0];
+        let [speaker, clip] = [row.id.as_bytes()[9], row.id.as_bytes()[11]].map(|it| it - b'0');
+        let model = Recognizer::from_file(whole.join(&row.fold).join("model.onnx"));
+        close(
+            &row.scores,
+            &in_voice(&model.expect("one file"), speaker, clip),
+        );
+        let refused = folder.path().join("refused");
+        let error = combine_runs(&[read("moved"), read("plain")], &shares, "two", &refused);
+        let error = error.expect_err("one is not moved").to_string();
+        assert!(error.contains("not moved to the speaker"), "{error}");
+        assert!(!refused.exists());
+    }
+}
+
+#[test]
+fn a_profile_of_another_model_is_refused() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let model = |sets: &str| {
+        let text = format!(
+            "[functionals]\nsets = [{sets}]\nspeaker_norm = true\n[network]\nkind = 'functionals-mlp'\nhidden = [7]"
+        );
+        let config = config(&text);
+        let path = folder.path().join(sets.replace('\'', ""));
+        train_model(&config, &data(&config), None, &options(&path), &Silent).expect("a model");
+        Recognizer::from_file(path.join("model.onnx")).expect("a model")
+    };
+    let (one, other) = (model("'rhythm'"), model("'prosody'"));
+    let samples = voice(0, 1, 12_000);
+    let heard = one.listen(&Clip::new(&samples, RATE)).expect("a clip");
+    let mut profile = other.speaker();
+    assert!(one.hear_voice(&heard, &mut profile).is_err());
+    let theirs = other.listen(&Clip::new(&samples, RATE)).expect("a clip");
+    other.hear_voice(&theirs, &mut profile).expect("its own");
+    assert!(one.answer(&heard, Some(&profile)).is_err());
 }

@@ -173,6 +173,7 @@ fn burn_rten_and_onnxruntime_agree_at_any_length_and_batch() {
             network: config.clone(),
             functionals: config.takes_functionals().then(|| FunctionalsConfig {
                 sets: vec!["egemaps".to_owned()],
+                speaker_norm: false,
             }),
             ..TrainConfig::default()
         };

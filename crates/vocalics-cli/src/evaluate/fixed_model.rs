@@ -7,14 +7,15 @@ use vocalics_audio::{DecodeOptions, read_file};
 use vocalics_corpora::{LabelMap, LabelSet, Protocol, SplitOptions, Target, Utterance};
 use vocalics_eval::html::{self, Page};
 use vocalics_eval::{DEFAULT_RESAMPLES, Predictions, Provenance, Report, Scored, plot};
-use vocalics_runtime::{ModelMetadata, Recognizer};
-use vocalics_train::{Heard, with_speaker_calibrated};
+use vocalics_features::FeatureMatrix;
+use vocalics_runtime::{HeardClip, ModelMetadata, Recognizer};
+use vocalics_train::{Answering, Heard, Moved, SPEAKER_PREDICTIONS, with_speaker_calibrated};
 
 use super::{Arguments, show};
 use crate::failure::{Failure, listed};
 use crate::output::tell;
 use crate::progress;
-use crate::recognition::{Refusal, in_order, open, recognise};
+use crate::recognition::{Recognised, Refusal, in_order, listen, open};
 use crate::selection::{problems, scan_told};
 
 /// Name of the protocol that tests every clip.
@@ -99,19 +100,50 @@ pub(super) fn run(arguments: &Arguments, model: &Path) -> Result<(), Failure> {
             .map(|row| &row.fold)
             .collect::<BTreeSet<_>>()
             .len(),
-        labels: answers.labels,
+        labels: answers.labels.clone(),
         seed,
     };
     let report = Report::new(&predictions, provenance, DEFAULT_RESAMPLES)?;
-    let report = with_speaker_calibrated(report, &predictions, DEFAULT_RESAMPLES)?;
+    let answer = |scores: &[f32]| answers.scores(scores);
+    let moved = match recognizer.metadata().speaker_norm {
+        Some(_) => Some(moved(
+            &recognizer,
+            &predictions,
+            (&parts, &scores),
+            &answer,
+        )?),
+        None => None,
+    };
+    let report = with_speaker_calibrated(report, &predictions, moved.as_ref(), DEFAULT_RESAMPLES)?;
     if let Some(directory) = &arguments.run {
         write_run(directory, &report, &predictions, metadata, &map)?;
+        if let Some(moved) = &moved {
+            let path = directory.join(SPEAKER_PREDICTIONS);
+            moved.with_others.write_csv(&path)?;
+        }
         tell(&format!(
             "report: {}",
             directory.join("report.html").display()
         ));
     }
     show(&report, arguments.format)
+}
+
+/// What the model says of the clips once it heard the others of their speakers.
+fn moved<'a>(
+    recognizer: &'a Recognizer,
+    predictions: &Predictions,
+    (parts, scores): (&Parts, &'a BTreeMap<usize, Answer>),
+    answer: Answering<'a>,
+) -> Result<Moved<'a>, Failure> {
+    // As in `rows`.
+    let clips = parts.parts.iter().flat_map(|(_, clips)| clips);
+    let clips = clips.filter_map(|index| scores.get(index));
+    let features: Vec<&FeatureMatrix> = clips
+        .filter_map(|answer| answer.heard.as_ref()?.features())
+        .collect();
+    let models = vec![recognizer; features.len()];
+    Ok(Moved::by(predictions, models, features, Some(answer))?)
 }
 
 /// What the model can answer once the label map is applied.
@@ -147,9 +179,9 @@ impl Answers {
     }
 
     /// Scores of the model's labels to scores of these, summing to 1.
-    fn scores(&self, of_model: &[(String, f32)]) -> Vec<f32> {
+    fn scores(&self, of_model: &[f32]) -> Vec<f32> {
         let mut scores = vec![0.0; self.labels.len()];
-        for ((_, score), place) in of_model.iter().zip(&self.places) {
+        for (score, place) in of_model.iter().zip(&self.places) {
             if let Some(place) = place {
                 scores[*place] += score;
             }
@@ -289,6 +321,8 @@ impl Parts {
 struct Answer {
     scores: Vec<f32>,
     seconds: f64,
+    /// Where functionals are moved to the speaker.
+    heard: Option<HeardClip>,
 }
 
 /// Scores by index of the clip. Silence and undecodable clips have none and are errors, unless the
@@ -311,13 +345,17 @@ fn recognise_all(
         let name = path.display().to_string();
         read_file(path, &decode)
             .map_err(|error| Refusal::of_audio(&error, &name))
-            .and_then(|waveform| recognise(recognizer, &waveform))
+            .and_then(|waveform| listen(recognizer, &waveform, None))
             .map_err(|refusal| format!("{name}: {}", refusal.message))
-            .and_then(|prediction| match prediction.label {
-                Some(_) => Ok(Answer {
-                    scores: answers.scores(&prediction.scores),
-                    seconds: prediction.analysed_secs,
-                }),
+            .and_then(|Recognised { heard, prediction }| match prediction.label {
+                Some(_) => {
+                    let scores = prediction.scores.into_iter().map(|(_, score)| score);
+                    Ok(Answer {
+                        scores: answers.scores(&scores.collect::<Vec<_>>()),
+                        seconds: prediction.analysed_secs,
+                        heard,
+                    })
+                }
                 None => Err(format!("{name}: nothing but silence")),
             })
     };
@@ -428,7 +466,7 @@ mod tests {
             ("sad", 0.4),
             ("surprised", 0.2),
         ];
-        answers.scores(&of_model.map(|(label, score)| (label.to_owned(), score)))
+        answers.scores(&of_model.map(|(_, score)| score))
     }
 
     #[test]

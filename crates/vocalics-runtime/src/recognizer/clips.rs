@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use vocalics_features::{FeatureError, FeatureMatrix, LogMel};
+use vocalics_features::{FeatureError, FeatureMatrix, LogMel, Voice};
 
 use super::Recognizer;
 use crate::RuntimeError;
 use crate::clip::{Clip, Prediction, best};
 use crate::quality::Quality;
+use crate::speaker::SpeakerProfile;
 
 /// Shortest clip that is recognised, in seconds.
 pub const MIN_DURATION_SECS: f64 = 0.2;
@@ -35,11 +36,81 @@ impl Recognizer {
     /// As [`recognize`](Self::recognize).
     pub fn recognize_clip(&self, clip: &Clip<'_>) -> Result<Prediction, RuntimeError> {
         let heard = self.listen(clip)?;
-        let logits = match &heard.features {
-            Some(features) => Some(self.logits_from_features(features)?),
-            None => None,
+        self.answer(&heard, None)
+    }
+
+    /// A speaker of whom this model has heard nothing.
+    #[must_use]
+    pub fn speaker(&self) -> SpeakerProfile {
+        SpeakerProfile::new(self.labels().len()).with_voice(self.metadata.speaker_norm.clone())
+    }
+
+    /// What a model that moves functionals to the speaker learns of a speaker in a recording; others learn nothing here. The scores of
+    /// the recording are another matter: [`SpeakerProfile::hear`].
+    ///
+    /// # Errors
+    /// [`RuntimeError::FrontEnd`] when the profile is of another model.
+    pub fn hear_voice(
+        &self,
+        heard: &HeardClip,
+        speaker: &mut SpeakerProfile,
+    ) -> Result<(), RuntimeError> {
+        if let (Some(voice), Some(features)) = (speaker.voice_mut(), &heard.features) {
+            voice.hear(&features.row(0)[self.metadata.front_end.n_mels..])?;
+        }
+        Ok(())
+    }
+
+    /// The scores of a clip that was listened to, of the speaker where one is given: functionals are moved to the speaker if the model is one
+    /// that does so. Scores that adapt to the speaker as well: [`Prediction::adapted`].
+    ///
+    /// # Errors
+    /// As [`recognize`](Self::recognize) from the network on; [`RuntimeError::FrontEnd`] when the profile is of another model.
+    pub fn answer(
+        &self,
+        heard: &HeardClip,
+        speaker: Option<&SpeakerProfile>,
+    ) -> Result<Prediction, RuntimeError> {
+        let voice = speaker.and_then(SpeakerProfile::voice);
+        let logits = match (&heard.features, voice) {
+            (None, _) => None,
+            (Some(features), None) => Some(self.logits_from_features(features)?),
+            (Some(features), Some(voice)) => Some(self.logits_in_voice(features, voice)?),
         };
         Ok(self.prediction(heard, logits))
+    }
+
+    /// Calibrated scores from features whose functionals are moved to a speaker.
+    ///
+    /// # Shapes
+    /// As [`scores_from_features`](Self::scores_from_features); `[n_mels + n_functionals]` columns.
+    ///
+    /// # Errors
+    /// As [`scores_from_features`](Self::scores_from_features); [`RuntimeError::FrontEnd`] when the voice is of other functionals.
+    pub fn scores_in_voice(
+        &self,
+        features: &FeatureMatrix,
+        voice: &Voice,
+    ) -> Result<Vec<f32>, RuntimeError> {
+        let logits = self.logits_in_voice(features, voice)?;
+        Ok(self.calibrated(&logits))
+    }
+
+    fn logits_in_voice(
+        &self,
+        features: &FeatureMatrix,
+        voice: &Voice,
+    ) -> Result<Vec<f32>, RuntimeError> {
+        let mut features = features.clone();
+        let (width, n_mels) = (features.n_features(), self.metadata.front_end.n_mels);
+        if width == self.metadata.n_features() && features.n_frames() > 0 {
+            let mut functionals = features.row(0)[n_mels..].to_vec();
+            voice.place(&mut functionals)?;
+            for row in features.as_mut_slice().chunks_exact_mut(width) {
+                row[n_mels..].copy_from_slice(&functionals);
+            }
+        }
+        self.logits_from_features(&features)
     }
 
     /// Recognises many clips; one result per clip, in order, and one clip's error leaves the others be.
@@ -48,12 +119,12 @@ impl Recognizer {
     /// alone.
     #[must_use]
     pub fn recognize_batch(&self, clips: &[Clip<'_>]) -> Vec<Result<Prediction, RuntimeError>> {
-        let mut heard: Vec<Result<Heard, RuntimeError>> =
+        let mut heard: Vec<Result<HeardClip, RuntimeError>> =
             clips.iter().map(|clip| self.listen(clip)).collect();
         let mut logits: Vec<Option<Vec<f32>>> = vec![None; clips.len()];
         let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (index, heard) in heard.iter().enumerate() {
-            if let Ok(Heard {
+            if let Ok(HeardClip {
                 features: Some(features),
                 ..
             }) = heard
@@ -79,7 +150,7 @@ impl Recognizer {
                     continue;
                 }
                 for &index in indices {
-                    let Ok(Heard {
+                    let Ok(HeardClip {
                         features: Some(features),
                         ..
                     }) = &heard[index]
@@ -96,13 +167,13 @@ impl Recognizer {
         heard
             .into_iter()
             .zip(logits)
-            .map(|(heard, logits)| heard.map(|heard| self.prediction(heard, logits)))
+            .map(|(heard, logits)| heard.map(|heard| self.prediction(&heard, logits)))
             .collect()
     }
 
     fn run_together(
         &self,
-        heard: &[Result<Heard, RuntimeError>],
+        heard: &[Result<HeardClip, RuntimeError>],
         indices: &[usize],
         n_frames: usize,
     ) -> Option<Vec<Vec<f32>>> {
@@ -114,7 +185,11 @@ impl Recognizer {
         self.batch_logits(&batch, n_frames).ok()
     }
 
-    fn listen(&self, clip: &Clip<'_>) -> Result<Heard, RuntimeError> {
+    /// Everything about a clip that comes before the network.
+    ///
+    /// # Errors
+    /// As [`recognize`](Self::recognize) up to the network.
+    pub fn listen(&self, clip: &Clip<'_>) -> Result<HeardClip, RuntimeError> {
         let expected = self.sample_rate();
         if clip.sample_rate != expected {
             return Err(RuntimeError::SampleRate {
@@ -140,7 +215,7 @@ impl Recognizer {
             return Err(RuntimeError::NonFinite { index });
         }
         let quality = Quality::measure(clip.samples, expected, clip.clipped_ratio);
-        let mut heard = Heard {
+        let mut heard = HeardClip {
             duration_secs,
             analysed_secs: 0.0,
             quality,
@@ -186,7 +261,7 @@ impl Recognizer {
         Ok(result?)
     }
 
-    fn prediction(&self, heard: Heard, logits: Option<Vec<f32>>) -> Prediction {
+    fn prediction(&self, heard: &HeardClip, logits: Option<Vec<f32>>) -> Prediction {
         let labels = self.labels();
         // Equal logits give equal scores.
         let scores = match &logits {
@@ -214,11 +289,19 @@ impl Recognizer {
     }
 }
 
-/// A clip after quality and front end; without features when there is nothing but silence.
-#[derive(Debug)]
-struct Heard {
+/// A clip after quality and front end ([`Recognizer::listen`]); without features when there is nothing but silence.
+#[derive(Debug, Clone)]
+pub struct HeardClip {
     duration_secs: f64,
     analysed_secs: f64,
     quality: Quality,
     features: Option<FeatureMatrix>,
+}
+
+impl HeardClip {
+    /// What the network takes of the clip; `None` in silence.
+    #[must_use]
+    pub fn features(&self) -> Option<&FeatureMatrix> {
+        self.features.as_ref()
+    }
 }

@@ -16,7 +16,7 @@ use crate::idle::Idle;
 use crate::metadata::ModelMetadata;
 use crate::temperature::softmax_with_temperature;
 
-pub use clips::MIN_DURATION_SECS;
+pub use clips::{HeardClip, MIN_DURATION_SECS};
 pub use load::{QUANTISED_TOLERANCE, TEST_VECTOR_TOLERANCE, read_model};
 pub use logits::MAX_WINDOW_SECS;
 pub(crate) use logits::windows;

@@ -68,6 +68,7 @@ pub(crate) fn metadata() -> ModelMetadata {
         encoder: None,
         functionals: None,
         standardiser: None,
+        speaker_norm: None,
         domain: None,
         temperature,
         corpora: vec![CorpusNote {

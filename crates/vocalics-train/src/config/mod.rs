@@ -151,6 +151,12 @@ impl TrainConfig {
         sets.map_or(0, |sets| sets.n_functionals())
     }
 
+    /// Whether functionals are moved to their speakers.
+    #[must_use]
+    pub fn speaker_norm(&self) -> bool {
+        self.functionals.as_ref().is_some_and(|it| it.speaker_norm)
+    }
+
     /// Features of a frame: bands and functionals.
     #[must_use]
     pub fn n_features(&self) -> usize {
@@ -338,6 +344,7 @@ mod tests {
         config.validate_pretraining().unwrap();
         config.functionals = Some(FunctionalsConfig {
             sets: vec!["prosody".into()],
+            speaker_norm: false,
         });
         for kind in ["functionals-mlp", "two-branch"] {
             config.network = NetworkConfig::named(kind).unwrap();

@@ -13,8 +13,11 @@ use super::CrossValidation;
 use crate::export::{ExportNotes, export};
 use crate::fold::{TrainedModel, infer_all};
 use crate::jobs::Task;
-use crate::speaker::with_speaker_calibrated;
+use crate::speaker::{Moved, with_speaker_calibrated};
 use crate::{Data, TrainConfig, TrainError};
+
+/// The file beside `predictions.csv` with the scores that functionals moved to the speaker give.
+pub const SPEAKER_PREDICTIONS: &str = "speaker-predictions.csv";
 
 /// What a fold gave.
 pub(super) struct FoldOutcome {
@@ -133,8 +136,10 @@ pub(super) fn export_teacher(
 }
 
 /// What the folds of a run gave.
-pub(crate) struct Measured {
+pub(crate) struct Measured<'a> {
     pub(crate) predictions: Predictions,
+    /// The same by models that move functionals to the speaker, with the speaker's other clips heard.
+    pub(crate) moved: Option<Moved<'a>>,
     pub(crate) provenance: Provenance,
     pub(crate) history: Vec<HistoryRow>,
     pub(crate) parameters: usize,
@@ -144,8 +149,9 @@ pub(crate) struct Measured {
     pub(crate) temperatures: BTreeMap<String, f32>,
 }
 
-impl Measured {
-    /// Takes the numbers and writes them: `predictions.csv`, `history.csv`, `metrics.json`, figures, `report.html`.
+impl Measured<'_> {
+    /// Takes the numbers and writes them: `predictions.csv`, `history.csv`, `metrics.json`, figures, `report.html`, and
+    /// [`SPEAKER_PREDICTIONS`] where there are any.
     pub(crate) fn write(
         self,
         directory: &Path,
@@ -154,6 +160,7 @@ impl Measured {
     ) -> Result<CrossValidation, TrainError> {
         let Self {
             predictions,
+            moved,
             provenance,
             history,
             parameters,
@@ -161,7 +168,11 @@ impl Measured {
             temperatures,
         } = self;
         let report = Report::new(&predictions, provenance, resamples)?;
-        let mut report = with_speaker_calibrated(report, &predictions, resamples)?;
+        let mut report = with_speaker_calibrated(report, &predictions, moved.as_ref(), resamples)?;
+        let with_others = moved.map(|moved| moved.with_others);
+        if let Some(with_others) = &with_others {
+            with_others.write_csv(&directory.join(SPEAKER_PREDICTIONS))?;
+        }
         report.temperatures = temperatures;
         predictions.write_csv(&directory.join("predictions.csv"))?;
         write_history(&directory.join("history.csv"), &history)?;
@@ -171,6 +182,7 @@ impl Measured {
         Ok(CrossValidation {
             report,
             predictions,
+            with_others,
             history,
             parameters,
             teacher,
@@ -192,8 +204,10 @@ pub(crate) fn measured_together(
     let Some(first) = runs.next() else {
         return Err(EvalError::Empty { what: "runs" }.into());
     };
+    let mut with_others = first.with_others;
     let mut all = Measured {
         predictions: first.predictions,
+        moved: None,
         provenance: first.report.provenance,
         history: first.history,
         parameters: first.parameters,
@@ -202,6 +216,16 @@ pub(crate) fn measured_together(
     };
     for run in runs {
         all.temperatures.extend(run.report.temperatures);
+        with_others = match (with_others, run.with_others) {
+            (None, None) => None,
+            // What does not depend on the speaker is the same with others heard.
+            (before, found) => {
+                let mut before = before.unwrap_or_else(|| all.predictions.clone());
+                let found = found.unwrap_or_else(|| run.predictions.clone());
+                before.rows.extend(found.rows);
+                Some(before)
+            }
+        };
         all.predictions.rows.extend(run.predictions.rows);
         all.provenance.folds += run.report.provenance.folds;
         all.provenance.speakers_shared |= run.report.provenance.speakers_shared;
@@ -211,5 +235,6 @@ pub(crate) fn measured_together(
     }
     all.provenance.corpora.sort();
     all.provenance.corpora.dedup();
+    all.moved = with_others.map(Moved::written);
     all.write(directory, resamples, page)
 }

@@ -7,9 +7,11 @@ mod parts;
 mod pretraining;
 mod sources;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 pub(crate) use directory::{RunLock, key};
+pub use measure::SPEAKER_PREDICTIONS;
 pub(crate) use measure::{Measured, measured_together};
 pub(crate) use paired::HELD_OUT;
 pub(crate) use parts::{check_kept, chosen, refuse_leaks, thin};
@@ -17,8 +19,9 @@ pub use pretraining::{Pretrained, pretrain};
 pub use sources::check_sources;
 use vocalics_corpora::{Fold, Protocol};
 use vocalics_eval::html::Page;
-use vocalics_eval::{HistoryRow, Predictions, Provenance, Report, write_history};
-use vocalics_runtime::ProtocolResult;
+use vocalics_eval::{HistoryRow, Predictions, Provenance, Report, Scored, write_history};
+use vocalics_features::FeatureMatrix;
+use vocalics_runtime::{ProtocolResult, Recognizer};
 
 use self::directory::{RunDirectory, manifest};
 use self::measure::{export_teacher, measure, networks};
@@ -29,6 +32,7 @@ use crate::encoder::merge_into;
 use crate::export::{ExportNotes, export};
 use crate::fold::TrainedModel;
 use crate::jobs::Task;
+use crate::speaker::Moved;
 use crate::{
     ComputeDevice, Data, GIT_REVISION, Progress, TemperatureFrom, TrainConfig, TrainError,
 };
@@ -55,6 +59,8 @@ pub struct CrossValidation {
     pub report: Report,
     /// Scores of every test clip.
     pub predictions: Predictions,
+    /// The same by models that move functionals to the speaker, with the speaker's other test clips heard.
+    pub with_others: Option<Predictions>,
     /// Every epoch of every fold.
     pub history: Vec<HistoryRow>,
     /// Trained numbers of the network.
@@ -234,8 +240,14 @@ pub fn cross_validate_after(
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec(),
     };
+    let models = spoken_to(config, &folds, &directory.path)?;
+    let moved = match models.is_empty() {
+        true => None,
+        false => Some(moved(data, &predictions, &models)?),
+    };
     let measured = Measured {
         predictions,
+        moved,
         provenance,
         history,
         parameters,
@@ -243,6 +255,37 @@ pub fn cross_validate_after(
         temperatures,
     };
     measured.write(&directory.path, resamples, &page)
+}
+
+/// The folds' models where they move functionals to the speaker; none where they do not.
+fn spoken_to(
+    config: &TrainConfig,
+    folds: &[Fold],
+    directory: &Path,
+) -> Result<BTreeMap<String, Recognizer>, TrainError> {
+    let folds = folds.iter().filter(|_| config.speaker_norm());
+    let models = folds.map(|fold| {
+        let path = directory.join(&fold.name).join("model.onnx");
+        Ok((fold.name.clone(), Recognizer::from_file(&path)?))
+    });
+    models.collect()
+}
+
+/// What the folds' models say of the test clips once they heard the others of their speakers.
+fn moved<'a>(
+    data: &'a Data,
+    predictions: &Predictions,
+    models: &'a BTreeMap<String, Recognizer>,
+) -> Result<Moved<'a>, TrainError> {
+    let ids = data
+        .utterances
+        .iter()
+        .map(|utterance| utterance.id.as_str());
+    let features: BTreeMap<&str, &FeatureMatrix> = ids.zip(&data.features).collect();
+    // Every row is of a fold and a clip of this run.
+    let of_row = |row: &Scored| Some((models.get(&row.fold)?, *features.get(row.id.as_str())?));
+    let (by_clip, features) = predictions.rows.iter().filter_map(of_row).unzip();
+    Moved::by(predictions, by_clip, features, None)
 }
 
 /// Trains one model on all recordings but those of the validation speakers, which fit the
