@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use vocalics_dsp::cube_root::cube_root;
 use vocalics_dsp::logarithm::ln;
 
+use crate::matrix::FeatureMatrix;
+
 /// How the power of a mel band becomes a feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -25,6 +27,17 @@ impl Compression {
             Self::Log => powers.iter_mut().for_each(|x| *x = ln(*x)),
             Self::CubeRoot => powers.iter_mut().for_each(|x| *x = cube_root(*x)),
         }
+    }
+
+    /// Features of bands, `[n_frames, n_mels]`, as the natural logarithms of their powers.
+    #[must_use]
+    pub fn logarithms(self, mut bands: FeatureMatrix) -> FeatureMatrix {
+        if self == Self::CubeRoot {
+            for x in bands.as_mut_slice() {
+                *x = 3.0 * ln(x.max(f32::MIN_POSITIVE));
+            }
+        }
+        bands
     }
 
     /// What a gain of so many decibels makes of a feature: its factor and what is added to it then.
@@ -58,6 +71,20 @@ impl Compression {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cube_roots_are_told_as_the_logarithms_that_they_stand_for() {
+        let powers = [1e-6_f32, 0.02, 1.0, 7.0];
+        for compression in [Compression::Log, Compression::CubeRoot] {
+            let mut features = powers;
+            compression.apply(&mut features);
+            let matrix = FeatureMatrix::new(features.to_vec(), 2).unwrap();
+            let found = compression.logarithms(matrix);
+            for (found, power) in found.as_slice().iter().zip(powers) {
+                assert!((found - power.ln()).abs() < 1e-5, "{found} {power}");
+            }
+        }
+    }
 
     #[test]
     fn gain_and_mix_are_those_of_the_powers() {

@@ -23,6 +23,7 @@ fn default_model() -> Vec<u8> {
 fn clips(model: &[u8], count: usize, seed: u64) -> Vec<FeatureMatrix> {
     let metadata = read_metadata(model).expect("a model file");
     let n_mels = metadata.front_end.n_mels;
+    let deviations = metadata.standardiser.expect("a model that standardises");
     let mut numbers = Numbers::new(seed);
     (0..count)
         .map(|_| {
@@ -31,9 +32,9 @@ fn clips(model: &[u8], count: usize, seed: u64) -> Vec<FeatureMatrix> {
             let (rate, phase, tilt) = (numbers.next(), numbers.next(), numbers.next());
             for (index, value) in values.iter_mut().enumerate() {
                 let (frame, band) = ((index / n_mels) as f32, (index % n_mels) as f32);
-                *value +=
-                    1.5 * (frame * (0.3 + 0.2 * rate) + band * 0.05 * tilt + 6.0 * phase).sin();
-                *value += 0.3 * numbers.next();
+                let slow = (frame * (0.3 + 0.2 * rate) + band * 0.05 * tilt + 6.0 * phase).sin();
+                let deviation = deviations.std()[index % n_mels];
+                *value += deviation * (0.5 * slow + 0.1 * numbers.next());
             }
             FeatureMatrix::new(values, n_mels).expect("whole frames")
         })

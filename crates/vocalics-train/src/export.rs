@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rayon::prelude::*;
 use vocalics_corpora::Fold;
 use vocalics_eval::softmax_t;
-use vocalics_features::{Domain, FeatureMatrix, LogMel, Standardiser};
+use vocalics_features::{Compression, Domain, FeatureMatrix, LogMel, Standardiser};
 use vocalics_models::onnx::Graph;
 use vocalics_models::{Mode, Network};
 use vocalics_runtime::{
@@ -169,10 +169,12 @@ pub fn domain(
         .map(|&clip| Cow::Borrowed(&data.features[clip]))
         .collect();
     heard.extend(altered(config, data, clips)?);
-    if data.n_functionals > 0 {
+    let compression = config.front_end.compression;
+    if data.n_functionals > 0 || compression != Compression::Log {
         for features in &mut heard {
             let n_bands = features.n_features() - data.n_functionals;
-            *features = Cow::Owned(features.first_columns(n_bands)?);
+            let bands = features.first_columns(n_bands)?;
+            *features = Cow::Owned(compression.logarithms(bands));
         }
     }
     Ok(Some(Domain::fit(heard.iter().map(AsRef::as_ref))?))

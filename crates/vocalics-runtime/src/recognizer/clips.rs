@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vocalics_features::{FeatureError, FeatureMatrix, LogMel, Voice};
+use vocalics_features::{Compression, FeatureError, FeatureMatrix, LogMel, Voice};
 
 use super::Recognizer;
 use crate::RuntimeError;
@@ -272,12 +272,13 @@ impl Recognizer {
         let domain = self.metadata.domain.as_ref().zip(heard.features.as_ref());
         Prediction {
             domain_distance: domain.and_then(|(domain, clip)| {
-                if self.metadata.functionals.is_none() {
+                let compression = self.metadata.front_end.compression;
+                if self.metadata.functionals.is_none() && compression == Compression::Log {
                     return domain.distance(clip).ok();
                 }
-                // It is about the bands alone.
+                // It is about the logarithms of the bands alone.
                 let bands = clip.first_columns(domain.n_bands()).ok()?;
-                domain.distance(&bands).ok()
+                domain.distance(&compression.logarithms(bands)).ok()
             }),
             label: logits.as_ref().and_then(|_| best(&scores)),
             scores,
