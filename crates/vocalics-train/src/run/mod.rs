@@ -99,7 +99,7 @@ pub fn protocol_result(report: &Report) -> ProtocolResult {
 ///
 /// Writes `config.toml`, `manifest.csv`, `history.csv`, `predictions.csv` and `metrics.json`, and
 /// for each fold a folder with `model.onnx`, `predictions.csv`, the checkpoint and, after every
-/// epoch, `history.csv`.
+/// epoch, `history.csv`; with functionals that are moved to the speaker also [`SPEAKER_PREDICTIONS`].
 ///
 /// # Errors
 /// When the protocol is not defined on the data, a fold cannot be trained, or the directory cannot
