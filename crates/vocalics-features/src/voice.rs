@@ -6,7 +6,8 @@ use crate::standardise::{Standardiser, expect_count};
 /// Recordings of a speaker that the training's speakers count for in a [`Voice`]: how slowly it moves to the speaker.
 pub const PRIOR_RECORDINGS: f64 = 4.0;
 
-/// How many deviations from the mean a functional counts at most.
+/// How many deviations from the mean a functional counts at most: as many as the networks let in
+/// (`vocalics_models::input::FUNCTIONAL_REACH`).
 const REACH: f64 = 4.0;
 
 /// Smallest variance of a speaker's functional, in variances of the training's.
