@@ -2,11 +2,12 @@
 
     cargo build --release -p vocalics-cli
     vocalics evaluate --config configs/emobox-6fold.toml --protocol emobox-6fold --data DATA --run RUN
-    python bench/augment/robustness.py DATA RUN [--part test|validation] [--every N] [--binary PATH]
+    python bench/augment/robustness.py DATA RUN [--manifest FILE] [--part test|validation] [--every N] [--binary PATH]
 
 Every fold's model hears the RAVDESS speech clips of the part as they are, with babble at 10 dB over the active speech level (four to
 eight voices from clips of the fold's training speakers), and over a telephone line (300 to 3400 Hz, A-law), all made by `vocalics
-augment`. Prints UAR in percent over all folds, and the points lost. Recipes are chosen with --part validation.
+augment`. Prints UAR in percent over all folds, and the points lost. Recipes are chosen with --part validation. --manifest is for
+combined runs whose members' manifests differ, as where one has temperatures from paired folds: that of a member.
 """
 
 import argparse
@@ -45,6 +46,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=pathlib.Path)
     parser.add_argument("run", type=pathlib.Path)
+    parser.add_argument("--manifest", type=pathlib.Path, help="which clips have which part; RUN/manifest.csv unless given")
     parser.add_argument("--part", choices=["test", "validation"], default="test")
     parser.add_argument("--every", type=int, default=1, help="take every Nth clip")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -53,7 +55,7 @@ def main():
 
     files = {path.stem: path.resolve() for path in options.data.glob("ravdess-speech/Actor_*/*.flac")}
     parts = defaultdict(lambda: defaultdict(dict))
-    with open(options.run / "manifest.csv", newline="") as manifest:
+    with open(options.manifest or options.run / "manifest.csv", newline="") as manifest:
         for row in csv.DictReader(manifest):
             stem = row["id"].rsplit("/", 1)[-1]
             if row["corpus"] == "ravdess-speech" and stem in files:

@@ -15,9 +15,9 @@ use crate::output::{target, tell};
 /// Reduce the noise of a recording
 ///
 /// Either a Wiener filter over the noise found by minimum statistics: steady noise goes down, voices of
-/// others and music stay. Or RNNoise, a small network that came trained on speech and noise. In steady
-/// noise recognition gets better on the result, on clean recordings a little worse: `docs/signal.md` has
-/// the numbers. Writes 16-bit PCM at the rate of the recording, mono.
+/// others and music stay. Or RNNoise, a small network that came trained on speech and noise. A model that
+/// was trained on clean recordings alone recognises better in steady noise after it, and a little worse
+/// where there is none: `docs/signal.md` has the numbers. Writes 16-bit PCM at the rate of the recording, mono.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Recording, or - for standard input
