@@ -182,6 +182,18 @@ pub enum CorpusError {
         /// Speakers wanted for validation.
         validation: usize,
     },
+    /// Nobody knows who speaks in a clip, under a protocol that keeps speakers apart.
+    #[error(
+        "protocol {protocol} keeps speakers apart, and nobody knows who speaks in {id} ({count} such)"
+    )]
+    UnnamedSpeakers {
+        /// The protocol.
+        protocol: String,
+        /// Clips without the name of a speaker that a fold has in a part.
+        count: usize,
+        /// The first of them.
+        id: String,
+    },
     /// A part that must hold clips has none.
     #[error("protocol {protocol}, fold {fold}: the {part} part is empty")]
     EmptyPart {

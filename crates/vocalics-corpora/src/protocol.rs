@@ -12,7 +12,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 pub use self::user::{UserFolds, write_folds};
-use crate::{CorpusError, CorpusKind, Utterance};
+use crate::{CorpusError, CorpusKind, Utterance, is_unknown_speaker};
 
 /// One split of a list; the numbers are indices into it, ascending.
 ///
@@ -152,8 +152,8 @@ impl Protocol {
     ///
     /// # Errors
     /// [`CorpusError::LabelCount`] if the two lengths differ; [`CorpusError::TrainOnly`], [`CorpusError::MissingCorpus`],
-    /// [`CorpusError::MissingSpeakers`] or [`CorpusError::UnexpectedCorpus`] if the protocol is not
-    /// defined on this list; [`CorpusError::TooFewSpeakers`] and [`CorpusError::EmptyPart`] if it
+    /// [`CorpusError::MissingSpeakers`], [`CorpusError::UnnamedSpeakers`] or [`CorpusError::UnexpectedCorpus`] if the
+    /// protocol is not defined on this list; [`CorpusError::TooFewSpeakers`] and [`CorpusError::EmptyPart`] if it
     /// is too small.
     pub fn folds(
         &self,
@@ -189,6 +189,7 @@ impl Protocol {
         } else {
             self.split_beside(utterances, labels, options, duplicates)?
         };
+        self.refuse_unnamed(&folds, utterances)?;
         for fold in &mut folds {
             groups.keep_on_one_side(fold);
             self.validate(fold, utterances, options)?;
@@ -267,6 +268,30 @@ impl Protocol {
             fold.train.sort_unstable();
         }
         Ok(folds)
+    }
+
+    /// Refuses clips whose speaker may be anyone, a test speaker too, where speakers are to be kept apart.
+    fn refuse_unnamed(&self, folds: &[Fold], utterances: &[Utterance]) -> Result<(), CorpusError> {
+        if self.speakers_shared() {
+            return Ok(());
+        }
+        let parts = folds
+            .iter()
+            .flat_map(|fold| [&fold.train, &fold.validation, &fold.test]);
+        let clips: BTreeSet<usize> = parts.flatten().copied().collect();
+        let unnamed: Vec<&Utterance> = clips
+            .into_iter()
+            .map(|i| &utterances[i])
+            .filter(|utterance| is_unknown_speaker(&utterance.speaker))
+            .collect();
+        match unnamed.first() {
+            None => Ok(()),
+            Some(first) => Err(CorpusError::UnnamedSpeakers {
+                protocol: self.name().to_owned(),
+                count: unnamed.len(),
+                id: first.id.clone(),
+            }),
+        }
     }
 
     /// Refuses a fold with an empty part or a speaker on two sides.

@@ -363,10 +363,67 @@ fn user_folds_that_share_speakers_must_say_so() {
     );
     let marked = user(&format!("# speakers shared\n{text}")).unwrap();
     assert!(marked.speakers_shared);
+    let denied = user(&format!(
+        "# no speakers shared between train and test\n{text}"
+    ))
+    .unwrap();
+    assert!(!denied.speakers_shared);
     let folds = Protocol::User(marked)
         .folds(&list, &labels(&list), &options)
         .unwrap();
     assert_eq!((folds[0].train.len(), folds[0].test.len()), (14, 1));
+}
+
+/// Whoever nobody named may be one of the test speakers.
+#[test]
+fn clips_without_a_speaker_are_refused_where_speakers_are_kept_apart() {
+    let mut list = small();
+    for take in 0..3 {
+        list.push(clip("calls", "folder-calls-unknown", None, take % 2, take));
+    }
+    let options = SplitOptions::default();
+    let attempt =
+        |protocol: &Protocol, list: &[Utterance]| protocol.folds(list, &labels(list), &options);
+    let file = |text: &str| Protocol::User(user(text).unwrap());
+    let ann = "fold,speaker,part\n1,a,test\n";
+    for protocol in [Protocol::Loso, file(ann)] {
+        let error = attempt(&protocol, &list).unwrap_err();
+        assert!(
+            matches!(&error, CorpusError::UnnamedSpeakers { count: 3, .. }),
+            "{error}"
+        );
+        assert!(error.to_string().contains("calls/folder-calls-unknown-0-0"));
+    }
+    let without = file(&format!("{ann}1,folder-calls-unknown,none\n"));
+    assert_eq!(attempt(&without, &list).unwrap()[0].test.len(), 4);
+    attempt(&Protocol::Random8020, &list).unwrap();
+    attempt(&file(&format!("# speakers shared\n{ann}")), &list).unwrap();
+
+    let ravdess: Vec<Utterance> = (1..=24)
+        .flat_map(|actor| {
+            let speaker = format!("ravdess-{actor:02}");
+            [0, 1].map(|emotion| clip("ravdess-speech", &speaker, None, emotion, 0))
+        })
+        .collect();
+    attempt(&Protocol::Emobox6Fold, &ravdess).unwrap();
+    let mut list = ravdess;
+    list.extend(small().into_iter().take(1).map(|it| Utterance {
+        speaker: "folder-mine-unknown".into(),
+        ..it
+    }));
+    let beside = SplitOptions {
+        train_only: vec!["mine".into()],
+        ..options.clone()
+    };
+    for options in [options.clone(), beside] {
+        let error = Protocol::Emobox6Fold
+            .folds(&list, &labels(&list), &options)
+            .unwrap_err();
+        assert!(
+            matches!(error, CorpusError::UnnamedSpeakers { count: 1, .. }),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -129,10 +129,11 @@ impl UserFolds {
                 part: "test",
             });
         }
+        // A line that begins so: "no speakers shared" says the opposite.
         let speakers_shared = table.comments.iter().any(|c| {
             c.to_lowercase()
                 .replace(['-', '_'], " ")
-                .contains("speakers shared")
+                .starts_with("speakers shared")
         });
         Ok(Self {
             name,
