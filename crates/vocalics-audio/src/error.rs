@@ -195,6 +195,9 @@ impl AudioError {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 "check the path"
             }
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::IsADirectory => {
+                "give one recording of it"
+            }
             Self::Io { .. } => "check the path, the permissions and the free space",
         }
     }

@@ -143,21 +143,9 @@ fn classical_rows(arguments: &Arguments, plan: &Plan) -> Result<(Vec<Entry>, Tes
         tell(&format!("label map: {}", config.label_map()?));
     }
     let split = config.split_options();
-    let folds = test_folds(
-        protocol,
-        &data.utterances,
-        &data.classes,
-        &split,
-        &arguments.folds,
-    )?;
-    let (provenance, clips) = planned_test(
-        &data.utterances,
-        &data.classes,
-        &data.labels,
-        &folds,
-        protocol,
-        config.seed,
-    );
+    let folds = test_folds(protocol, data.listed(), &split, &arguments.folds)?;
+    let (provenance, clips) =
+        planned_test(data.listed(), &data.labels, &folds, protocol, config.seed);
     let test = Test {
         provenance,
         clips,
@@ -189,16 +177,9 @@ fn network_row(
         .loading
         .load_before(config, &arguments.corpora, &progress)?;
     let split = config.split_options();
-    let folds = test_folds(
-        &plan.protocol,
-        &data.utterances,
-        &data.classes,
-        &split,
-        &arguments.folds,
-    )?;
+    let folds = test_folds(&plan.protocol, data.listed(), &split, &arguments.folds)?;
     let (provenance, clips) = planned_test(
-        &data.utterances,
-        &data.classes,
+        data.listed(),
         &data.labels,
         &folds,
         &plan.protocol,

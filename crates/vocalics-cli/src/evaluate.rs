@@ -60,7 +60,7 @@ pub(crate) struct Arguments {
     /// Test a model, or what begins or learns from one, on speakers it was trained on; the numbers say that speakers are shared
     #[arg(long)]
     allow_seen_speakers: bool,
-    /// Run directory; runs/NAME-PROTOCOL of a configuration, and none of a model, if not given
+    /// Run directory; runs/NAME-PROTOCOL of a configuration (runs/NAME where the name says the protocol), and none of a model, if not given
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
     /// Form of the output
@@ -123,8 +123,8 @@ fn cross_validation(arguments: &Arguments) -> Result<(), Failure> {
     tell(&format!("run directory: {}", directory.display()));
 
     let folds = if arguments.folds.is_empty() {
-        protocol
-            .folds(&data.utterances, &data.classes, &config.split_options())?
+        data.listed()
+            .folds(&protocol, &config.split_options())?
             .len()
     } else {
         arguments.folds.len()

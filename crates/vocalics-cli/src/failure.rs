@@ -284,6 +284,12 @@ fn corpus_hint(error: &CorpusError) -> Option<&'static str> {
         CorpusError::MissingSpeakers { .. } => {
             "give the whole corpus, or choose another protocol; `vocalics data check` counts it"
         }
+        CorpusError::UnnamedSpeakers { .. } => {
+            "name the speakers, by folders or in a manifest; or leave these clips out, or choose random-80-20, which shares speakers"
+        }
+        CorpusError::UnknownProtocol { .. } => {
+            "`--protocol` takes one of these names, or a file: docs/protocols.md"
+        }
         CorpusError::TooFewSpeakers { .. } | CorpusError::EmptyPart { .. } => {
             "give more speakers, or fewer of them to evaluation.validation_speakers"
         }

@@ -75,7 +75,7 @@ impl Input {
                 return Err(Refusal {
                     code: "no_recordings",
                     message: "no recordings in this folder".to_owned(),
-                    hint: "files are taken up by their extension; name others one by one",
+                    hint: "no file in it ends in .wav, .flac, .mp3, .m4a, .ogg, .opus or the like; a file with another ending can be named itself",
                 });
             }
             (Self::Barren(_, error), _) => return Err(Refusal::of_audio(error, &name)),

@@ -112,7 +112,7 @@ fn files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             Input::Empty(path) => {
                 return Err(Failure::new(
                     format!("no recordings in {}", path.display()),
-                    "files are taken up by their extension; name others one by one",
+                    "no file in it ends in .wav, .flac, .mp3, .m4a, .ogg, .opus or the like; a file with another ending can be named itself",
                 ));
             }
             Input::Barren(_, error) => return Err(error.into()),

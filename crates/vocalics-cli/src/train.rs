@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, value_parser};
-use vocalics_corpora::{CorpusSpec, LabelMap, LabelSet, Target, Utterance, is_unknown_speaker};
+use vocalics_corpora::{
+    CorpusSpec, LabelMap, LabelSet, Protocol, Target, Utterance, is_unknown_speaker,
+};
 use vocalics_eval::Report;
 use vocalics_runtime::Encoder;
 use vocalics_train::{
@@ -38,7 +40,7 @@ pub(crate) struct Arguments {
     beginning: Beginning,
     #[command(flatten)]
     loading: Loading,
-    /// Run directory, runs/NAME if not given
+    /// Run directory; runs/NAME, or runs/NAME-all where an evaluation goes to runs/NAME, if not given
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
     /// Threads; as many as there are cores if not given
@@ -320,6 +322,17 @@ pub(crate) fn tell_recordings(utterances: &[Utterance], labels: &LabelSet) {
 /// A configuration, and its encoder if it has one.
 type Configured = (TrainConfig, Option<Arc<Encoder>>);
 
+/// `runs/NAME`, or `runs/NAME-all` where the name holds that of a protocol: an evaluation of the configuration goes to `runs/NAME` then.
+fn run_directory(name: &str) -> PathBuf {
+    let evaluated = Protocol::NAMES.iter().any(|it| name.contains(it));
+    let folder = if evaluated {
+        format!("{name}-all")
+    } else {
+        name.to_owned()
+    };
+    PathBuf::from("runs").join(folder)
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (mut config, encoder) = arguments.loading.configure(arguments.config.as_deref())?;
     let own = arguments.config.is_some();
@@ -359,7 +372,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let directory = arguments
         .run
         .clone()
-        .unwrap_or_else(|| PathBuf::from("runs").join(&config.name));
+        .unwrap_or_else(|| run_directory(&config.name));
     tell(&format!("run directory: {}", directory.display()));
     let threads = arguments.threads.map_or_else(cores, usize::from);
     // The networks of an ensemble train side by side.

@@ -664,6 +664,17 @@ fn a_training_begins_from_a_model_that_has_not_heard_the_test_speakers() {
     };
     evaluate(&["--run", "first", "--fold", "ravdess-03"]).exits(0);
     let heard = "first/ravdess-03/model.onnx";
+    // What was measured stays beside the models that it was measured with.
+    let before = fs::read(bench.path("first/metrics.json")).unwrap();
+    let fixed = ["evaluate", "--model", heard, "--corpus", &corpus];
+    let there = ["--allow-seen-speakers", "--run", "first"];
+    bench.run(&[&fixed[..], &there].concat()).exits(1).says(&[
+        "first holds another run",
+        "config.toml",
+        "hint: ",
+        "--run",
+    ]);
+    assert_eq!(fs::read(bench.path("first/metrics.json")).unwrap(), before);
     for option in ["--init", "--teacher"] {
         let run = option.trim_start_matches('-');
         evaluate(&[option, heard, "--run", run]).exits(1).says(&[
@@ -685,6 +696,19 @@ fn a_training_begins_from_a_model_that_has_not_heard_the_test_speakers() {
     }
     let config = fs::read_to_string(bench.path("init/config.toml")).unwrap();
     assert!(config.contains("init_hash = \""), "{config}");
+
+    // Recordings of whoever it may be do not train where speakers are kept apart.
+    let mine = bench.path("mine/angry");
+    fs::create_dir_all(&mine).unwrap();
+    write_wav16(&mine.join("0.wav"), &voice(200.0, 4.0, 0.6), 16_000).unwrap();
+    evaluate(&["--corpus", "folder=mine", "--run", "anyone"])
+        .exits(1)
+        .says(&[
+            "protocol loso keeps speakers apart",
+            "folder-mine/angry/0 (1 such)",
+            "hint: name the speakers",
+        ]);
+    assert!(!bench.path("anyone").exists());
 
     // Without a configuration network and front end are those of the file.
     let train = [

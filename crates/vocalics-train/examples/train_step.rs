@@ -63,6 +63,7 @@ fn data(clips: usize, n_mels: usize) -> Result<Data, Box<dyn std::error::Error>>
         waveforms: None,
         n_functionals: 0,
         embedded: None,
+        contents: Vec::new(),
     })
 }
 

@@ -358,6 +358,7 @@ mod tests {
             waveforms: None,
             n_functionals: 0,
             embedded: None,
+            contents: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ use vocalics_corpora::{CorpusSpec, LabelMap, LabelSet, Target, Utterance, scan_a
 use vocalics_features::{FeatureMatrix, LogMel};
 use vocalics_runtime::Encoder;
 
+use crate::listed::{Content, Listed, content};
 use crate::run::check_kept;
 use crate::waveforms::Waveforms;
 use crate::{FeatureCache, Progress, TrainConfig, TrainError};
@@ -62,6 +63,8 @@ pub struct Data {
     pub waveforms: Option<Waveforms>,
     /// Where the features are embeddings: of which encoder.
     pub embedded: Option<Embedded>,
+    /// What the file of each recording holds; empty where they come from no files.
+    pub contents: Vec<Content>,
 }
 
 /// The encoder whose embeddings are the features.
@@ -100,10 +103,11 @@ impl Data {
         let (kept, loaded) = usable(utterances, results, problems, options, progress)?;
         let mut features = Vec::with_capacity(loaded.len());
         let mut seconds = Vec::with_capacity(loaded.len());
-        let mut clips = Vec::new();
+        let (mut clips, mut contents) = (Vec::new(), Vec::new());
         for clip in loaded {
             features.push(clip.features);
             seconds.push(clip.seconds);
+            contents.push(clip.content);
             clips.extend(clip.waveform);
         }
         let (labels, classes) = classes(&kept, target)?;
@@ -119,7 +123,18 @@ impl Data {
                 rooms,
             }),
             embedded: encoder.map(|encoder| Embedded { encoder, seconds }),
+            contents,
         })
+    }
+
+    /// The list that protocols split.
+    #[must_use]
+    pub fn listed(&self) -> Listed<'_> {
+        Listed {
+            utterances: &self.utterances,
+            classes: &self.classes,
+            contents: &self.contents,
+        }
     }
 
     /// Seconds that the features of a recording come from.
@@ -139,8 +154,8 @@ impl Data {
         names
     }
 
-    /// Identifies the list: ids, classes and labels, and the sounds that a plan draws from, but not where
-    /// the files lie.
+    /// Identifies the recordings: ids, speakers, classes, labels and what the files hold, and the sounds that a plan draws from, but
+    /// not where the files lie.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
@@ -161,6 +176,7 @@ impl Data {
             );
             hasher.update(line.as_bytes());
         }
+        hasher.update(self.contents.as_flattened());
         if self.embedded.is_some() {
             // An embedding has one frame, whatever the recording: its numbers tell recordings apart.
             let numbers = self.features.iter().flat_map(FeatureMatrix::as_slice);
@@ -341,6 +357,7 @@ fn encoder(
 pub(crate) struct Loaded {
     pub(crate) features: FeatureMatrix,
     seconds: f64,
+    pub(crate) content: Content,
     /// Where there is a plan for it.
     waveform: Option<Sound>,
 }
@@ -367,6 +384,7 @@ fn load_embeddings(
             Ok(Loaded {
                 features: FeatureMatrix::new(embedding.values, encoder.dim())?,
                 seconds: embedding.seconds,
+                content: content(&utterance.path)?,
                 waveform: None,
             })
         })
@@ -421,6 +439,7 @@ pub(crate) fn load_features(
                 Ok(Loaded {
                     seconds: config.front_end.seconds(features.n_frames()),
                     features,
+                    content: content(path)?,
                     waveform,
                 })
             },

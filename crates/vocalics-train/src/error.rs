@@ -121,9 +121,9 @@ pub enum TrainError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The run directory belongs to another configuration or another list of recordings.
+    /// The run directory belongs to another configuration, other recordings, another protocol (a training on everything is one) or device.
     #[error(
-        "{path} holds a run of another configuration or other recordings",
+        "{path} holds a run of another configuration, other recordings, another protocol or device",
         path = path.display()
     )]
     OtherRun {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vocalics_corpora::{CorpusKind, Fold, Utterance, is_unknown_speaker};
 use vocalics_runtime::{CorpusNote, ModelMetadata};
 
-use crate::{Data, TrainError};
+use crate::{Content, Data, TrainError};
 
 /// Speakers and corpora that a model was trained on, itself or what it began from or learnt from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,18 +114,76 @@ impl Heard {
 }
 
 /// The clips of other corpora that may be trained on before a fold: those of no speaker whom the fold tests or validates on,
-/// and of none whom nobody named.
+/// and of none whom nobody named; and no file that the fold tests or validates on, whoever is said to speak in it.
 pub(crate) fn unheard_in(fold: &Fold, data: &Data, prior: &Data) -> Vec<usize> {
-    let held: BTreeSet<&str> = fold
-        .test
-        .iter()
-        .chain(&fold.validation)
+    let held = fold.test.iter().chain(&fold.validation);
+    let files: BTreeSet<&Content> = held
+        .clone()
+        .filter_map(|&clip| data.contents.get(clip))
+        .collect();
+    let held: BTreeSet<&str> = held
         .map(|&clip| data.utterances[clip].speaker.as_str())
         .collect();
     (0..prior.utterances.len())
         .filter(|&clip| {
             let speaker = prior.utterances[clip].speaker.as_str();
-            !held.contains(speaker) && !is_unknown_speaker(speaker)
+            let file = prior.contents.get(clip);
+            !held.contains(speaker)
+                && !is_unknown_speaker(speaker)
+                && file.is_none_or(|file| !files.contains(file))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use vocalics_corpora::LabelSet;
+
+    use super::*;
+
+    fn data(clips: &[(&str, u8)]) -> Data {
+        let utterance = |(place, (speaker, _)): (usize, &(&str, u8))| Utterance {
+            id: place.to_string(),
+            path: place.to_string().into(),
+            corpus: "invented".into(),
+            speaker: (*speaker).into(),
+            sex: None,
+            emotion: "calm".into(),
+            intensity: None,
+            statement: None,
+            repetition: None,
+            channel: None,
+        };
+        Data {
+            utterances: clips.iter().enumerate().map(utterance).collect(),
+            labels: LabelSet::new(vec!["calm".into(), "sad".into()]).unwrap(),
+            classes: vec![0; clips.len()],
+            features: Vec::new(),
+            n_functionals: 0,
+            waveforms: None,
+            embedded: None,
+            contents: clips.iter().map(|&(_, file)| [file; 32]).collect(),
+        }
+    }
+
+    #[test]
+    fn what_comes_first_holds_no_speaker_and_no_file_that_is_tested() {
+        let own = data(&[("ann", 1), ("bob", 2), ("cat", 3)]);
+        let prior = data(&[
+            ("ann", 4),
+            ("dan", 5),
+            ("dan", 1),
+            ("prior-unknown", 6),
+            ("dan", 2),
+            ("cat", 3),
+            ("bob", 7),
+        ]);
+        let fold = Fold {
+            name: "ann".into(),
+            train: vec![2],
+            validation: vec![1],
+            test: vec![0],
+        };
+        assert_eq!(unheard_in(&fold, &own, &prior), [1, 5]);
+    }
 }

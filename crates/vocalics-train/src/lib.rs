@@ -32,6 +32,7 @@ mod fold;
 mod functionals;
 mod heard;
 mod jobs;
+mod listed;
 mod loss;
 mod optimiser;
 mod parameters;
@@ -65,6 +66,7 @@ pub use finished::{FinishedRun, network_names};
 pub use fold::{TrainedModel, infer};
 pub use functionals::FunctionalsConfig;
 pub use heard::Heard;
+pub use listed::{Content, Listed};
 pub use progress::{Progress, Silent};
 pub use run::{
     CrossValidation, Pretrained, RunOptions, SPEAKER_PREDICTIONS, check_sources, cross_validate,

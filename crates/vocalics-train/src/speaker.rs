@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
+use vocalics_corpora::is_unknown_speaker;
 use vocalics_eval::{Predictions, Report, Scored, SpeakerPoint, evaluate};
 use vocalics_features::{FeatureMatrix, Voice};
 use vocalics_runtime::{Recognizer, SpeakerProfile};
@@ -111,11 +112,16 @@ impl<'a> Moved<'a> {
     }
 }
 
-/// The clips of each speaker of each fold.
-fn speakers(rows: &[Scored]) -> BTreeMap<(&str, &str), Vec<usize>> {
-    let mut speakers: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+/// The clips of each speaker of each fold; each clip of a speaker who is not known alone.
+fn speakers(rows: &[Scored]) -> BTreeMap<(&str, &str, usize), Vec<usize>> {
+    let mut speakers: BTreeMap<(&str, &str, usize), Vec<usize>> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
-        let speaker = (row.fold.as_str(), row.speaker.as_str());
+        let alone = if is_unknown_speaker(&row.speaker) {
+            index + 1
+        } else {
+            0
+        };
+        let speaker = (row.fold.as_str(), row.speaker.as_str(), alone);
         speakers.entry(speaker).or_default().push(index);
     }
     speakers
@@ -311,6 +317,18 @@ mod tests {
             seed: 1,
         };
         Report::new(predictions, provenance, 100).unwrap()
+    }
+
+    /// Nobody's clips are everybody's.
+    #[test]
+    fn clips_of_speakers_whom_nobody_named_are_not_those_of_one() {
+        let mut predictions = predictions();
+        for row in &mut predictions.rows {
+            row.speaker = "folder-calls-unknown".into();
+        }
+        let plain = report(&predictions);
+        let report = with_speaker_calibrated(plain, &predictions, None, 100).unwrap();
+        assert!(report.speaker_calibrated.is_none());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use vocalics_corpora::{CorpusSpec, LabelSet, Utterance, scan_all};
 use vocalics_features::FeatureMatrix;
 
-use crate::data::{load_features, usable};
+use crate::data::{Loaded, load_features, usable};
 use crate::{Data, LoadOptions, Progress, TrainConfig, TrainError};
 
 /// What the one class of recordings without labels is called.
@@ -37,15 +37,18 @@ impl Data {
         config.augmentation.waveform.steps.clear();
         let results = load_features(&config, &utterances, options, progress)?;
         let results = utterances.iter().zip(results).map(|(utterance, loaded)| {
-            let features = loaded?.features;
+            let Loaded {
+                features, content, ..
+            } = loaded?;
             if is_silent(&features) {
                 let path = utterance.path.clone();
                 return Err(TrainError::Silent { path });
             }
-            Ok(features)
+            Ok((features, content))
         });
         let results = results.collect();
-        let (utterances, features) = usable(utterances, results, problems, options, progress)?;
+        let (utterances, read) = usable(utterances, results, problems, options, progress)?;
+        let (features, contents) = read.into_iter().unzip();
         Ok(Self {
             labels: LabelSet::new(vec![CLASS.to_owned()])?,
             classes: vec![0; utterances.len()],
@@ -54,6 +57,7 @@ impl Data {
             n_functionals: 0,
             waveforms: None,
             embedded: None,
+            contents,
         })
     }
 }

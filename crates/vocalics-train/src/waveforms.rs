@@ -177,6 +177,7 @@ mod tests {
             waveforms,
             n_functionals: 0,
             embedded: None,
+            contents: Vec::new(),
         };
         let fold = Fold {
             name: "fold-1".into(),

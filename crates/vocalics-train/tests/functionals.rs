@@ -106,6 +106,7 @@ fn data(config: &TrainConfig) -> Data {
         n_functionals: functionals.n_functionals(),
         waveforms: None,
         embedded: None,
+        contents: Vec::new(),
     }
 }
 

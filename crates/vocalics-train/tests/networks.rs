@@ -142,6 +142,7 @@ fn data() -> Data {
         waveforms: None,
         n_functionals: 0,
         embedded: None,
+        contents: Vec::new(),
     }
 }
 

@@ -94,6 +94,66 @@ fn a_directory_of_another_run_is_refused() {
     assert_eq!(predictions(folder.path()), before);
 }
 
+/// What the program cannot see by names, it sees by the files: a test recording under another name, said to be of somebody else.
+#[test]
+fn a_copy_of_a_test_recording_does_not_train() {
+    let mut data = data();
+    let name = |index: usize| data.utterances[index].id.clone();
+    let (tested, copy) = (name(0), name(9));
+    data.contents = (0..data.utterances.len())
+        .map(|index| [u8::try_from(if index == 9 { 0 } else { index }).expect("few"); 32])
+        .collect();
+    assert_ne!(data.utterances[0].speaker, data.utterances[9].speaker);
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let options = options(folder.path());
+    cross_validate(&config(), &data, &Protocol::Loso, &options, &Silent).expect("run");
+    let manifest = std::fs::read_to_string(folder.path().join("manifest.csv")).expect("manifest");
+    let parts = |id: &str, fold: &str| -> Vec<&str> {
+        let rows = manifest
+            .lines()
+            .map(|row| row.split(',').collect::<Vec<_>>());
+        rows.filter(|row| row[0] == id && row[4] == fold)
+            .map(|row| row[5])
+            .collect()
+    };
+    assert_eq!(parts(&tested, "speaker-0"), ["test"]);
+    assert!(parts(&copy, "speaker-0").is_empty());
+    assert_eq!(parts(&copy, "speaker-1"), ["test"]);
+    assert!(parts(&tested, "speaker-1").is_empty());
+}
+
+#[test]
+fn a_run_of_other_recordings_or_of_another_kind_leaves_a_directory_as_it_is() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let options = options(folder.path());
+    let mut data = data();
+    data.contents = vec![[1; 32]; data.utterances.len()];
+    for (place, content) in data.contents.iter_mut().enumerate() {
+        content[0] = u8::try_from(place).expect("few");
+    }
+    let measure = |data: &Data| cross_validate(&config(), data, &Protocol::Loso, &options, &Silent);
+    measure(&data).expect("run");
+    let files = ["manifest.csv", "history.csv", "predictions.csv"];
+    let read = || files.map(|it| std::fs::read(folder.path().join(it)).expect("a file"));
+    let before = read();
+    // The same names, another loudness.
+    let mut louder = data.clone();
+    louder.contents[5] = [9; 32];
+    let refused = measure(&louder).map(|_| ());
+    assert!(
+        matches!(refused, Err(TrainError::OtherRun { .. })),
+        "{refused:?}"
+    );
+    let refused = train_model(&config(), &data, None, &options, &Silent).map(|_| ());
+    assert!(
+        matches!(refused, Err(TrainError::OtherRun { .. })),
+        "{refused:?}"
+    );
+    assert!(before == read());
+    measure(&data).expect("the same run");
+    assert_ne!(data.hash(), louder.hash());
+}
+
 #[test]
 fn impossible_runs_are_refused() {
     let folder = tempfile::tempdir().expect("temporary folder");

@@ -49,6 +49,7 @@ fn of_speakers(data: &Data, speakers: &[u8]) -> Data {
         waveforms: None,
         n_functionals: 0,
         embedded: None,
+        contents: Vec::new(),
     }
 }
 

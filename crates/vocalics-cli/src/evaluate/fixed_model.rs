@@ -81,6 +81,9 @@ pub(super) fn run(arguments: &Arguments, model: &Path) -> Result<(), Failure> {
         ));
     }
 
+    if let Some(directory) = &arguments.run {
+        refuse_other_run(directory)?;
+    }
     let scores = recognise_all(arguments, &recognizer, &utterances, &parts, &answers)?;
     let predictions = Predictions {
         labels: answers.labels.clone(),
@@ -117,9 +120,11 @@ pub(super) fn run(arguments: &Arguments, model: &Path) -> Result<(), Failure> {
     let report = with_speaker_calibrated(report, &predictions, moved.as_ref(), DEFAULT_RESAMPLES)?;
     if let Some(directory) = &arguments.run {
         write_run(directory, &report, &predictions, metadata, &map)?;
-        if let Some(moved) = &moved {
-            let path = directory.join(SPEAKER_PREDICTIONS);
-            moved.with_others.write_csv(&path)?;
+        let path = directory.join(SPEAKER_PREDICTIONS);
+        match &moved {
+            Some(moved) => moved.with_others.write_csv(&path)?,
+            // Of another model that was measured here before; there may be none.
+            None => drop(std::fs::remove_file(&path)),
         }
         tell(&format!(
             "report: {}",
@@ -412,6 +417,18 @@ fn rows(
         }
     }
     rows
+}
+
+/// A directory in which something was trained or combined keeps its numbers.
+fn refuse_other_run(directory: &Path) -> Result<(), Failure> {
+    let files = ["config.toml", "member-1.toml"];
+    match files.into_iter().find(|it| directory.join(it).exists()) {
+        None => Ok(()),
+        Some(file) => Err(Failure::new(
+            format!("{} holds another run: it has a {file}", directory.display()),
+            "choose another directory with --run; the model's numbers would stand beside its models",
+        )),
+    }
 }
 
 fn write_run(

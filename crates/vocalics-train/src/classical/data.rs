@@ -11,6 +11,7 @@ use vocalics_features::{FeatureMatrix, FeatureSet, LogMel, set_by_name, sets};
 use super::ClassicalConfig;
 use super::sample::{count, single};
 use crate::data::{Unkept, classes, labelled, usable};
+use crate::listed::{Content, Listed, content};
 use crate::{FeatureCache, LoadOptions, Progress, TrainError};
 
 /// Name of the set that is no [`FeatureSet`].
@@ -98,6 +99,8 @@ pub struct ClassicalData {
     pub classes: Vec<usize>,
     /// The sets.
     pub vectors: Vec<Vectors>,
+    /// What the file of each recording holds; empty where they come from no files.
+    pub contents: Vec<Content>,
 }
 
 impl ClassicalData {
@@ -119,7 +122,7 @@ impl ClassicalData {
         let (utterances, problems) = labelled(corpora, &config.label_map()?, target)?;
         let (done, unkept) = (AtomicUsize::new(0), Unkept::default());
         let cache = FeatureCache::new(&options.cache);
-        let results: Vec<Result<Vec<FeatureMatrix>, TrainError>> = utterances
+        let results: Vec<Result<(Vec<FeatureMatrix>, Content), TrainError>> = utterances
             .par_iter()
             .map(|utterance| {
                 let of_set = |set: &SummarySet| {
@@ -127,12 +130,14 @@ impl ClassicalData {
                     unkept.warn(warning, options, progress);
                     Ok(row)
                 };
-                let rows = sets.iter().map(of_set).collect();
+                let rows: Result<Vec<FeatureMatrix>, TrainError> =
+                    sets.iter().map(of_set).collect();
                 progress.features(done.fetch_add(1, Ordering::Relaxed) + 1, utterances.len());
-                rows
+                Ok((rows?, content(&utterance.path)?))
             })
             .collect();
-        let (utterances, rows) = usable(utterances, results, problems, options, progress)?;
+        let (utterances, read) = usable(utterances, results, problems, options, progress)?;
+        let (rows, contents): (Vec<Vec<FeatureMatrix>>, Vec<Content>) = read.into_iter().unzip();
         let (labels, classes) = classes(&utterances, target)?;
         let vectors = sets
             .iter()
@@ -152,7 +157,18 @@ impl ClassicalData {
             labels,
             classes,
             vectors,
+            contents,
         })
+    }
+
+    /// The list that protocols split.
+    #[must_use]
+    pub fn listed(&self) -> Listed<'_> {
+        Listed {
+            utterances: &self.utterances,
+            classes: &self.classes,
+            contents: &self.contents,
+        }
     }
 
     /// Identifies recordings, classes and the numbers of a set.

@@ -17,7 +17,7 @@ use super::{ClassicalConfig, ClassicalData, Method, Vectors};
 use crate::cache::write;
 use crate::run::{RunLock, chosen, refuse_leaks};
 use crate::side_by_side::pool;
-use crate::{Progress, TrainError};
+use crate::{Listed, Progress, TrainError};
 
 /// Rises whenever the same configuration and recordings give other scores; kept rows of another are computed again.
 const VERSION: u32 = 2;
@@ -105,13 +105,7 @@ pub fn evaluate_classical(
 ) -> Result<Vec<ClassicalRow>, TrainError> {
     config.validate()?;
     let split = config.split_options();
-    let folds = test_folds(
-        protocol,
-        &data.utterances,
-        &data.classes,
-        &split,
-        &options.folds,
-    )?;
+    let folds = test_folds(protocol, data.listed(), &split, &options.folds)?;
     let path = &options.directory;
     let _lock = RunLock::take(path)?;
     let file = path.join("classical.toml");
@@ -143,14 +137,13 @@ pub fn evaluate_classical(
 /// When the protocol is not defined on the recordings, has no fold of that name, or claims to hold speakers apart and does not.
 pub fn test_folds(
     protocol: &Protocol,
-    utterances: &[Utterance],
-    classes: &[usize],
+    listed: Listed<'_>,
     split: &SplitOptions,
     names: &[String],
 ) -> Result<Vec<Fold>, TrainError> {
-    let folds = chosen(protocol.folds(utterances, classes, split)?, names)?;
+    let folds = chosen(listed.folds(protocol, split)?, names)?;
     if !protocol.speakers_shared() {
-        refuse_leaks(&folds, utterances)?;
+        refuse_leaks(&folds, listed.utterances)?;
     }
     Ok(folds)
 }
@@ -159,13 +152,17 @@ pub fn test_folds(
 /// rows must be [of the same test](vocalics_eval::same_test) as.
 #[must_use]
 pub fn planned_test(
-    utterances: &[Utterance],
-    classes: &[usize],
+    listed: Listed<'_>,
     labels: &LabelSet,
     folds: &[Fold],
     protocol: &Protocol,
     seed: u64,
 ) -> (Provenance, Predictions) {
+    let Listed {
+        utterances,
+        classes,
+        ..
+    } = listed;
     let labels = labels.as_slice().to_vec();
     let even = single(1.0 / count(labels.len()).max(1.0));
     let rows: Vec<Scored> = folds
@@ -373,15 +370,8 @@ mod tests {
     use crate::Silent;
 
     fn loso(config: &ClassicalConfig, data: &ClassicalData, names: &[String]) -> Vec<Fold> {
-        let (utterances, classes) = (&data.utterances, &data.classes);
-        test_folds(
-            &Protocol::Loso,
-            utterances,
-            classes,
-            &config.split_options(),
-            names,
-        )
-        .unwrap()
+        let split = config.split_options();
+        test_folds(&Protocol::Loso, data.listed(), &split, names).unwrap()
     }
 
     /// Five speakers, three classes in speech and two in song.
@@ -418,6 +408,7 @@ mod tests {
                 version: "invented-v1".into(),
                 matrix: owned.vectors.clone(),
             }],
+            contents: Vec::new(),
         }
     }
 
@@ -573,14 +564,8 @@ mod tests {
         let rows = evaluate_classical(&config, &data, &Protocol::Loso, &methods, &options, &Silent)
             .unwrap();
         let folds = loso(&config, &data, &options.folds);
-        let (provenance, planned) = planned_test(
-            &data.utterances,
-            &data.classes,
-            &data.labels,
-            &folds,
-            &Protocol::Loso,
-            1,
-        );
+        let (provenance, planned) =
+            planned_test(data.listed(), &data.labels, &folds, &Protocol::Loso, 1);
         vocalics_eval::same_test(&planned, &rows[0].predictions).unwrap();
         assert_eq!((provenance.folds, provenance.corpora.len()), (2, 2));
         let unknown = ClassicalOptions {

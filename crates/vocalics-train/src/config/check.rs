@@ -3,7 +3,7 @@
 use vocalics_models::NetworkConfig;
 
 use super::TrainConfig;
-use crate::{DistillationConfig, Objective, TrainError};
+use crate::{DistillationConfig, Objective, TrainError, Weighting};
 
 impl TrainConfig {
     /// Rejects values that no training can run with, and sections that lack what they need.
@@ -48,6 +48,14 @@ impl TrainConfig {
         }
         if let Some(distillation) = &self.distillation {
             distillation.validate(self.n_bands())?;
+            // The student learns from the scores, and is measured on the clips.
+            if distillation.student.is_some() && self.ensemble.weighting == Weighting::Validation {
+                return Err(TrainError::config(
+                    "ensemble.weighting",
+                    "\"validation\" beside distillation.student".into(),
+                    "\"equal\": shares fitted on validation clips would reach the student's training",
+                ));
+            }
         }
         self.augmentation.validate(self.n_bands())
     }

@@ -9,6 +9,9 @@ use crate::cache::write;
 use crate::heard::unheard_in;
 use crate::{ComputeDevice, Data, TrainConfig, TrainError};
 
+/// What its run depends on, [`key`].
+const KEY_FILE: &str = ".key";
+
 /// Keeps other processes out of a run directory for as long as it lives.
 pub(crate) struct RunLock {
     _file: File,
@@ -37,10 +40,14 @@ pub(super) struct RunDirectory {
 }
 
 impl RunDirectory {
-    pub(super) fn open(path: &Path, config: &TrainConfig) -> Result<Self, TrainError> {
+    /// Opens the directory for the run that `key` identifies, and leaves it as it is where it holds another.
+    pub(super) fn open(path: &Path, config: &TrainConfig, key: &str) -> Result<Self, TrainError> {
         let lock = RunLock::take(path)?;
         let config_path = path.join("config.toml");
-        if config_path.exists() && TrainConfig::read(&config_path)? != *config {
+        let other = config_path.exists() && TrainConfig::read(&config_path)? != *config;
+        // An evaluation and a training of one configuration have different keys.
+        let known = std::fs::read_to_string(path.join(KEY_FILE)).ok();
+        if other || (known.is_some_and(|known| known != key) && holds_work(path)) {
             return Err(TrainError::OtherRun {
                 path: path.to_owned(),
             });
@@ -50,12 +57,35 @@ impl RunDirectory {
             _lock: lock,
         };
         directory.write("config.toml", config.to_toml().as_bytes())?;
+        directory.write(KEY_FILE, key.as_bytes())?;
         Ok(directory)
     }
 
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
         let path = self.path.join(name);
         write(&path, bytes).map_err(TrainError::io("write", path))
+    }
+}
+
+/// Whether anything was trained or measured there that another run would spoil.
+fn holds_work(path: &Path) -> bool {
+    let folders = std::fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|it| it.path());
+    std::iter::once(path.to_owned())
+        .chain(folders)
+        .flat_map(|folder| ["checkpoint", "model.onnx", "metrics.json"].map(|it| folder.join(it)))
+        .any(|file| file.exists())
+}
+
+/// A field of a table: names of files and folders may hold anything, so that it is quoted where it must be.
+pub(super) fn field(text: &str) -> String {
+    if text.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
     }
 }
 
@@ -87,7 +117,8 @@ pub(super) fn manifest(
                     ..
                 } = &data.utterances[i];
                 let class = &data.labels.as_slice()[data.classes[i]];
-                text += &format!("{id},{corpus},{speaker},{class},{},{part}\n", fold.name);
+                let fields = [id, corpus, speaker, class, &fold.name].map(|it| field(it));
+                text += &format!("{},{part}\n", fields.join(","));
             }
         }
     }
@@ -102,8 +133,9 @@ pub(crate) fn key(
     protocol: &str,
     device: ComputeDevice,
 ) -> String {
+    let features = config.features_fingerprint();
     let (config, data) = (config.essence(), data.hash());
-    let mut text = format!("{config}\n{data}\n{protocol}\n{device}");
+    let mut text = format!("{config}\n{features}\n{data}\n{protocol}\n{device}");
     if let Some(prior) = prior {
         text += &format!("\n{}", prior.hash());
     }

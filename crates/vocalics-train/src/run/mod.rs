@@ -132,7 +132,7 @@ pub fn cross_validate_after(
     options.device.check()?;
     let (config, sources) = Sources::open(config, data)?;
     let config = &config;
-    let all = protocol.folds(&data.utterances, &data.classes, &config.split_options())?;
+    let all = data.listed().folds(protocol, &config.split_options())?;
     let mut folds = chosen(all.clone(), &options.folds)?;
     let mut pairs = match config.evaluation.temperature {
         TemperatureFrom::PairedFolds => pair_up(&all, &folds)?,
@@ -155,10 +155,10 @@ pub fn cross_validate_after(
         }
     }
     tell_heard_validation(&folds, data, &heard, progress);
-    let directory = RunDirectory::open(&options.directory, config)?;
+    let key = key(config, data, prior, protocol.name(), options.device);
+    let directory = RunDirectory::open(&options.directory, config, &key)?;
     let manifest = manifest(data, prior, &folds, &held_out);
     directory.write("manifest.csv", manifest.as_bytes())?;
-    let key = key(config, data, prior, protocol.name(), options.device);
     let task = Task {
         config,
         data,
@@ -325,14 +325,14 @@ pub fn train_model_after(
     let config = &config;
     let mut fold = whole(config, data)?;
     thin(&mut fold, config, data)?;
-    let directory = RunDirectory::open(&options.directory, config)?;
+    let key = key(config, data, prior, "all", options.device);
+    let directory = RunDirectory::open(&options.directory, config, &key)?;
     directory.write(
         "manifest.csv",
         manifest(data, prior, std::slice::from_ref(&fold), &[]).as_bytes(),
     )?;
     let folds = std::slice::from_ref(&fold);
     tell_heard_validation(folds, data, &sources.heard(config), progress);
-    let key = key(config, data, prior, "all", options.device);
     let task = Task {
         config,
         data,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use vocalics_features::Standardiser;
 
-use super::directory::{RunDirectory, key};
+use super::directory::{RunDirectory, field, key};
 use crate::byol::Pretrainer;
 use crate::export::export_body;
 use crate::heard::Heard;
@@ -56,10 +56,10 @@ pub fn pretrain(
         Some(start) => start.standardiser.clone(),
         None => Standardiser::fit(&data.features)?,
     };
-    let directory = RunDirectory::open(&options.directory, config)?;
+    let key = key(config, data, None, NAME, options.device);
+    let directory = RunDirectory::open(&options.directory, config, &key)?;
     directory.write("manifest.csv", manifest(data).as_bytes())?;
     let clips: Vec<usize> = (0..data.utterances.len()).collect();
-    let key = key(config, data, None, NAME, options.device);
     let pretrainer = Pretrainer {
         config,
         data,
@@ -91,15 +91,8 @@ pub fn pretrain(
     })
 }
 
-/// `manifest.csv`: whom it heard. Names of files may hold anything, so that fields are quoted where they must be.
+/// `manifest.csv`: whom it heard.
 fn manifest(data: &Data) -> String {
-    let field = |text: &str| {
-        if text.contains(['"', ',', '\n', '\r']) {
-            format!("\"{}\"", text.replace('"', "\"\""))
-        } else {
-            text.to_owned()
-        }
-    };
     let mut text = String::from("id,corpus,speaker,n_frames\n");
     for (utterance, features) in data.utterances.iter().zip(&data.features) {
         let fields = [&utterance.id, &utterance.corpus, &utterance.speaker];

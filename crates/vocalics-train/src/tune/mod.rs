@@ -27,7 +27,7 @@ pub use space::{Parameter, Scale};
 pub use study::tune;
 
 use crate::config::read_toml;
-use crate::{TemperatureFrom, TrainConfig, TrainError};
+use crate::{TemperatureFrom, TrainConfig, TrainError, Weighting};
 
 /// How trials are chosen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +183,20 @@ impl TuneConfig {
                 actual: "set by the search as well".into(),
                 expected: "one of the two: no search.epochs, and another strategy than halving",
             });
+        }
+        // What is found is tested as the configuration says, and said before its trials.
+        self.config.validate()?;
+        let TrainConfig {
+            ensemble,
+            evaluation,
+            ..
+        } = &self.config;
+        if ensemble.weighting == Weighting::Validation && evaluation.validation_speakers == 0 {
+            return wrong(
+                "config.evaluation.validation_speakers",
+                0,
+                "at least 1 beside ensemble.weighting = \"validation\"",
+            );
         }
         let base = self.base();
         base.validate()?;

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use vocalics_corpora::{Fold, Protocol};
 use vocalics_eval::html::Page;
-use vocalics_eval::{HistoryRow, NLL_FLOOR, softmax_t};
+use vocalics_eval::{EvalError, HistoryRow, NLL_FLOOR, softmax_t};
 
 use super::outcome::{Found, Trial, TuneOutcome, importances, trials_csv, write_all};
 use super::space::{Point, Space};
@@ -188,7 +188,7 @@ pub fn tune(
     write(&path, text.as_bytes()).map_err(TrainError::io("write", path))?;
     let mut shelf = Shelf::new(load);
     let data = shelf.of(&base)?;
-    let folds = protocol.folds(&data.utterances, &data.classes, &base.split_options())?;
+    let folds = data.listed().folds(protocol, &base.split_options())?;
     let folds = chosen(folds, &options.folds)?;
     if !protocol.speakers_shared() {
         refuse_leaks(&folds, &data.utterances)?;
@@ -399,8 +399,10 @@ fn score(
     let finish = |fold: &Fold, model: TrainedModel, _| validation(&model, data, fold);
     let score = match task.run(folds, &alone, |_| folder.clone(), finish) {
         Ok(scores) => scores[0],
-        // A rate too high is a poor trial, not the end of the search.
-        Err(TrainError::Diverged { .. }) => Score::diverged(),
+        // A rate too high is a poor trial, not the end of the search; also where only the last step made weights infinite.
+        Err(TrainError::Diverged { .. } | TrainError::Eval(EvalError::NonFiniteLogit { .. })) => {
+            Score::diverged()
+        }
         Err(error) => return Err(error),
     };
     let text = toml::to_string(&score).unwrap_or_default();

@@ -59,6 +59,7 @@ pub(crate) fn data() -> Data {
         waveforms: None,
         n_functionals: 0,
         embedded: None,
+        contents: Vec::new(),
     }
 }
 
