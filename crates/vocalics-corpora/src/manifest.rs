@@ -257,20 +257,7 @@ fn row<'a>(
             Path::new(written).with_extension("").display()
         ),
     };
-    let speaker = get("speaker").unwrap_or(UNKNOWN);
-    let speaker = if speaker.bytes().all(|b| b.is_ascii_digit()) {
-        let bare = speaker.trim_start_matches('0');
-        if bare.is_empty() { "0" } else { bare }
-    } else {
-        speaker
-    };
-    // `ravdess-12` belongs to `ravdess-speech` as well as to `ravdess-song`.
-    let family = corpus.split('-').next().unwrap_or(&corpus);
-    let speaker = if speaker.starts_with(&format!("{family}-")) {
-        speaker.to_owned()
-    } else {
-        format!("{corpus}-{speaker}")
-    };
+    let speaker = speaker_of(&corpus, get("speaker").unwrap_or(UNKNOWN));
     let repetition = get("repetition")
         .map(|r| {
             r.parse()
@@ -292,6 +279,27 @@ fn row<'a>(
         channel: get("channel").map(canonical),
     };
     Ok((utterance, theirs.to_owned()))
+}
+
+/// The name a speaker has in every list: that of the corpus read from its own folder where it is one that we know, so that nobody is two
+/// people.
+fn speaker_of(corpus: &str, written: &str) -> String {
+    // `ravdess-12` belongs to `ravdess-speech` as well as to `ravdess-song`.
+    let family = corpus.split('-').next().unwrap_or(corpus);
+    let own = written
+        .strip_prefix(family)
+        .and_then(|rest| rest.strip_prefix('-'));
+    let bare = own.unwrap_or(written);
+    let digits = bare.trim_start_matches(|c: char| !c.is_ascii_digit());
+    match (family, digits.parse::<u64>()) {
+        // `1`, `01`, `Actor_01`, `ravdess-1`.
+        ("ravdess", Ok(actor)) => format!("ravdess-{actor:02}"),
+        ("emodb", Ok(speaker)) => format!("emodb-{speaker:02}"),
+        ("tess" | "savee", _) if bare != UNKNOWN => format!("{family}-{}", bare.to_uppercase()),
+        _ if own.is_some() => written.to_owned(),
+        (_, Ok(number)) if digits == written => format!("{corpus}-{number}"),
+        _ => format!("{corpus}-{written}"),
+    }
 }
 
 /// Finds the files of a manifest; the folder is walked only if a name does not fit as it is.
@@ -470,6 +478,30 @@ mod tests {
             std::fs::write(path, b"").unwrap();
         }
         root
+    }
+
+    #[test]
+    fn a_speaker_has_the_name_of_the_corpus_read_from_its_folder() {
+        for (corpus, written, name) in [
+            ("ravdess-song", "7", "ravdess-07"),
+            ("ravdess-speech", "007", "ravdess-07"),
+            ("ravdess", "Actor_24", "ravdess-24"),
+            ("ravdess-speech", "ravdess-7", "ravdess-07"),
+            ("ravdess-speech", "ravdess-12", "ravdess-12"),
+            ("ravdess-speech", "unknown", "ravdess-speech-unknown"),
+            ("emodb", "3", "emodb-03"),
+            ("tess", "yaf", "tess-YAF"),
+            ("savee", "savee-DC", "savee-DC"),
+            ("tess", "unknown", "tess-unknown"),
+            ("crema-d", "1001", "crema-d-1001"),
+            ("calls", "01", "calls-1"),
+            ("calls", "0", "calls-0"),
+            ("calls", "agent 01", "calls-agent 01"),
+            ("calls", "calls-ann", "calls-ann"),
+            ("manifest-m", "ann", "manifest-m-ann"),
+        ] {
+            assert_eq!(speaker_of(corpus, written), name, "{corpus}, {written}");
+        }
     }
 
     #[test]
