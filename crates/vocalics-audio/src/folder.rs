@@ -26,32 +26,53 @@ pub fn is_recording(path: &Path) -> bool {
 
 /// All recordings under a folder by their extension, sorted by path; none is no error.
 ///
-/// Links are followed, every folder once. Hidden files and folders and `__MACOSX` are passed over.
+/// Links are followed, every folder once. Hidden files and folders, `__MACOSX`, pipes and devices are passed over.
 ///
 /// # Errors
 /// [`AudioError::Io`] with the first folder that cannot be read.
 pub fn recordings(folder: &Path) -> Result<Vec<PathBuf>, AudioError> {
-    let mut files = Vec::new();
-    walk(folder, &mut BTreeSet::new(), &mut files)?;
-    files.sort();
-    Ok(files)
+    let Found { files, unreadable } = readable_recordings(folder);
+    match unreadable.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(files),
+    }
 }
 
-fn walk(
-    folder: &Path,
-    visited: &mut BTreeSet<PathBuf>,
-    files: &mut Vec<PathBuf>,
-) -> Result<(), AudioError> {
-    let failed = |source| AudioError::Io {
-        name: folder.display().to_string(),
-        source,
+/// What there is in a folder.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The recordings, sorted by path.
+    pub files: Vec<PathBuf>,
+    /// The folders that cannot be read, it or some in it, and why.
+    pub unreadable: Vec<(PathBuf, AudioError)>,
+}
+
+/// As [`recordings`], with what can be read where some folders cannot.
+#[must_use]
+pub fn readable_recordings(folder: &Path) -> Found {
+    let mut found = Found::default();
+    walk(folder, &mut BTreeSet::new(), &mut found);
+    found.files.sort();
+    found
+}
+
+fn walk(folder: &Path, visited: &mut BTreeSet<PathBuf>, found: &mut Found) {
+    let listed = fs::canonicalize(folder).and_then(|name| {
+        if !visited.insert(name) {
+            return Ok(Vec::new());
+        }
+        let entries = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+        entries.collect::<Result<Vec<_>, _>>()
+    });
+    let mut paths = match listed {
+        Ok(paths) => paths,
+        Err(source) => {
+            let name = folder.display().to_string();
+            let error = AudioError::Io { name, source };
+            found.unreadable.push((folder.to_owned(), error));
+            return;
+        }
     };
-    if !visited.insert(fs::canonicalize(folder).map_err(failed)?) {
-        return Ok(());
-    }
-    let entries = fs::read_dir(folder).map_err(failed)?;
-    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    let mut paths = paths.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     // Of a folder that is reached twice, the way that is taken is the same on every machine.
     paths.sort();
     for path in paths {
@@ -59,13 +80,14 @@ fn walk(
         if name.starts_with('.') || name == MACOS_FOLDER {
             continue;
         }
-        if path.is_dir() {
-            walk(&path, visited, files)?;
-        } else if is_recording(&path) {
-            files.push(path);
+        // A link that leads nowhere is a recording that cannot be read; who opens a pipe waits for somebody to write.
+        match fs::metadata(&path) {
+            Ok(kind) if kind.is_dir() => walk(&path, visited, found),
+            Ok(kind) if !kind.is_file() => {}
+            _ if is_recording(&path) => found.files.push(path),
+            _ => {}
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -101,6 +123,31 @@ mod tests {
         let missing = recordings(&root.path().join("none")).unwrap_err();
         assert!(matches!(missing, AudioError::Io { .. }));
         assert!(missing.to_string().contains("none"), "{missing}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_passed_over_and_a_lost_link_is_not() {
+        use std::os::unix::fs::symlink;
+        let root = tempfile::tempdir().unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(root.path().join("a.wav")).unwrap();
+        symlink(root.path().join("none"), root.path().join("b.wav")).unwrap();
+        fs::write(root.path().join("c.wav"), b"").unwrap();
+        assert_eq!(names(root.path()), ["b.wav", "c.wav"]);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_hides_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let clip = root.path().join("z.wav");
+        fs::write(&clip, b"").unwrap();
+        let (mut visited, mut found) = (BTreeSet::new(), Found::default());
+        for folder in [root.path().join("none"), root.path().to_owned()] {
+            walk(&folder, &mut visited, &mut found);
+        }
+        assert_eq!(found.files, [clip]);
+        assert_eq!(found.unreadable.len(), 1);
+        assert!(found.unreadable[0].0.ends_with("none"));
     }
 
     #[cfg(unix)]

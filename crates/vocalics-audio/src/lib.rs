@@ -42,6 +42,6 @@ mod waveform;
 pub use clipping::FULL_SCALE_16_BIT;
 pub use decode::{DecodeOptions, decode_bytes, from_pcm16, read_file, read_stream};
 pub use error::AudioError;
-pub use folder::{EXTENSIONS, is_recording, recordings};
+pub use folder::{EXTENSIONS, Found, is_recording, readable_recordings, recordings};
 pub use wav::write_wav16;
 pub use waveform::{SourceFormat, Waveform};

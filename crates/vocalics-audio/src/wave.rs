@@ -91,12 +91,27 @@ pub(crate) fn layout<R: Read + Seek>(
             let mut body = [0; 16];
             input.read_exact(&mut body)?;
             let field = |offset: usize| u16::from_le_bytes([body[offset], body[offset + 1]]);
+            let wide =
+                |offset: usize| u32::from(field(offset)) | u32::from(field(offset + 2)) << 16;
             let (tag, channels, block_align, bits) = (field(0), field(2), field(12), field(14));
             if channels == 0 || block_align == 0 || bits == 0 && tag != 0x55 {
                 return Ok(Err(Fault::Damaged(format!(
                     "fmt chunk states {channels} channels, {block_align} bytes a block, {bits} bits"
                 ))));
             }
+            let block_align = match plain_block(tag, channels, bits) {
+                // The rate of bytes says which of the two is wrong: a careless writer's block size, or what a sample is.
+                Some(plain)
+                    if plain != u32::from(block_align)
+                        && u64::from(wide(8)) != u64::from(wide(4)) * u64::from(plain) =>
+                {
+                    return Ok(Err(Fault::Damaged(format!(
+                        "fmt chunk states {block_align} bytes a block where {channels} channels of {bits} bits are {plain}"
+                    ))));
+                }
+                Some(plain) => plain,
+                None => u32::from(block_align),
+            };
             format = Some((tag, channels, block_align));
         }
         position = body + u64::from(size) + u64::from(size & 1);
@@ -104,6 +119,14 @@ pub(crate) fn layout<R: Read + Seek>(
     Ok(Err(Fault::Damaged(format!(
         "no data chunk among {MAX_CHUNKS} chunks"
     ))))
+}
+
+/// Bytes of one sample of every channel, where samples are not packed: PCM, float, A-law and mu-law, also by the extended header.
+fn plain_block(tag: u16, channels: u16, bits: u16) -> Option<u32> {
+    let plain = matches!(tag, 0x0001 | 0x0003 | 0x0006 | 0x0007 | 0xfffe);
+    let bytes = u32::from(channels) * u32::from(bits).div_ceil(8);
+    // What the header has no room for, it cannot state.
+    (plain && bytes <= u32::from(u16::MAX)).then_some(bytes)
 }
 
 fn chunk_header<R: Read>(input: &mut R) -> io::Result<([u8; 4], u32)> {
@@ -118,7 +141,7 @@ fn sample_bytes<R: Read>(
     input: &mut R,
     claimed: u32,
     available: u64,
-    block_align: u16,
+    block_align: u32,
 ) -> io::Result<Result<u64, Fault>> {
     if claimed == 0 {
         let mut next = [0; 4];

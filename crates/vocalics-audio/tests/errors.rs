@@ -90,6 +90,35 @@ fn a_plain_wave_file_decodes_exactly() {
     );
 }
 
+/// Samples that are read at another width than they have are noise, and noise has an emotion too.
+#[test]
+fn a_header_that_contradicts_itself() {
+    const BYTE_RATE: usize = 28;
+    const BLOCK: usize = 32;
+    const BITS: usize = 34;
+    let set = |bytes: &mut Vec<u8>, at: usize, value: u16| {
+        bytes[at..at + 2].copy_from_slice(&value.to_le_bytes());
+    };
+    let plain = Wav::default().bytes();
+    // 24 bits in slots of four bytes; samples of 16 bits said to have 8; two channels said to be one.
+    for (bits, block) in [(24, 4), (8, 2), (16, 4), (32, 65_535)] {
+        let mut bytes = plain.clone();
+        set(&mut bytes, BITS, bits);
+        set(&mut bytes, BLOCK, block);
+        let rate = 16_000_u32.wrapping_mul(u32::from(block));
+        bytes[BYTE_RATE..BYTE_RATE + 4].copy_from_slice(&rate.to_le_bytes());
+        assert_eq!(code(decode(bytes)), "damaged", "{bits} bits, {block} bytes");
+    }
+    // A wrong size of a block alone, where the rate of bytes agrees with the rest, is a careless writer's.
+    let mut bytes = plain.clone();
+    set(&mut bytes, BLOCK, 4);
+    let careless = decode(bytes).expect("decodes");
+    assert_eq!(
+        careless.samples(),
+        decode(plain).expect("decodes").samples()
+    );
+}
+
 #[test]
 fn not_audio() {
     assert_eq!(

@@ -5,7 +5,6 @@ mod parquet;
 mod sheet;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +14,7 @@ use vocalics_audio::{DecodeOptions, Waveform};
 use vocalics_features::{FeatureMatrix, FeatureSet, set_by_name, sets};
 
 use self::npy::index_path;
-use self::sheet::{PartialSheet, write_head, write_rows};
+use self::sheet::{PartialSheet, identity, write_head, write_rows};
 use crate::failure::{Failure, feature_hint, with_causes};
 use crate::input::{self, Input};
 use crate::output::{data, target, tell};
@@ -229,7 +228,7 @@ fn compute(
     task: Task,
     inputs: &[&Input],
     n_done: usize,
-    mut write: impl FnMut(&str, &Rows) -> Result<(), Failure>,
+    mut write: impl FnMut(&Input, &Rows) -> Result<(), Failure>,
 ) -> Result<usize, Failure> {
     let decode = DecodeOptions {
         sample_rate: Some(task.sample_rate),
@@ -248,7 +247,7 @@ fn compute(
     let mut refusals = Refusals::default();
     let result = in_order(inputs, jobs, work, |index, outcome| {
         match outcome {
-            Ok(rows) => write(&inputs[index].file(), &rows)?,
+            Ok(rows) => write(inputs[index], &rows)?,
             Err(refusal) => {
                 failed += 1;
                 bar.suspend(|| refusals.tell(&inputs[index].shown(), &refusal));
@@ -269,8 +268,8 @@ fn to_standard_output(
     let mut out = data();
     write_head(&mut out, &task.names())?;
     let inputs: Vec<&Input> = inputs.iter().collect();
-    compute(arguments, task, &inputs, 0, |file, rows| {
-        write_rows(&mut out, file, rows)?;
+    compute(arguments, task, &inputs, 0, |input, rows| {
+        write_rows(&mut out, &input.file(), rows)?;
         Ok(out.flush()?)
     })
 }
@@ -296,8 +295,9 @@ fn to_file(
         .filter(|input| !done.contains(&input.file()))
         .collect();
     let n_done = done.len();
-    let failed = compute(arguments, task, &left, n_done, |file, rows| {
-        sheet.append(file, rows)
+    let failed = compute(arguments, task, &left, n_done, |input, rows| {
+        let identity = input.path().and_then(identity);
+        sheet.append(&input.file(), identity.as_deref(), rows)
     })?;
     if failed == inputs.len() {
         // An older table is worth more than one without rows.
@@ -328,13 +328,10 @@ fn take_up(sheet: &mut PartialSheet, inputs: &[Input]) -> Result<(), Failure> {
     if sheet.done().is_empty() {
         return sheet.restart();
     }
+    // Nobody knows what standard input was.
     let unlike = |input: &Input| {
-        let Some(path) = input.path() else {
-            // Nobody knows what standard input was.
-            return true;
-        };
-        let modified = fs::metadata(path).and_then(|found| found.modified()).ok();
-        modified.is_some_and(|time| sheet.begun().is_none_or(|begun| time > begun))
+        let now = input.path().and_then(identity);
+        now.is_none() || now.as_deref() != sheet.identity(&input.file())
     };
     let done: BTreeSet<&String> = sheet.done().iter().collect();
     let changed = inputs
@@ -343,7 +340,7 @@ fn take_up(sheet: &mut PartialSheet, inputs: &[Input]) -> Result<(), Failure> {
     if let Some(changed) = changed {
         let shown = changed.shown();
         tell(&format!(
-            "note: {shown} may have changed since the work was stopped; all is computed again"
+            "note: {shown} may have changed or be another file since the work was stopped; all is computed again"
         ));
         return sheet.restart();
     }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use vocalics_audio::{
-    AudioError, DecodeOptions, Waveform, from_pcm16, read_file, read_stream, recordings,
+    AudioError, DecodeOptions, Found, Waveform, from_pcm16, read_file, read_stream,
+    readable_recordings,
 };
 
 use crate::failure::Failure;
@@ -166,11 +167,13 @@ pub(crate) fn expand(arguments: &[PathBuf], raw: bool) -> Result<Vec<Input>, Fai
                 "with --raw-rate, name the files one by one",
             ));
         } else {
-            match recordings(path) {
-                Err(error) => inputs.push(Input::Barren(path.clone(), error)),
-                Ok(files) if files.is_empty() => inputs.push(Input::Empty(path.clone())),
-                Ok(files) => inputs.extend(files.into_iter().map(Input::File)),
+            let Found { files, unreadable } = readable_recordings(path);
+            if files.is_empty() && unreadable.is_empty() {
+                inputs.push(Input::Empty(path.clone()));
             }
+            inputs.extend(files.into_iter().map(Input::File));
+            let barren = unreadable.into_iter();
+            inputs.extend(barren.map(|(folder, error)| Input::Barren(folder, error)));
         }
     }
     Ok(inputs)

@@ -92,23 +92,60 @@ pub(crate) fn write_beside(
     target: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    let mut name = target.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.part", std::process::id()));
-    let partial = target.with_file_name(name);
-    let written = File::create(&partial).and_then(|file| {
-        let mut writer = BufWriter::new(file);
-        write(&mut writer)?;
-        let file = writer
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        fs::rename(&partial, target)
-    });
-    written.map_err(|error| {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&partial);
-        Failure::io("write", target, &error)
-    })
+    Unnamed::written(target, write)?.name()
+}
+
+/// A file that is whole and has not its name yet; removed if it does not get it.
+#[derive(Debug)]
+pub(crate) struct Unnamed {
+    partial: PathBuf,
+    target: PathBuf,
+}
+
+impl Unnamed {
+    /// Writes what becomes `target`, beside it.
+    ///
+    /// # Errors
+    /// As [`write_beside`].
+    pub(crate) fn written(
+        target: &Path,
+        write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> Result<Self, Failure> {
+        let mut name = target.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".{}.part", std::process::id()));
+        let unnamed = Self {
+            partial: target.with_file_name(name),
+            target: target.to_owned(),
+        };
+        let written = File::create(&unnamed.partial).and_then(|file| {
+            let mut writer = BufWriter::new(file);
+            write(&mut writer)?;
+            let file = writer
+                .into_inner()
+                .map_err(io::IntoInnerError::into_error)?;
+            file.sync_all()
+        });
+        match written {
+            Ok(()) => Ok(unnamed),
+            Err(error) => Err(Failure::io("write", target, &error)),
+        }
+    }
+
+    /// Gives it its name.
+    ///
+    /// # Errors
+    /// As [`write_beside`].
+    pub(crate) fn name(self) -> Result<(), Failure> {
+        fs::rename(&self.partial, &self.target)
+            .map_err(|error| Failure::io("write", &self.target, &error))
+    }
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        // Once it has its name there is nothing here; and the first error is the one to report.
+        let _ = fs::remove_file(&self.partial);
+    }
 }
 
 #[cfg(test)]

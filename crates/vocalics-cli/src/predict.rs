@@ -246,7 +246,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     in_order(&inputs, jobs, work, |index, outcome| {
         let file = inputs[index].file();
-        failed += usize::from(outcome.is_err());
         let heard = speaker.as_ref().map(SpeakerProfile::seconds);
         let outcome = outcome.and_then(|recognised| {
             let prediction = match &mut speaker {
@@ -257,6 +256,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             };
             Ok(withhold(prediction, arguments.abstain))
         });
+        failed += usize::from(outcome.is_err());
         match (arguments.format, &outcome) {
             (Format::Json, _) => {
                 out.write_all(if index == 0 { b"\n  " } else { b",\n  " })?;

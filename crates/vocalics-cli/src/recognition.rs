@@ -149,8 +149,10 @@ impl Gate {
         drop(self.moved.wait_while(due, too_far));
     }
 
+    /// An open gate stays open.
     fn advance(&self, due: usize) {
-        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = due;
+        let mut at = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        *at = due.max(*at);
         self.moved.notify_all();
     }
 }
@@ -160,6 +162,17 @@ struct OpenAtEnd<'a>(&'a Gate);
 impl Drop for OpenAtEnd<'_> {
     fn drop(&mut self) {
         self.0.advance(usize::MAX);
+    }
+}
+
+/// A worker that panics leaves its item undone, and the others would wait for it.
+struct OpenOnPanic<'a>(&'a Gate);
+
+impl Drop for OpenOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.advance(usize::MAX);
+        }
     }
 }
 
@@ -189,6 +202,7 @@ pub(crate) fn in_order<T: Sync, R: Send>(
             scope.spawn(|| {
                 // Moved in, so that the channel closes with the last worker.
                 let sender = sender;
+                let _open = OpenOnPanic(&gate);
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(item) = items.get(index) else { return };
@@ -259,6 +273,17 @@ mod tests {
         })
         .unwrap();
         assert!(at_first.is_some_and(|n| n <= 3 * AHEAD + 3), "{at_first:?}");
+    }
+
+    #[test]
+    fn a_worker_that_panics_ends_the_work() {
+        let items: Vec<usize> = (0..500).collect();
+        let work = |n: &usize| {
+            assert_ne!(*n, 3, "for the test");
+            *n
+        };
+        let ended = std::panic::catch_unwind(|| in_order(&items, 2, work, |_, _| Ok(())));
+        assert!(ended.is_err());
     }
 
     #[test]

@@ -135,12 +135,23 @@ fn work_that_was_stopped_goes_on() {
     let part = folder
         .path()
         .join("out.csv.rhythm-v1-functionals-16000.part");
+    let list = part.with_extension("part.files");
     // The first recording, altered, and the beginning of the second.
     let mut lines: Vec<String> = whole.lines().map(str::to_owned).collect();
     lines[1] = lines[1].replacen(",0.000000,", ",9.000000,", 1);
     let cut = lines[2].len() / 2;
     lines[2].truncate(cut);
-    fs::write(&part, lines.join("\n")).unwrap();
+    let stop = || {
+        fs::write(&part, lines.join("\n")).unwrap();
+        let place = fs::canonicalize(folder.path().join("clips/even.wav")).unwrap();
+        let found = fs::metadata(&place).unwrap();
+        let written = found.modified().unwrap();
+        let written = written.duration_since(std::time::UNIX_EPOCH).unwrap();
+        let file = format!("{place:?} {} {}", found.len(), written.as_nanos());
+        let line = serde_json::to_string(&("clips/even.wav", file)).unwrap();
+        fs::write(&list, line + "\n").unwrap();
+    };
+    stop();
     expect(
         &run(folder.path(), &base),
         0,
@@ -151,7 +162,7 @@ fn work_that_was_stopped_goes_on() {
     let resumed: Vec<&str> = resumed.lines().collect();
     assert_eq!(resumed[1], lines[1]);
     assert_eq!(resumed[2], whole.lines().nth(2).unwrap());
-    assert!(!part.exists());
+    assert!(!part.exists() && !list.exists());
     // For other recordings it is not touched.
     let left = format!("{}\nx.wav,0,1\nclips/even.wav,0,1\n", lines[..2].join("\n"));
     fs::write(&part, &left).unwrap();
@@ -171,15 +182,30 @@ fn work_that_was_stopped_goes_on() {
         );
         assert_eq!(fs::read_to_string(&part).unwrap(), left);
     }
-    // A recording that changed since is not taken from it.
-    fs::write(&part, lines.join("\n")).unwrap();
-    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
-    let changed = fs::File::options()
-        .write(true)
-        .open(folder.path().join("clips/even.wav"))
-        .unwrap();
-    changed.set_modified(later).unwrap();
+    // A recording that changed since is not taken from it, nor one of which nobody knows, nor another of its name.
+    stop();
+    fs::remove_file(&list).unwrap();
     expect(&run(folder.path(), &base), 0, &["may have changed"]);
+    assert_eq!(table(), whole);
+    for earlier in [5, 500_000] {
+        stop();
+        let then = std::time::SystemTime::now() - std::time::Duration::from_secs(earlier);
+        let changed = fs::File::options()
+            .write(true)
+            .open(folder.path().join("clips/even.wav"))
+            .unwrap();
+        changed.set_modified(then).unwrap();
+        expect(&run(folder.path(), &base), 0, &["may have changed"]);
+        assert_eq!(table(), whole);
+    }
+    let other = recordings();
+    stop();
+    let there = folder.path().join("out.csv");
+    let there = ["features", "--set", "rhythm", "clips", "--keep-going", "-o"]
+        .into_iter()
+        .chain(there.to_str());
+    let there: Vec<&str> = there.collect();
+    expect(&run(other.path(), &there), 0, &["may have changed"]);
     assert_eq!(table(), whole);
 }
 

@@ -81,8 +81,9 @@ impl Prediction {
     }
 }
 
-/// The label with the highest score, of equal ones the last; `None` without labels.
+/// The label with the highest score, of equal ones the first; `None` without labels.
 pub(crate) fn best(scores: &[(String, f32)]) -> Option<String> {
-    let best = scores.iter().max_by(|(_, a), (_, b)| a.total_cmp(b));
+    // Of equal elements `max_by` takes the last.
+    let best = scores.iter().rev().max_by(|(_, a), (_, b)| a.total_cmp(b));
     best.map(|(label, _)| label.clone())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::sheet::{INDEX, PartialSheet, numbers};
 use crate::failure::Failure;
-use crate::output::write_beside;
+use crate::output::Unnamed;
 
 /// Where the index of an array lies: `<name>.index.csv`, with the extension only if it is not `.npy`.
 pub(super) fn index_path(array: &Path) -> PathBuf {
@@ -33,7 +33,7 @@ pub(super) fn write(array: &Path, index: &Path, sheet: PartialSheet) -> Result<(
     let head = reader.headers().map_err(failed)?.clone();
     let n_features = head.len() - INDEX.len();
     let mut n_rows = 0;
-    write_beside(index, |out| {
+    let written_index = Unnamed::written(index, |out| {
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(head.iter().take(INDEX.len()))?;
         for record in reader.records() {
@@ -43,7 +43,7 @@ pub(super) fn write(array: &Path, index: &Path, sheet: PartialSheet) -> Result<(
         writer.flush()
     })?;
     let mut reader = csv::Reader::from_path(sheet.path()).map_err(failed)?;
-    write_beside(array, |out| {
+    let written_array = Unnamed::written(array, |out| {
         out.write_all(&header(n_rows, n_features))?;
         for record in reader.records() {
             let values: Vec<f32> = numbers(record?.iter().skip(INDEX.len()))?;
@@ -53,6 +53,9 @@ pub(super) fn write(array: &Path, index: &Path, sheet: PartialSheet) -> Result<(
         }
         Ok(())
     })?;
+    // Both are whole before either replaces an older one.
+    written_array.name()?;
+    written_index.name()?;
     sheet.discard()
 }
 

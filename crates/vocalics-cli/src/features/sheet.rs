@@ -1,9 +1,10 @@
 //! The table of features as CSV, and the file it grows in.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use super::Rows;
 use crate::failure::Failure;
@@ -55,8 +56,16 @@ pub(super) fn numbers<'a, T: std::str::FromStr>(
     cells.map(number).collect()
 }
 
+/// What tells a file from every other of its name: where it lies, its length, and when it was written. `None` if that cannot be found out.
+pub(super) fn identity(path: &Path) -> Option<String> {
+    let place = fs::canonicalize(path).ok()?;
+    let found = fs::metadata(path).ok()?;
+    let written = found.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(format!("{place:?} {} {}", found.len(), written.as_nanos()))
+}
+
 /// A table under way, beside the file it becomes, with what an earlier run left in it. No other run
-/// writes to it at the same time.
+/// writes to it at the same time. A list beside it says which files its recordings were.
 #[derive(Debug)]
 pub(super) struct PartialSheet {
     path: PathBuf,
@@ -66,7 +75,8 @@ pub(super) struct PartialSheet {
     /// Bytes of the file that are kept; 0 for a new table.
     kept: u64,
     done: Vec<String>,
-    begun: Option<SystemTime>,
+    /// Of each recording in the table, which file it was.
+    identities: BTreeMap<String, String>,
 }
 
 impl PartialSheet {
@@ -97,10 +107,9 @@ impl PartialSheet {
         let mut head = Vec::new();
         write_head(&mut head, names)?;
         let (kept, done) = whole_recordings(&file, &head).map_err(|error| failed(&error))?;
-        let begun = file.metadata().and_then(|found| {
-            // Where the time of creation is not kept, that of the last line is the best there is.
-            found.created().or_else(|_| found.modified())
-        });
+        let list = fs::read_to_string(list_path(&path)).unwrap_or_default();
+        // A line that was cut says nothing; of two about one name the later holds.
+        let lines = list.lines().filter_map(|it| serde_json::from_str(it).ok());
         Ok(Self {
             out: BufWriter::new(file),
             target: target.to_owned(),
@@ -108,7 +117,7 @@ impl PartialSheet {
             head,
             kept,
             done,
-            begun: begun.ok(),
+            identities: lines.collect(),
         })
     }
 
@@ -121,9 +130,9 @@ impl PartialSheet {
         &self.done
     }
 
-    /// When the table was begun.
-    pub(super) fn begun(&self) -> Option<SystemTime> {
-        self.begun
+    /// Which file a recording of the table was.
+    pub(super) fn identity(&self, file: &str) -> Option<&str> {
+        self.identities.get(file).map(String::as_str)
     }
 
     /// Cuts off what is not whole and goes on behind the rest.
@@ -147,13 +156,45 @@ impl PartialSheet {
     pub(super) fn restart(&mut self) -> Result<(), Failure> {
         self.kept = 0;
         self.done.clear();
+        self.identities.clear();
+        self.forget()?;
         self.resume()
     }
 
-    pub(super) fn append(&mut self, file: &str, rows: &Rows) -> Result<(), Failure> {
+    /// Adds a recording, which is the file that `identity` tells.
+    pub(super) fn append(
+        &mut self,
+        file: &str,
+        identity: Option<&str>,
+        rows: &Rows,
+    ) -> Result<(), Failure> {
         write_rows(&mut self.out, file, rows)
             .and_then(|()| self.out.flush())
+            .and_then(|()| self.list(file, identity))
             .map_err(|error| Failure::io("write", &self.path, &error))
+    }
+
+    fn list(&self, file: &str, identity: Option<&str>) -> io::Result<()> {
+        let Some(identity) = identity else {
+            return Ok(());
+        };
+        let mut list = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(list_path(&self.path))?;
+        let line = serde_json::to_string(&(file, identity))?;
+        list.write_all(format!("{line}\n").as_bytes())
+    }
+
+    /// Removes the list.
+    fn forget(&self) -> Result<(), Failure> {
+        let path = list_path(&self.path);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Failure::io("remove", &path, &error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Gives the table its name.
@@ -161,13 +202,22 @@ impl PartialSheet {
         let file = self.out.get_ref();
         file.sync_all()
             .and_then(|()| fs::rename(&self.path, &self.target))
-            .map_err(|error| Failure::io("write", &self.target, &error))
+            .map_err(|error| Failure::io("write", &self.target, &error))?;
+        self.forget()
     }
 
     /// Removes the table.
     pub(super) fn discard(self) -> Result<(), Failure> {
-        fs::remove_file(&self.path).map_err(|error| Failure::io("remove", &self.path, &error))
+        fs::remove_file(&self.path).map_err(|error| Failure::io("remove", &self.path, &error))?;
+        self.forget()
     }
+}
+
+/// The list beside a table under way.
+fn list_path(table: &Path) -> PathBuf {
+    let mut name = table.as_os_str().to_owned();
+    name.push(".files");
+    name.into()
 }
 
 fn busy(path: &Path) -> Failure {
@@ -240,7 +290,7 @@ mod tests {
         let mut sheet = open(&target).unwrap();
         sheet.resume().unwrap();
         for file in ["a, \"1\".wav", "b.wav", "c.wav"] {
-            sheet.append(file, &rows(&[1.5, 0.1])).unwrap();
+            sheet.append(file, Some("1"), &rows(&[1.5, 0.1])).unwrap();
         }
         // Cut in the middle of a line.
         let length = sheet.out.get_ref().metadata().unwrap().len();
@@ -252,8 +302,10 @@ mod tests {
         assert_eq!(fs::metadata(&part).unwrap().len(), length - 3);
         let mut sheet = open(&target).unwrap();
         assert_eq!(sheet.done(), ["a, \"1\".wav", "b.wav"]);
+        assert_eq!(sheet.identity("a, \"1\".wav"), Some("1"));
+        assert_eq!(sheet.identity("d.wav"), None);
         sheet.resume().unwrap();
-        sheet.append("c.wav", &rows(&[2.5])).unwrap();
+        sheet.append("c.wav", None, &rows(&[2.5])).unwrap();
         sheet.finish().unwrap();
         let text = fs::read_to_string(&target).unwrap();
         let expected = "file,start,end,x\n\
