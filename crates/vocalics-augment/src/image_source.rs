@@ -65,8 +65,8 @@ impl BoxRoom {
 
     /// The response from the direct sound on, with 20 samples before it, to −60 dB or for 2 s.
     ///
-    /// `h(t) = Σ βⁿ / (4πd) · δ(t − d / c)` over the images of the source, at distance `d` after `n` reflections,
-    /// `β = √(1 − α)`.
+    /// `h(t) = Σ βⁿ / d · δ(t − d / c)` over the images of the source, at distance `d` in metres after `n` reflections, `β = √(1 − α)`: the
+    /// pressure of the source below by `4π`, which leaves the direct sound at 1 for one metre.
     ///
     /// Source: J. B. Allen, D. A. Berkley, *Image method for efficiently simulating small-room acoustics*, JASA 65(4),
     /// 1979, with its high-pass; impulses at fractional times as P. M. Peterson, JASA 80(5), 1986.

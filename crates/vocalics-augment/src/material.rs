@@ -208,12 +208,34 @@ impl Material<'_> {
     }
 }
 
-/// Reads every recording under a folder, resampled to `sample_rate`, in the order of [`vocalics_audio::recordings`].
+/// Reads every recording under a folder, resampled to `sample_rate` and without its mean, in the order of [`vocalics_audio::recordings`].
 ///
 /// # Errors
 /// [`AugmentError::NoRecordings`], [`AugmentError::Audio`] with the first file or folder that cannot be read,
 /// [`AugmentError::TooMuch`] beyond [`MAX_FOLDER_SECS`].
 pub fn read_sounds(folder: &Path, sample_rate: u32) -> Result<Vec<Sound>, AugmentError> {
+    let mut sounds = read_folder(folder, sample_rate)?;
+    for sound in &mut sounds {
+        remove_offset(&mut sound.samples);
+    }
+    Ok(sounds)
+}
+
+/// Takes away a constant that nobody hears: it would count as power of the noise, and come into the clip.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "sample counts are far below 2^52, samples single precision"
+)]
+fn remove_offset(samples: &mut [f32]) {
+    let sum: f64 = samples.iter().map(|&x| f64::from(x)).sum();
+    let mean = (sum / samples.len().max(1) as f64) as f32;
+    for sample in samples {
+        *sample -= mean;
+    }
+}
+
+fn read_folder(folder: &Path, sample_rate: u32) -> Result<Vec<Sound>, AugmentError> {
     let paths = recordings(folder)?;
     if paths.is_empty() {
         return Err(AugmentError::NoRecordings {
@@ -251,7 +273,7 @@ pub fn read_responses(
     folder: &Path,
     sample_rate: u32,
 ) -> Result<Vec<ImpulseResponse>, AugmentError> {
-    read_sounds(folder, sample_rate)?
+    read_folder(folder, sample_rate)?
         .into_iter()
         .map(|sound| ImpulseResponse::recorded(sound.name, &sound.samples, sample_rate))
         .collect()
@@ -305,12 +327,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("b");
         fs::create_dir(&inner).unwrap();
-        write_wav16(
-            &inner.join("hum.WAV"),
-            &tone(440.0, 0.5, 8_000, 4_000),
-            8_000,
-        )
-        .unwrap();
+        // With an offset, as cheap converters have.
+        let mut hum = tone(440.0, 0.5, 8_000, 4_000);
+        hum.iter_mut().for_each(|sample| *sample += 0.3);
+        write_wav16(&inner.join("hum.WAV"), &hum, 8_000).unwrap();
         write_wav16(&folder.path().join(".x.wav"), &[0.1; 100], 8_000).unwrap();
         let sounds = read_sounds(folder.path(), 16_000).unwrap();
         assert_eq!(sounds.len(), 1);

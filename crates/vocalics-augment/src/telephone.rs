@@ -13,7 +13,7 @@ use crate::resample::resample;
 use crate::scaled::scaled;
 use crate::{AugmentError, Augmentation};
 
-/// The band of the telephone in hertz (ITU-T G.712).
+/// The band of the telephone in hertz, after that of ITU-T G.712; here the gain is one half at both ends.
 const BAND_HZ: (f64, f64) = (300.0, 3_400.0);
 /// Sample rate of the telephone.
 const TELEPHONE_RATE: u32 = 8_000;
