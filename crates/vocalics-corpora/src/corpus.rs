@@ -87,6 +87,8 @@ pub struct CorpusInfo {
     pub known_duplicates: &'static [(&'static str, &'static str)],
     /// Where it can be had.
     pub download: Download,
+    /// The name in an [`Utterance`] of a speaker whom a table of this corpus writes so; `None` for whom it does not know.
+    pub(crate) speaker: fn(&str) -> Option<String>,
     /// Turns a root into utterances.
     pub(crate) scan: fn(&Path) -> Result<Scan, CorpusError>,
 }
@@ -159,6 +161,25 @@ impl CorpusKind {
     pub fn documenting(name: &str) -> Option<&'static CorpusInfo> {
         Self::ALL.iter().map(|k| k.info()).find(|i| i.name == name)
     }
+}
+
+/// The number that a speaker is written with: `7`, `007`, `Actor_07`.
+pub(crate) fn number_of(written: &str) -> Option<u32> {
+    let digits = written.trim_start_matches(|c: char| !c.is_ascii_digit());
+    digits.parse().ok()
+}
+
+/// The one of the names that is written so, in any case, with or without `corpus-` before it.
+pub(crate) fn one_of(names: &[&str], corpus: &str, written: &str) -> Option<String> {
+    let names = names.iter().map(|name| (*name, format!("{corpus}-{name}")));
+    names
+        .into_iter()
+        .find(|(bare, full)| {
+            [bare, full.as_str()]
+                .iter()
+                .any(|it| written.eq_ignore_ascii_case(it))
+        })
+        .map(|(_, full)| full)
 }
 
 impl fmt::Display for CorpusKind {

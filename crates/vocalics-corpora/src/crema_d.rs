@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use crate::corpus::{Download, Recognised, Scan, scan_folder};
+use crate::corpus::{Download, Recognised, Scan, number_of, scan_folder};
 use crate::{CorpusError, CorpusInfo, Sex, Utterance};
 
 pub(crate) const CREMA_D: CorpusInfo = CorpusInfo {
@@ -35,6 +35,7 @@ pub(crate) const CREMA_D: CorpusInfo = CorpusInfo {
         path: "AudioWAV",
         folder: "crema-d",
     },
+    speaker: |written| number_of(written).map(|number| format!("crema-d-{number}")),
     scan: scan_root,
 };
 

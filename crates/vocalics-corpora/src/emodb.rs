@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::corpus::{Archive, Download, Recognised, Scan, scan_folder};
+use crate::corpus::{Archive, Download, Recognised, Scan, number_of, scan_folder};
 use crate::{CorpusError, CorpusInfo, Sex, Utterance};
 
 pub(crate) const EMODB: CorpusInfo = CorpusInfo {
@@ -37,6 +37,7 @@ pub(crate) const EMODB: CorpusInfo = CorpusInfo {
         bytes: None,
         md5: None,
     }]),
+    speaker: |written| number_of(written).map(|number| format!("emodb-{number:02}")),
     scan: scan_root,
 };
 

@@ -21,6 +21,7 @@ pub(crate) const FOLDER: CorpusInfo = CorpusInfo {
     counts: &[],
     known_duplicates: &[],
     download: Download::None,
+    speaker: |_| None,
     scan: scan_root,
 };
 

@@ -12,7 +12,7 @@ use crate::corpus::{Download, Problem, Scan};
 use crate::label::canonical;
 use crate::table::{Table, to_csv, write_atomically};
 use crate::utterance::UNKNOWN;
-use crate::{CorpusError, CorpusInfo, Sex, Utterance};
+use crate::{CorpusError, CorpusInfo, CorpusKind, Sex, Utterance};
 
 pub(crate) const MANIFEST: CorpusInfo = CorpusInfo {
     name: "manifest",
@@ -24,6 +24,7 @@ pub(crate) const MANIFEST: CorpusInfo = CorpusInfo {
     counts: &[],
     known_duplicates: &[],
     download: Download::None,
+    speaker: |_| None,
     scan: scan_spec,
 };
 
@@ -284,21 +285,21 @@ fn row<'a>(
 /// The name a speaker has in every list: that of the corpus read from its own folder where it is one that we know, so that nobody is two
 /// people.
 fn speaker_of(corpus: &str, written: &str) -> String {
-    // `ravdess-12` belongs to `ravdess-speech` as well as to `ravdess-song`.
+    let known = corpus.parse::<CorpusKind>().ok();
+    if let Some(name) = known.and_then(|kind| (kind.info().speaker)(written)) {
+        return name;
+    }
+    // Corpora of one family share their speakers, as `calls-phone` and `calls-office` do.
     let family = corpus.split('-').next().unwrap_or(corpus);
-    let own = written
-        .strip_prefix(family)
-        .and_then(|rest| rest.strip_prefix('-'));
-    let bare = own.unwrap_or(written);
-    let digits = bare.trim_start_matches(|c: char| !c.is_ascii_digit());
-    match (family, digits.parse::<u64>()) {
-        // `1`, `01`, `Actor_01`, `ravdess-1`.
-        ("ravdess", Ok(actor)) => format!("ravdess-{actor:02}"),
-        ("emodb", Ok(speaker)) => format!("emodb-{speaker:02}"),
-        ("tess" | "savee", _) if bare != UNKNOWN => format!("{family}-{}", bare.to_uppercase()),
-        _ if own.is_some() => written.to_owned(),
-        (_, Ok(number)) if digits == written => format!("{corpus}-{number}"),
-        _ => format!("{corpus}-{written}"),
+    if written.starts_with(&format!("{family}-")) {
+        return written.to_owned();
+    }
+    // `01` and `1` are one person.
+    let bare = written.trim_start_matches('0');
+    match written.bytes().all(|b| b.is_ascii_digit()) {
+        true if bare.is_empty() => format!("{corpus}-0"),
+        true => format!("{corpus}-{bare}"),
+        false => format!("{corpus}-{written}"),
     }
 }
 
@@ -498,6 +499,10 @@ mod tests {
             ("calls", "0", "calls-0"),
             ("calls", "agent 01", "calls-agent 01"),
             ("calls", "calls-ann", "calls-ann"),
+            ("calls-phone", "calls-ann", "calls-ann"),
+            ("calls-phone", "ann", "calls-phone-ann"),
+            ("tess", "tess-oaf", "tess-OAF"),
+            ("crema-d", "crema-d-1001", "crema-d-1001"),
             ("manifest-m", "ann", "manifest-m-ann"),
         ] {
             assert_eq!(speaker_of(corpus, written), name, "{corpus}, {written}");

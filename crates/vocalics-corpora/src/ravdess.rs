@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::corpus::{Archive, Download, Recognised, Scan, scan_folder};
+use crate::corpus::{Archive, Download, Recognised, Scan, number_of, scan_folder};
 use crate::{CorpusError, CorpusInfo, Sex, Utterance};
 
 const LICENCE: &str = "CC BY-NC-SA 4.0";
@@ -66,6 +66,7 @@ pub(crate) const BOTH: CorpusInfo = CorpusInfo {
     ],
     known_duplicates: DUPLICATES,
     download: Download::Archives(&[SPEECH_ZIP, SONG_ZIP]),
+    speaker: |written| number_of(written).map(speaker),
     scan: |root| scan_channels(&BOTH, root, true, true),
 };
 
@@ -91,6 +92,11 @@ pub(crate) const SONG: CorpusInfo = CorpusInfo {
     scan: |root| scan_channels(&SONG, root, false, true),
     ..BOTH
 };
+
+/// The name of an actor, the same in speech and in song.
+pub(crate) fn speaker(actor: u32) -> String {
+    format!("ravdess-{actor:02}")
+}
 
 fn scan_channels(
     info: &CorpusInfo,
@@ -186,7 +192,7 @@ fn parse(path: &Path, stem: &str) -> Result<Utterance, String> {
         id: format!("{corpus}/{stem}"),
         path: path.to_path_buf(),
         corpus: corpus.into(),
-        speaker: format!("ravdess-{actor:02}"),
+        speaker: speaker(actor),
         sex: Some(if actor % 2 == 1 {
             Sex::Male
         } else {

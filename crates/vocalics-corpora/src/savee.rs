@@ -7,8 +7,10 @@
 
 use std::path::Path;
 
-use crate::corpus::{Download, Recognised, Scan, scan_folder};
+use crate::corpus::{Download, Recognised, Scan, one_of, scan_folder};
 use crate::{CorpusError, CorpusInfo, Sex, Utterance};
+
+const SPEAKERS: &[&str] = &["DC", "JE", "JK", "KL"];
 
 pub(crate) const SAVEE: CorpusInfo = CorpusInfo {
     name: "savee",
@@ -34,6 +36,7 @@ pub(crate) const SAVEE: CorpusInfo = CorpusInfo {
         page: "http://kahlan.eps.surrey.ac.uk/savee/Download.html",
         reason: "the University of Surrey hands it out after a registration form",
     },
+    speaker: |written| one_of(SPEAKERS, "savee", written),
     scan: scan_root,
 };
 
@@ -55,7 +58,7 @@ fn parse(path: &Path, stem: &str) -> Result<Utterance, String> {
         (None, Some(parent)) => (parent, upper),
         (None, None) => return Err(format!("not a SAVEE file name, {expected}")),
     };
-    if !["DC", "JE", "JK", "KL"].contains(&speaker.as_str()) {
+    if !SPEAKERS.contains(&speaker.as_str()) {
         return Err(format!(
             "speaker \"{speaker}\", expected DC, JE, JK or KL; {expected}"
         ));

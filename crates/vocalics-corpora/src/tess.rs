@@ -8,8 +8,10 @@
 
 use std::path::Path;
 
-use crate::corpus::{Download, Recognised, Scan, scan_folder};
+use crate::corpus::{Download, Recognised, Scan, one_of, scan_folder};
 use crate::{CorpusError, CorpusInfo, Sex, Utterance};
+
+const SPEAKERS: &[&str] = &["OAF", "YAF"];
 
 pub(crate) const TESS: CorpusInfo = CorpusInfo {
     name: "tess",
@@ -36,6 +38,7 @@ pub(crate) const TESS: CorpusInfo = CorpusInfo {
         doi: "doi:10.5683/SP2/E8H2MF",
         folder: "tess",
     },
+    speaker: |written| one_of(SPEAKERS, "tess", written),
     scan: scan_root,
 };
 

@@ -113,14 +113,10 @@ impl<'a> Moved<'a> {
 }
 
 /// The clips of each speaker of each fold; each clip of a speaker who is not known alone.
-fn speakers(rows: &[Scored]) -> BTreeMap<(&str, &str, usize), Vec<usize>> {
-    let mut speakers: BTreeMap<(&str, &str, usize), Vec<usize>> = BTreeMap::new();
+fn speakers(rows: &[Scored]) -> BTreeMap<(&str, &str, Option<usize>), Vec<usize>> {
+    let mut speakers: BTreeMap<(&str, &str, Option<usize>), Vec<usize>> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
-        let alone = if is_unknown_speaker(&row.speaker) {
-            index + 1
-        } else {
-            0
-        };
+        let alone = is_unknown_speaker(&row.speaker).then_some(index);
         let speaker = (row.fold.as_str(), row.speaker.as_str(), alone);
         speakers.entry(speaker).or_default().push(index);
     }

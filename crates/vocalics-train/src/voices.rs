@@ -20,16 +20,12 @@ pub(crate) struct SpeakerClips {
 impl SpeakerClips {
     /// The clips at `places` among `utterances`. A speaker who is not known is nobody else's.
     pub(crate) fn new(utterances: &[Utterance], places: &[usize]) -> Self {
-        let mut found: BTreeMap<(&str, &str, usize), Vec<usize>> = BTreeMap::new();
+        let mut found: BTreeMap<(&str, &str, Option<usize>), Vec<usize>> = BTreeMap::new();
         for &place in places {
             let Utterance {
                 corpus, speaker, ..
             } = &utterances[place];
-            let alone = if is_unknown_speaker(speaker) {
-                place + 1
-            } else {
-                0
-            };
+            let alone = is_unknown_speaker(speaker).then_some(place);
             found
                 .entry((corpus, speaker, alone))
                 .or_default()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Fold, SplitOptions, require_corpus};
-use crate::{CorpusError, Sex, Utterance};
+use crate::{CorpusError, Sex, Utterance, ravdess};
 
 const SPEECH: &str = "ravdess-speech";
 
@@ -21,7 +21,7 @@ pub(super) fn ravdess_folds(
         .filter(|u| u.corpus == SPEECH)
         .map(|u| (&*u.speaker, u.sex))
         .collect();
-    let name = |actor: &u32| format!("ravdess-{actor:02}");
+    let name = |actor: &u32| ravdess::speaker(*actor);
     let missing: Vec<String> = table
         .iter()
         .flat_map(|f| f.iter())
