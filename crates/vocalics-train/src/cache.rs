@@ -11,11 +11,22 @@ use vocalics_audio::{DecodeOptions, Waveform};
 use vocalics_features::{FeatureMatrix, FeatureSet, LogMel};
 use vocalics_runtime::{Embedding, Encoder};
 
-use crate::TrainError;
+use crate::{Content, TrainError};
 
 /// Begins every cache file: format and version.
 const MAGIC: &[u8; 8] = b"vocfeat1";
 const HASH_LEN: usize = 32;
+
+/// What was computed of an audio file, now or before.
+#[derive(Debug)]
+pub struct Cached<T> {
+    /// The features, good whether or not they could be kept.
+    pub value: T,
+    /// What the file holds.
+    pub content: Content,
+    /// Why the cache could not be written, if it could not.
+    pub unkept: Option<std::io::Error>,
+}
 
 /// A folder of features.
 #[derive(Debug, Clone)]
@@ -30,8 +41,7 @@ impl FeatureCache {
         Self { root: root.into() }
     }
 
-    /// The features of an audio file, from the cache or computed and put there. The second value
-    /// says why the cache could not be written, if it could not: the features are good all the same.
+    /// The features of an audio file, from the cache or computed and put there.
     ///
     /// # Errors
     /// When the file cannot be read or decoded.
@@ -40,7 +50,7 @@ impl FeatureCache {
         front_end: &mut LogMel,
         path: &Path,
         decode: &DecodeOptions,
-    ) -> Result<(FeatureMatrix, Option<std::io::Error>), TrainError> {
+    ) -> Result<Cached<FeatureMatrix>, TrainError> {
         let name = front_end.fingerprint().to_owned();
         let n_mels = front_end.config().n_mels;
         self.kept(&name, n_mels, path, decode, |waveform| {
@@ -58,9 +68,9 @@ impl FeatureCache {
         encoder: &Encoder,
         path: &Path,
         decode: &DecodeOptions,
-    ) -> Result<(Embedding, Option<std::io::Error>), TrainError> {
+    ) -> Result<Cached<Embedding>, TrainError> {
         let name = encoder.fingerprint();
-        let (row, warning) = self.kept(&name, encoder.dim() + 1, path, decode, |waveform| {
+        let row = self.kept(&name, encoder.dim() + 1, path, decode, |waveform| {
             let embedded = encoder.embed(waveform.samples(), waveform.sample_rate());
             let Embedding {
                 mut values,
@@ -77,9 +87,13 @@ impl FeatureCache {
             let n_values = values.len();
             Ok(FeatureMatrix::new(values, n_values)?)
         })?;
-        let mut values = row.into_vec();
+        let mut values = row.value.into_vec();
         let seconds = values.pop().map_or(0.0, f64::from);
-        Ok((Embedding { values, seconds }, warning))
+        Ok(Cached {
+            value: Embedding { values, seconds },
+            content: row.content,
+            unkept: row.unkept,
+        })
     }
 
     /// The functionals of a set of an audio file, one row; otherwise as [`Self::features`].
@@ -91,7 +105,7 @@ impl FeatureCache {
         set: &dyn FeatureSet,
         path: &Path,
         decode: &DecodeOptions,
-    ) -> Result<(FeatureMatrix, Option<std::io::Error>), TrainError> {
+    ) -> Result<Cached<FeatureMatrix>, TrainError> {
         let rate = decode
             .sample_rate
             .map_or_else(|| "own".to_owned(), |rate| rate.to_string());
@@ -111,23 +125,33 @@ impl FeatureCache {
         path: &Path,
         decode: &DecodeOptions,
         compute: impl FnOnce(&Waveform) -> Result<FeatureMatrix, TrainError>,
-    ) -> Result<(FeatureMatrix, Option<std::io::Error>), TrainError> {
+    ) -> Result<Cached<FeatureMatrix>, TrainError> {
         let bytes = std::fs::read(path).map_err(TrainError::io("read", path))?;
+        let hash = blake3::hash(&bytes);
+        let content = *hash.as_bytes();
         let file = self
             .root
             .join(fingerprint)
-            .join(format!("{}.feat", blake3::hash(&bytes).to_hex()));
-        if let Some(features) = std::fs::read(&file)
+            .join(format!("{}.feat", hash.to_hex()));
+        if let Some(value) = std::fs::read(&file)
             .ok()
             .and_then(|bytes| parse(&bytes, width))
         {
-            return Ok((features, None));
+            return Ok(Cached {
+                value,
+                content,
+                unkept: None,
+            });
         }
         let name = path.display().to_string();
         let waveform = vocalics_audio::decode_bytes(bytes, &name, decode)?;
-        let features = compute(&waveform)?;
-        let written = write(&file, &serialise(&features)).err();
-        Ok((features, written))
+        let value = compute(&waveform)?;
+        let unkept = write(&file, &serialise(&value)).err();
+        Ok(Cached {
+            value,
+            content,
+            unkept,
+        })
     }
 }
 
@@ -192,8 +216,11 @@ mod tests {
         let cache = FeatureCache::new(folder.path().join("cache"));
         let mut front_end = LogMel::new(LogMelConfig::default()).unwrap();
         let decode = DecodeOptions::default();
-        let (first, warning) = cache.features(&mut front_end, &audio, &decode).unwrap();
-        assert!(warning.is_none());
+        let kept = cache.features(&mut front_end, &audio, &decode).unwrap();
+        assert!(kept.unkept.is_none());
+        let bytes = std::fs::read(&audio).unwrap();
+        assert_eq!(kept.content, *blake3::hash(&bytes).as_bytes());
+        let first = kept.value;
         let entry = std::fs::read_dir(folder.path().join("cache").join(front_end.fingerprint()))
             .unwrap()
             .next()
@@ -210,8 +237,8 @@ mod tests {
                 .collect(),
         ] {
             std::fs::write(&entry, damage).unwrap();
-            let (again, _) = cache.features(&mut front_end, &audio, &decode).unwrap();
-            assert_eq!(again, first);
+            let again = cache.features(&mut front_end, &audio, &decode).unwrap();
+            assert_eq!((again.value, again.content), (first.clone(), kept.content));
             assert_eq!(std::fs::read(&entry).unwrap(), good);
         }
     }
@@ -229,13 +256,13 @@ mod tests {
         for (name, rate) in [("mfcc", 16_000), ("chroma", 16_000), ("mfcc", 8_000)] {
             let set = vocalics_features::set_by_name(name).unwrap();
             let decode = at(Some(rate));
-            let (first, _) = cache.functionals(set, &audio, &decode).unwrap();
+            let first = cache.functionals(set, &audio, &decode).unwrap().value;
             assert_eq!(first.n_frames(), 1);
             assert_eq!(first.n_features(), set.functional_names().len());
             let samples = vocalics_audio::read_file(&audio, &decode).unwrap();
             let plain = set.functionals(samples.samples(), rate).unwrap();
             assert_eq!(first.as_slice(), plain);
-            let (again, _) = cache.functionals(set, &audio, &decode).unwrap();
+            let again = cache.functionals(set, &audio, &decode).unwrap().value;
             assert_eq!(again, first);
         }
         let folders = std::fs::read_dir(folder.path().join("cache")).unwrap();
@@ -250,9 +277,7 @@ mod tests {
         // A file where the cache's folder would be.
         let cache = FeatureCache::new(&audio);
         let mut front_end = LogMel::new(LogMelConfig::default()).unwrap();
-        let (_, warning) = cache
-            .features(&mut front_end, &audio, &DecodeOptions::default())
-            .unwrap();
-        assert!(warning.is_some());
+        let features = cache.features(&mut front_end, &audio, &DecodeOptions::default());
+        assert!(features.unwrap().unkept.is_some());
     }
 }

@@ -11,7 +11,7 @@ use vocalics_corpora::{CorpusSpec, LabelMap, LabelSet, Target, Utterance, scan_a
 use vocalics_features::{FeatureMatrix, LogMel};
 use vocalics_runtime::Encoder;
 
-use crate::listed::{Content, Listed, content};
+use crate::listed::{Content, Listed};
 use crate::run::check_kept;
 use crate::waveforms::Waveforms;
 use crate::{FeatureCache, Progress, TrainConfig, TrainError};
@@ -378,13 +378,13 @@ fn load_embeddings(
     utterances
         .par_iter()
         .map(|utterance| {
-            let (embedding, warning) = cache.embedding(encoder, &utterance.path, &decode)?;
-            unkept.warn(warning, options, progress);
+            let cached = cache.embedding(encoder, &utterance.path, &decode)?;
+            unkept.warn(cached.unkept, options, progress);
             progress.features(done.fetch_add(1, Ordering::Relaxed) + 1, utterances.len());
             Ok(Loaded {
-                features: FeatureMatrix::new(embedding.values, encoder.dim())?,
-                seconds: embedding.seconds,
-                content: content(&utterance.path)?,
+                features: FeatureMatrix::new(cached.value.values, encoder.dim())?,
+                seconds: cached.value.seconds,
+                content: cached.content,
                 waveform: None,
             })
         })
@@ -423,8 +423,8 @@ pub(crate) fn load_features(
                     }
                 };
                 let (sets, path) = (functionals.as_ref(), &utterance.path);
-                let (features, warning) = cache.features_beside(front_end, sets, path, &decode)?;
-                unkept.warn(warning, options, progress);
+                let cached = cache.features_beside(front_end, sets, path, &decode)?;
+                unkept.warn(cached.unkept, options, progress);
                 let waveform = if waveforms {
                     let samples = read_file(&utterance.path, &decode)?.into_samples();
                     let rate = config.front_end.sample_rate;
@@ -437,9 +437,9 @@ pub(crate) fn load_features(
                 };
                 progress.features(done.fetch_add(1, Ordering::Relaxed) + 1, utterances.len());
                 Ok(Loaded {
-                    seconds: config.front_end.seconds(features.n_frames()),
-                    features,
-                    content: content(path)?,
+                    seconds: config.front_end.seconds(cached.value.n_frames()),
+                    features: cached.value,
+                    content: cached.content,
                     waveform,
                 })
             },

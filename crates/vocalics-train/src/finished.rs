@@ -264,7 +264,7 @@ impl FinishedRun {
                 let (sets, path) = (recognizer.metadata().functionals.as_ref(), &utterance.path);
                 Ok(cache
                     .features_beside(&mut front_end, sets, path, &decode)?
-                    .0)
+                    .value)
             })
             .collect::<Result<Vec<FeatureMatrix>, TrainError>>()?;
         if clips.is_empty() {

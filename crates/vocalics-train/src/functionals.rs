@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use vocalics_audio::DecodeOptions;
 use vocalics_features::{FeatureMatrix, Functionals, LogMel, Standardiser, set_by_name};
 
-use crate::{FeatureCache, TrainConfig, TrainError};
+use crate::{Cached, FeatureCache, TrainConfig, TrainError};
 
 /// The sets whose functionals a network takes (`kind = "two-branch"` or `"functionals-mlp"`).
 ///
@@ -105,20 +105,21 @@ impl FeatureCache {
         functionals: Option<&Functionals>,
         path: &Path,
         decode: &DecodeOptions,
-    ) -> Result<(FeatureMatrix, Option<std::io::Error>), TrainError> {
-        let (log_mel, mut unkept) = self.features(front_end, path, decode)?;
+    ) -> Result<Cached<FeatureMatrix>, TrainError> {
+        let mut cached = self.features(front_end, path, decode)?;
         let Some(functionals) = functionals else {
-            return Ok((log_mel, unkept));
+            return Ok(cached);
         };
         functionals.check()?;
         let mut values = Vec::new();
         let known = functionals.sets().iter();
         for set in known.filter_map(|set| set_by_name(&set.name)) {
-            let (row, warning) = self.functionals(set, path, decode)?;
-            values.extend(row.into_vec());
-            unkept = unkept.or(warning);
+            let row = self.functionals(set, path, decode)?;
+            values.extend(row.value.into_vec());
+            cached.unkept = cached.unkept.or(row.unkept);
         }
-        Ok((Functionals::beside(&log_mel, &values)?, unkept))
+        cached.value = Functionals::beside(&cached.value, &values)?;
+        Ok(cached)
     }
 }
 

@@ -50,7 +50,7 @@ mod waveforms;
 
 pub use augment::AugmentConfig;
 pub use byol::{ByolConfig, PretrainRow};
-pub use cache::FeatureCache;
+pub use cache::{Cached, FeatureCache};
 pub use combine::combine_runs;
 pub use config::{
     ClassWeights, EnsembleConfig, EvaluationConfig, Sampling, TemperatureFrom, TrainConfig,

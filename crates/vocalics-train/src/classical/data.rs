@@ -11,8 +11,8 @@ use vocalics_features::{FeatureMatrix, FeatureSet, LogMel, set_by_name, sets};
 use super::ClassicalConfig;
 use super::sample::{count, single};
 use crate::data::{Unkept, classes, labelled, usable};
-use crate::listed::{Content, Listed, content};
-use crate::{FeatureCache, LoadOptions, Progress, TrainError};
+use crate::listed::{Content, Listed};
+use crate::{Cached, FeatureCache, LoadOptions, Progress, TrainError};
 
 /// Name of the set that is no [`FeatureSet`].
 const LOG_MEL: &str = "logmel";
@@ -122,33 +122,31 @@ impl ClassicalData {
         let (utterances, problems) = labelled(corpora, &config.label_map()?, target)?;
         let (done, unkept) = (AtomicUsize::new(0), Unkept::default());
         let cache = FeatureCache::new(&options.cache);
-        let results: Vec<Result<(Vec<FeatureMatrix>, Content), TrainError>> = utterances
+        let results: Vec<Result<Vec<Cached<FeatureMatrix>>, TrainError>> = utterances
             .par_iter()
             .map(|utterance| {
                 let of_set = |set: &SummarySet| {
-                    let (row, warning) = summarise(*set, config, &cache, utterance)?;
-                    unkept.warn(warning, options, progress);
+                    let mut row = summarise(*set, config, &cache, utterance)?;
+                    unkept.warn(row.unkept.take(), options, progress);
                     Ok(row)
                 };
-                let rows: Result<Vec<FeatureMatrix>, TrainError> =
-                    sets.iter().map(of_set).collect();
+                let rows = sets.iter().map(of_set).collect();
                 progress.features(done.fetch_add(1, Ordering::Relaxed) + 1, utterances.len());
-                Ok((rows?, content(&utterance.path)?))
+                rows
             })
             .collect();
-        let (utterances, read) = usable(utterances, results, problems, options, progress)?;
-        let (rows, contents): (Vec<Vec<FeatureMatrix>>, Vec<Content>) = read.into_iter().unzip();
+        let (utterances, rows) = usable(utterances, results, problems, options, progress)?;
         let (labels, classes) = classes(&utterances, target)?;
         let vectors = sets
             .iter()
             .enumerate()
             .map(|(index, set)| {
-                let width = rows.first().map_or(1, |row| row[index].n_features());
-                let values = rows.iter().flat_map(|row| row[index].as_slice()).copied();
+                let width = rows.first().map_or(1, |row| row[index].value.n_features());
+                let values = rows.iter().flat_map(|row| row[index].value.as_slice());
                 Ok(Vectors {
                     set: set.name().to_owned(),
                     version: set.version(config),
-                    matrix: FeatureMatrix::new(values.collect(), width)?,
+                    matrix: FeatureMatrix::new(values.copied().collect(), width)?,
                 })
             })
             .collect::<Result<_, TrainError>>()?;
@@ -157,7 +155,10 @@ impl ClassicalData {
             labels,
             classes,
             vectors,
-            contents,
+            contents: rows
+                .iter()
+                .filter_map(|row| Some(row.first()?.content))
+                .collect(),
         })
     }
 
@@ -197,7 +198,7 @@ fn summarise(
     config: &ClassicalConfig,
     cache: &FeatureCache,
     utterance: &Utterance,
-) -> Result<(FeatureMatrix, Option<std::io::Error>), TrainError> {
+) -> Result<Cached<FeatureMatrix>, TrainError> {
     let rate = match set.0 {
         Some(_) => config.sample_rate,
         None => config.front_end.sample_rate,
@@ -210,8 +211,9 @@ fn summarise(
         Some(set) => cache.functionals(set, &utterance.path, &decode),
         None => {
             let mut front_end = LogMel::new(config.front_end.clone())?;
-            let (frames, warning) = cache.features(&mut front_end, &utterance.path, &decode)?;
-            Ok((mean_and_deviation(&frames)?, warning))
+            let mut cached = cache.features(&mut front_end, &utterance.path, &decode)?;
+            cached.value = mean_and_deviation(&cached.value)?;
+            Ok(cached)
         }
     }
 }
