@@ -222,13 +222,19 @@ fn format_of(arguments: &Arguments) -> Result<Format, Failure> {
     }
 }
 
+/// The rows of a recording, and which file it was.
+struct Computed {
+    identity: Option<String>,
+    rows: Rows,
+}
+
 /// Computes the inputs and hands the rows of each good one to `write`; returns how many were bad.
 fn compute(
     arguments: &Arguments,
     task: Task,
     inputs: &[&Input],
     n_done: usize,
-    mut write: impl FnMut(&Input, &Rows) -> Result<(), Failure>,
+    mut write: impl FnMut(&str, &Computed) -> Result<(), Failure>,
 ) -> Result<usize, Failure> {
     let decode = DecodeOptions {
         sample_rate: Some(task.sample_rate),
@@ -239,15 +245,17 @@ fn compute(
     bar.set_position(n_done as u64);
     bar.reset_eta();
     let work = |input: &&Input| {
-        input
-            .decode(None, &decode)
-            .and_then(|waveform| task.compute(&waveform))
+        // Found out before it is read: who changes it after that is found out when the work goes on.
+        let identity = input.path().and_then(identity);
+        let waveform = input.decode(None, &decode)?;
+        let rows = task.compute(&waveform)?;
+        Ok(Computed { identity, rows })
     };
     let mut failed = 0;
     let mut refusals = Refusals::default();
     let result = in_order(inputs, jobs, work, |index, outcome| {
         match outcome {
-            Ok(rows) => write(inputs[index], &rows)?,
+            Ok(computed) => write(&inputs[index].file(), &computed)?,
             Err(refusal) => {
                 failed += 1;
                 bar.suspend(|| refusals.tell(&inputs[index].shown(), &refusal));
@@ -268,8 +276,8 @@ fn to_standard_output(
     let mut out = data();
     write_head(&mut out, &task.names())?;
     let inputs: Vec<&Input> = inputs.iter().collect();
-    compute(arguments, task, &inputs, 0, |input, rows| {
-        write_rows(&mut out, &input.file(), rows)?;
+    compute(arguments, task, &inputs, 0, |file, computed| {
+        write_rows(&mut out, file, &computed.rows)?;
         Ok(out.flush()?)
     })
 }
@@ -295,9 +303,8 @@ fn to_file(
         .filter(|input| !done.contains(&input.file()))
         .collect();
     let n_done = done.len();
-    let failed = compute(arguments, task, &left, n_done, |input, rows| {
-        let identity = input.path().and_then(identity);
-        sheet.append(&input.file(), identity.as_deref(), rows)
+    let failed = compute(arguments, task, &left, n_done, |file, computed| {
+        sheet.append(file, computed.identity.as_deref(), &computed.rows)
     })?;
     if failed == inputs.len() {
         // An older table is worth more than one without rows.

@@ -95,6 +95,19 @@ pub(crate) fn write_beside(
     Unnamed::written(target, write)?.name()
 }
 
+/// Removes a file, which need not be there.
+///
+/// # Errors
+/// What the system says, except that there is none.
+pub(crate) fn remove_if_there(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::io("remove", path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A file that is whole and has not its name yet; removed if it does not get it.
 #[derive(Debug)]
 pub(crate) struct Unnamed {

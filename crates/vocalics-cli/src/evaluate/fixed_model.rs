@@ -13,7 +13,7 @@ use vocalics_train::{Answering, Heard, Moved, SPEAKER_PREDICTIONS, with_speaker_
 
 use super::{Arguments, show};
 use crate::failure::{Failure, listed};
-use crate::output::tell;
+use crate::output::{remove_if_there, tell};
 use crate::progress;
 use crate::recognition::{Recognised, Refusal, in_order, listen, open};
 use crate::selection::{problems, scan_told};
@@ -123,8 +123,8 @@ pub(super) fn run(arguments: &Arguments, model: &Path) -> Result<(), Failure> {
         let path = directory.join(SPEAKER_PREDICTIONS);
         match &moved {
             Some(moved) => moved.with_others.write_csv(&path)?,
-            // Of another model that was measured here before; there may be none.
-            None => drop(std::fs::remove_file(&path)),
+            // That of another model that was measured here before.
+            None => remove_if_there(&path)?,
         }
         tell(&format!(
             "report: {}",

@@ -8,6 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use super::Rows;
 use crate::failure::Failure;
+use crate::output::remove_if_there;
 
 /// The columns before the features.
 pub(super) const INDEX: [&str; 3] = ["file", "start", "end"];
@@ -188,13 +189,7 @@ impl PartialSheet {
 
     /// Removes the list.
     fn forget(&self) -> Result<(), Failure> {
-        let path = list_path(&self.path);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Failure::io("remove", &path, &error))
-            }
-            _ => Ok(()),
-        }
+        remove_if_there(&list_path(&self.path))
     }
 
     /// Gives the table its name.
