@@ -183,13 +183,24 @@ impl Protocol {
                 actual: labels.len(),
             });
         }
+        let from_file = matches!(self, Self::User(_));
+        if !from_file {
+            // Every clip takes part, and a list of nobody's clips is not one of too few speakers.
+            self.refuse_unnamed(0..utterances.len(), utterances)?;
+        }
         let groups = Groups::new(utterances, duplicates);
         let mut folds = if options.train_only.is_empty() {
             self.split(utterances, labels, options, &groups)?
         } else {
             self.split_beside(utterances, labels, options, duplicates)?
         };
-        self.refuse_unnamed(&folds, utterances)?;
+        if from_file {
+            let parts = folds
+                .iter()
+                .flat_map(|fold| [&fold.train, &fold.validation, &fold.test]);
+            let clips: BTreeSet<usize> = parts.flatten().copied().collect();
+            self.refuse_unnamed(clips.into_iter(), utterances)?;
+        }
         for fold in &mut folds {
             groups.keep_on_one_side(fold);
             self.validate(fold, utterances, options)?;
@@ -271,16 +282,15 @@ impl Protocol {
     }
 
     /// Refuses clips whose speaker may be anyone, a test speaker too, where speakers are to be kept apart.
-    fn refuse_unnamed(&self, folds: &[Fold], utterances: &[Utterance]) -> Result<(), CorpusError> {
+    fn refuse_unnamed(
+        &self,
+        clips: impl Iterator<Item = usize>,
+        utterances: &[Utterance],
+    ) -> Result<(), CorpusError> {
         if self.speakers_shared() {
             return Ok(());
         }
-        let parts = folds
-            .iter()
-            .flat_map(|fold| [&fold.train, &fold.validation, &fold.test]);
-        let clips: BTreeSet<usize> = parts.flatten().copied().collect();
         let unnamed: Vec<&Utterance> = clips
-            .into_iter()
             .map(|i| &utterances[i])
             .filter(|utterance| is_unknown_speaker(&utterance.speaker))
             .collect();

@@ -394,6 +394,11 @@ fn clips_without_a_speaker_are_refused_where_speakers_are_kept_apart() {
         );
         assert!(error.to_string().contains("calls/folder-calls-unknown-0-0"));
     }
+    let nobody = &list[list.len() - 3..];
+    assert!(matches!(
+        attempt(&Protocol::Loso, nobody),
+        Err(CorpusError::UnnamedSpeakers { count: 3, .. })
+    ));
     let without = file(&format!("{ann}1,folder-calls-unknown,none\n"));
     assert_eq!(attempt(&without, &list).unwrap()[0].test.len(), 4);
     attempt(&Protocol::Random8020, &list).unwrap();

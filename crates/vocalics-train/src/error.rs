@@ -380,7 +380,7 @@ impl TrainError {
             Self::Embedding { source, .. } => source.hint(),
             Self::Io { action: "read", .. } => "check that the file exists and may be read",
             Self::Io { .. } => "check free space and permissions; the run resumes from where it is",
-            Self::OtherRun { .. } => "choose another run directory, or remove this one",
+            Self::OtherRun { .. } => "choose another run directory (--run), or remove this one",
             Self::NoFold { .. } => "give --fold one or more of these",
             Self::Tested { .. } => {
                 "a search that goes on after its test was seen would be chosen by it: give another run directory (--run)"
