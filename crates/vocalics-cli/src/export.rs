@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use vocalics_audio::DecodeOptions;
 use vocalics_features::{FeatureMatrix, LogMel};
-use vocalics_runtime::{ModelError, Recognizer, merge_encoder, quantise, read_model};
+use vocalics_runtime::{
+    ModelError, Recognizer, merge_encoder, quantise, quantise_weights, read_model,
+};
 
 use crate::failure::{Failure, feature_hint, with_causes};
 use crate::input::{self, Input};
@@ -20,9 +22,10 @@ const FEW: usize = 20;
 ///
 /// The model is loaded with every check there is, its test vector included, before anything is
 /// written. Without further options the file is written as it is, so that a copy that exists is a copy that works.
-/// With --int8 the weights take one byte each: ranges are chosen on recordings like those the model is
-/// for, a hundred are plenty, and the file runs here and in onnxruntime. With --encoder a head on the embeddings of an
-/// encoder and that encoder become one file, where the encoder's licence allows it.
+/// With --int8 the weights take one byte each. With --calibrate as well, what they are multiplied with is rounded
+/// too, for engines with integer kernels such as onnxruntime's: ranges are chosen on recordings like those the model is for, a
+/// hundred are plenty. With --encoder a head on the embeddings of an encoder and that encoder become one file, where
+/// the encoder's licence allows it.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Model file
@@ -31,12 +34,12 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
     /// Quantise to eight bits
-    #[arg(long, requires = "calibrate")]
+    #[arg(long)]
     int8: bool,
     /// Encoder of the model, to put into the same file
     #[arg(long, value_name = "ENCODER.onnx", conflicts_with = "int8")]
     encoder: Option<PathBuf>,
-    /// Recordings to choose the ranges on, or folders to walk
+    /// Recordings to choose the ranges of inputs on, or folders to walk
     #[arg(long, value_name = "FILE|DIR", num_args = 1.., requires = "int8")]
     calibrate: Vec<PathBuf>,
 }
@@ -85,14 +88,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let reason = "it takes the embeddings of an encoder".to_owned();
         return Err(ModelError::NotQuantisable { reason }.into());
     }
-    let clips = features(&recognizer, &arguments.calibrate)?;
-    if clips.len() < FEW {
-        let (n, plural) = (clips.len(), if clips.len() == 1 { "" } else { "s" });
-        tell(&format!(
-            "note: the ranges are chosen on {n} recording{plural}; they may not fit others, a hundred are plenty"
-        ));
-    }
-    let quantised = quantise(&original, &clips)?;
+    let quantised = if arguments.calibrate.is_empty() {
+        quantise_weights(&original)?
+    } else {
+        let clips = features(&recognizer, &arguments.calibrate)?;
+        if clips.len() < FEW {
+            let (n, plural) = (clips.len(), if clips.len() == 1 { "" } else { "s" });
+            tell(&format!(
+                "note: the ranges are chosen on {n} recording{plural}; they may not fit others, a hundred are plenty"
+            ));
+        }
+        quantise(&original, &clips)?
+    };
     write(&out, &quantised.bytes)?;
     let note = &quantised.note;
     tell(&format!(
@@ -103,12 +110,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         original.len(),
         note.layers,
     ));
-    for (rule, error, agreement) in &quantised.tried {
-        let chosen = if *rule == note.range { ", chosen" } else { "" };
+    for ranges in &quantised.tried {
+        let chosen = if note.ranges.as_ref() == Some(ranges) {
+            ", chosen"
+        } else {
+            ""
+        };
         tell(&format!(
-            "  {rule}: mean difference of a score {error:.5}, same label for {:.1} % of {} recordings{chosen}",
-            100.0 * agreement,
-            note.clips,
+            "  {}: mean difference of a score {:.5}, same label for {:.1} % of {} recordings{chosen}",
+            ranges.range,
+            ranges.score_error,
+            100.0 * ranges.agreement,
+            ranges.clips,
         ));
     }
     Ok(())

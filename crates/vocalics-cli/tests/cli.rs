@@ -1060,9 +1060,16 @@ fn export_checks_and_copies() {
         .exits(1);
     let told = nowhere.err.contains("cannot write none/other.onnx");
     assert!(told, "{}", nowhere.err);
-    // Eight bits need recordings, and recordings are for eight bits.
+    // Recordings are for eight bits.
     bench
-        .run(&["export", "model.onnx", "--int8", "-o", "other.onnx"])
+        .run(&[
+            "export",
+            "model.onnx",
+            "-o",
+            "other.onnx",
+            "--calibrate",
+            "none.wav",
+        ])
         .exits(2);
     // A recording that is not there is hinted at once.
     let missing = [
@@ -1127,7 +1134,7 @@ fn export_does_not_calibrate_on_silence() {
     let run = bench
         .run(&[
             "export",
-            workspace().join("models/default.onnx").to_str().unwrap(),
+            shipped_in_single_precision(&bench).to_str().unwrap(),
             "-o",
             "int8.onnx",
             "--int8",
@@ -1149,7 +1156,7 @@ fn export_does_not_calibrate_on_silence() {
 #[test]
 fn export_says_when_few_recordings_calibrate() {
     let bench = Bench::new();
-    let model = workspace().join("models/default.onnx");
+    let model = shipped_in_single_precision(&bench);
     let clip = clips()[0].to_str().unwrap().to_owned();
     for (count, few) in [(19, true), (20, false)] {
         let out = format!("{count}.onnx");
@@ -1170,33 +1177,38 @@ fn export_says_when_few_recordings_calibrate() {
     }
 }
 
+/// The model of the program, as a training would have written it.
+fn shipped_in_single_precision(bench: &Bench) -> PathBuf {
+    let shipped = fs::read(workspace().join("models/default.onnx")).unwrap();
+    let path = bench.path("single.onnx");
+    fs::write(&path, vocalics_runtime::dequantise(&shipped).unwrap()).unwrap();
+    path
+}
+
 #[test]
 fn export_to_eight_bits_gives_a_model_that_predicts_the_same() {
     let bench = Bench::new();
-    let model = workspace().join("models/default.onnx");
+    let model = shipped_in_single_precision(&bench);
     let clips = clips();
-    let mut arguments = vec![
-        "export",
-        model.to_str().unwrap(),
-        "-o",
-        "int8.onnx",
-        "--int8",
-        "--calibrate",
-    ];
-    arguments.extend(clips.iter().map(|clip| clip.to_str().unwrap()));
-    let run = bench.run(&arguments).exits(0);
-    for part in [
-        "0.27",
-        "7 layers",
-        "extremes",
-        "percentile",
-        "squared-error",
-        "chosen",
-    ] {
-        assert!(run.err.contains(part), "{part}: {}", run.err);
+    let export = |out: &str, calibrate: &[&str]| {
+        let arguments = ["export", model.to_str().unwrap(), "--int8", "-o", out];
+        let run = bench.run(&[&arguments[..], calibrate].concat()).exits(0);
+        let sizes = [model.as_path(), &bench.path(out)].map(|it| fs::metadata(it).unwrap().len());
+        assert!(sizes[1] * 10 < sizes[0] * 3, "{sizes:?}");
+        assert!(run.err.contains("layers in eight bits"), "{}", run.err);
+        run.err
+    };
+    let told = export("weights.onnx", &[]);
+    assert_eq!(told.lines().count(), 1, "{told}");
+    let mut calibrate = vec!["--calibrate"];
+    calibrate.extend(clips.iter().map(|clip| clip.to_str().unwrap()));
+    let told = export("inputs.onnx", &calibrate);
+    for part in ["extremes", "percentile", "squared-error", "chosen"] {
+        assert!(told.contains(part), "{part}: {told}");
     }
     for clip in &clips {
-        let labels = [model.to_str().unwrap(), "int8.onnx"].map(|model| {
+        let models = [model.to_str().unwrap(), "weights.onnx", "inputs.onnx"];
+        let labels = models.map(|model| {
             let clip = clip.to_str().unwrap();
             let run = bench
                 .run(&["predict", "--model", model, "--format", "jsonl", clip])
@@ -1204,17 +1216,10 @@ fn export_to_eight_bits_gives_a_model_that_predicts_the_same() {
             serde_json::from_str::<Value>(&run.out).unwrap()["label"].clone()
         });
         assert_eq!(labels[0], labels[1], "{}", clip.display());
+        assert_eq!(labels[0], labels[2], "{}", clip.display());
     }
-    let twice = [
-        "export",
-        "int8.onnx",
-        "-o",
-        "x.onnx",
-        "--int8",
-        "--calibrate",
-    ];
-    let clip = clips[0].to_str().unwrap();
-    let run = bench.run(&[&twice[..], &[clip]].concat()).exits(1);
+    let twice = ["export", "weights.onnx", "-o", "x.onnx", "--int8"];
+    let run = bench.run(&twice).exits(1);
     assert!(run.err.contains("quantised already"), "{}", run.err);
 }
 

@@ -79,7 +79,9 @@ pub use metadata::{
 };
 pub use onnx::{EMBEDDING_NAME, INPUT_NAME, MAX_MODEL_BYTES, OPERATORS, OUTPUT_NAME};
 pub use quality::Quality;
-pub use quantise::{Quantised, QuantisedNote, RangeRule, quantise};
+pub use quantise::{
+    InputRanges, Quantised, QuantisedNote, RangeRule, dequantise, quantise, quantise_weights,
+};
 pub use recognizer::{
     HeardClip, MAX_WINDOW_SECS, MIN_DURATION_SECS, QUANTISED_TOLERANCE, Recognizer,
     RecognizerOptions, TEST_VECTOR_TOLERANCE, read_model,

@@ -541,8 +541,21 @@ pub(crate) fn is_quantised(onnx_bytes: &[u8]) -> Result<bool, ModelError> {
     Ok(names_quantised(&props))
 }
 
-pub(crate) fn names_quantised(props: &[(String, String)]) -> bool {
+fn names_quantised(props: &[(String, String)]) -> bool {
+    quantised_note(props).is_some()
+}
+
+fn quantised_note(props: &[(String, String)]) -> Option<&str> {
     props
         .iter()
-        .any(|(key, _)| key.strip_prefix(PREFIX) == Some(QUANTISED))
+        .find(|(key, _)| key.strip_prefix(PREFIX) == Some(QUANTISED))
+        .map(|(_, note)| note.as_str())
+}
+
+/// Whether a file says that values are rounded within its network, and not its weights alone.
+pub(crate) fn rounds_inputs(props: &[(String, String)]) -> bool {
+    quantised_note(props).is_some_and(|note| {
+        let note = serde_json::from_str::<crate::QuantisedNote>(note);
+        note.map_or(true, |note| note.activations != crate::quantise::UNROUNDED)
+    })
 }

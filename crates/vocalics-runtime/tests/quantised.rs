@@ -11,12 +11,14 @@ use std::process::{Command, Stdio};
 use graph::{Graph, N_MELS, Numbers, Set, with_metadata};
 use vocalics_features::FeatureMatrix;
 use vocalics_runtime::{
-    Engine, ModelError, QUANTISED_TOLERANCE, Recognizer, RecognizerOptions, quantise, read_metadata,
+    Engine, ModelError, QUANTISED_TOLERANCE, Quantised, Recognizer, RecognizerOptions,
+    TEST_VECTOR_TOLERANCE, dequantise, quantise, quantise_weights, read_metadata,
 };
 
+/// In single precision.
 fn default_model() -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/default.onnx");
-    std::fs::read(path).expect("the default model")
+    dequantise(&std::fs::read(path).expect("the default model")).expect("its weights")
 }
 
 /// Features that move around the test vector's, so that they lie where the model was trained.
@@ -41,6 +43,11 @@ fn clips(model: &[u8], count: usize, seed: u64) -> Vec<FeatureMatrix> {
         .collect()
 }
 
+fn score_error(quantised: &Quantised) -> f64 {
+    let ranges = quantised.note.ranges.as_ref();
+    ranges.expect("rounded inputs").score_error
+}
+
 #[test]
 fn the_default_model_becomes_small_and_stays_close() {
     let model = default_model();
@@ -51,12 +58,8 @@ fn the_default_model_becomes_small_and_stays_close() {
         quantised.bytes.len()
     );
     assert_eq!(quantised.tried.len(), 3);
-    let best = quantised
-        .tried
-        .iter()
-        .map(|(_, error, _)| *error)
-        .fold(f64::MAX, f64::min);
-    assert!(quantised.note.score_error <= best);
+    let errors = quantised.tried.iter().map(|ranges| ranges.score_error);
+    assert!(score_error(&quantised) <= errors.fold(f64::MAX, f64::min));
 
     // What the file says is kept, but for the scores of the test vector.
     let (old, mut new) = (
@@ -90,6 +93,60 @@ fn the_default_model_becomes_small_and_stays_close() {
     agree_with_onnxruntime(&quantised.bytes, &rows);
 }
 
+/// Nothing is rounded on the way, so that engines agree as on a file that is not quantised, and the way back gives the same network.
+#[test]
+fn weights_alone_are_rounded_without_recordings() {
+    let model = default_model();
+    let quantised = quantise_weights(&model).unwrap();
+    let (old, new) = (model.len(), quantised.bytes.len());
+    assert!(new * 10 < old * 3, "{old} to {new} bytes");
+    assert!(quantised.note.ranges.is_none() && quantised.tried.is_empty());
+    let back = dequantise(&quantised.bytes).unwrap();
+    assert_eq!(dequantise(&back).unwrap(), back, "it is not quantised");
+    assert!(back.len() > new * 3);
+
+    let original = Recognizer::from_bytes(model.clone()).unwrap();
+    let native = Recognizer::from_bytes(quantised.bytes.clone()).unwrap();
+    assert_eq!(native.engine(), Engine::Native);
+    let single = Recognizer::from_bytes(back).unwrap();
+    assert_eq!(single.parameters(), original.parameters());
+    let options = RecognizerOptions::default().with_engine(Engine::Rten);
+    let rten = Recognizer::from_bytes_with(quantised.bytes.clone(), &options).unwrap();
+    let mut rows = Vec::new();
+    for clip in clips(&model, 12, 2) {
+        let [want, got, back, other] = [&original, &native, &single, &rten]
+            .map(|one| one.scores_from_features(&clip).unwrap());
+        assert_ne!(want, got, "nothing was rounded");
+        assert_eq!(got, back);
+        for ((want, got), other) in want.iter().zip(&got).zip(&other) {
+            assert!((want - got).abs() < 0.05, "{want} {got}");
+            assert!(
+                (got - other).abs() < TEST_VECTOR_TOLERANCE,
+                "native {got}, rten {other}"
+            );
+        }
+        rows.push(row(&clip, &got, original.metadata().temperature));
+    }
+    agree_with_onnxruntime(&quantised.bytes, &rows);
+}
+
+/// What was rounded on the way is not, afterwards; the weights are those of the file.
+#[test]
+fn the_way_back_is_open_to_a_file_with_rounded_inputs() {
+    let model = default_model();
+    let clips = clips(&model, 4, 5);
+    let rounded = quantise(&model, &clips).unwrap().bytes;
+    let [alone, back] = [quantise_weights(&model).unwrap().bytes, rounded]
+        .map(|bytes| Recognizer::from_bytes(dequantise(&bytes).unwrap()).unwrap());
+    for clip in &clips {
+        let [alone, back] = [&alone, &back].map(|one| one.scores_from_features(clip).unwrap());
+        for (a, b) in alone.iter().zip(&back) {
+            // Biases are rounded there too, to steps far smaller than those of weights.
+            assert!((a - b).abs() < 1e-3, "{a} {b}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_quantised_is_named() {
     let model = default_model();
@@ -104,16 +161,18 @@ fn what_cannot_be_quantised_is_named() {
     let error = quantise(&once, &clips).err().unwrap();
     assert!(error.to_string().contains("already"), "{error}");
     assert!(!error.hint().contains("recordings"), "{}", error.hint());
+    let error = quantise_weights(&once).err().unwrap();
+    assert!(error.to_string().contains("already"), "{error}");
     // A last layer of 512 weights is not worth it.
     let mut graph = Graph::new(1);
     let x = graph.sequence();
     let x = graph.node("GlobalAveragePool", &[&x], &[]);
     let x = graph.node("Flatten", &[&x], &[]);
     graph.head(&x, 64);
-    let error = quantise(&with_metadata(&graph.bytes()), &clips)
-        .err()
-        .unwrap();
-    assert_eq!(error.code(), "model_calibration");
+    let small = with_metadata(&graph.bytes());
+    for error in [quantise(&small, &clips), quantise_weights(&small)] {
+        assert_eq!(error.err().unwrap().code(), "model_calibration");
+    }
 }
 
 /// Features as the graphs made here take them, between -4 and 4.
@@ -148,7 +207,7 @@ fn the_value_of_a_constant_node_is_kept() {
     let clips: Vec<_> = (0..8).map(|seed| noise(40, seed)).collect();
     let quantised = quantise(&with_metadata(&graph.bytes()), &clips).unwrap();
     assert_eq!(quantised.note.layers, 1);
-    assert!(quantised.note.score_error < 1e-3, "{:?}", quantised.note);
+    assert!(score_error(&quantised) < 1e-3, "{:?}", quantised.note);
 }
 
 /// Each of the layers wrote it under the same name, which no engine takes.
@@ -166,7 +225,7 @@ fn a_bias_that_two_layers_share_stays_as_it_is() {
     let recognizer = Recognizer::from_bytes(quantised.bytes.clone()).unwrap();
     assert_eq!(recognizer.engine(), Engine::Native);
     assert_eq!(quantised.note.layers, 2);
-    assert!(quantised.note.score_error < 1e-3, "{:?}", quantised.note);
+    assert!(score_error(&quantised) < 1e-3, "{:?}", quantised.note);
 }
 
 /// Only the weights of a recurrent layer are rounded; they were left as they are, and so were nine tenths of

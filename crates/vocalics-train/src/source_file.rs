@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use vocalics_features::{Functionals, LogMelConfig};
-use vocalics_runtime::{Body, ModelError, ModelMetadata, Recognizer, read_model};
+use vocalics_runtime::{Body, ModelError, ModelMetadata, Recognizer, dequantise, read_model};
 
 use crate::TrainError;
 
 /// An opened model file, with its hash.
 pub(crate) struct SourceFile {
+    /// In single precision also where the file is in eight bits.
     pub(crate) bytes: Vec<u8>,
     /// BLAKE3, as hexadecimal digits.
     pub(crate) hash: String,
@@ -43,6 +44,7 @@ impl SourceFile {
             Err(error) => Err(error),
         };
         let model = model.map_err(|source| in_file(path, source))?;
+        let bytes = dequantise(&bytes).map_err(|source| in_file(path, source))?;
         let file = Self { bytes, hash, model };
         if let Some(encoder) = &file.metadata().encoder {
             return Err(TrainError::InitEncoder {

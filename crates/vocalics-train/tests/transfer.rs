@@ -15,11 +15,11 @@ use vocalics_models::ResidualCnnConfig;
 use vocalics_models::input::Door;
 use vocalics_models::restore::ModelWeights;
 use vocalics_models::stages::Stage;
-use vocalics_runtime::Recognizer;
+use vocalics_runtime::{Recognizer, dequantise, quantise, quantise_weights};
 use vocalics_train::{
     Data, EnsembleConfig, Freeze, NamedFreeze, NetworkConfig, PretrainConfig, Progress, RunOptions,
-    Silent, TrainConfig, TrainError, TransferConfig, cross_validate, cross_validate_after, infer,
-    train_model,
+    Silent, TrainConfig, TrainError, TransferConfig, cross_validate, cross_validate_after,
+    describe_init, infer, train_model,
 };
 
 /// A model of the first two speakers' clips, written to `folder/first/model.onnx`.
@@ -493,11 +493,20 @@ fn files_that_no_training_can_begin_from_are_named() {
     train_model(&chosen, &data(), None, &options, &Silent).expect("a member of it");
 }
 
-/// With all but the head at rest the model of the program answers as before.
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let exp: Vec<f32> = logits.iter().map(|x| x.exp()).collect();
+    let sum: f32 = exp.iter().sum();
+    exp.iter().map(|x| x / sum).collect()
+}
+
+/// With all but the head at rest the networks of the model of the program answer together as before. It was refused where they were
+/// in eight bits.
 #[test]
 fn the_shipped_model_can_be_begun_from() {
     let init = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/default.onnx");
     let before = Recognizer::from_file(&init).expect("the shipped model");
+    let bytes = dequantise(&std::fs::read(&init).expect("a file")).expect("its weights");
+    let members = ModelWeights::parse(&bytes).expect("networks").members();
     let labels: Vec<&str> = before.labels().iter().map(String::as_str).collect();
     let data = relabelled(data(), &labels, |clip| clip % labels.len());
     let mut still = resting(begun(&config(), &init));
@@ -505,15 +514,60 @@ fn the_shipped_model_can_be_begun_from() {
     still.network = NetworkConfig::named("cnn-recurrent").expect("its network");
     still.transfer.freeze = Freeze::Named(NamedFreeze::AllButHead);
     let folder = tempfile::tempdir().expect("temporary folder");
-    let options = options(folder.path());
-    let after = train_model(&still, &data, None, &options, &Silent).expect("a model");
+    let after: Vec<_> = (1..=members)
+        .map(|member| {
+            still.transfer.init_member = member;
+            let directory = folder.path().join(member.to_string());
+            let model = train_model(&still, &data, None, &options(&directory), &Silent);
+            let bytes = std::fs::read(directory.join("model.onnx")).expect("a file");
+            assert!(ModelWeights::parse(&bytes).expect("ours").has_norms());
+            model.expect("a model")
+        })
+        .collect();
     for features in data.features.iter().step_by(5) {
-        let theirs = before.logits_from_features(features).expect("logits");
-        let size = theirs.iter().fold(1.0f32, |size, x| size.max(x.abs()));
-        for (a, b) in infer(&after.ensemble, features).iter().zip(&theirs) {
-            assert!((a - b).abs() < 1e-3 * size, "{a} {b}");
+        let theirs = softmax(&before.logits_from_features(features).expect("logits"));
+        let ours = after
+            .iter()
+            .map(|one| softmax(&infer(&one.ensemble, features)));
+        let ours: Vec<Vec<f32>> = ours.collect();
+        for (label, theirs) in theirs.iter().enumerate() {
+            let mean = ours.iter().map(|scores| scores[label]).sum::<f32>() / members as f32;
+            assert!((mean - theirs).abs() < 1e-3, "{mean} {theirs}");
         }
     }
-    let bytes = std::fs::read(folder.path().join("model.onnx")).expect("a file");
-    assert!(ModelWeights::parse(&bytes).expect("ours").has_norms());
+}
+
+/// Weights of one byte are weights to begin from; what was rounded on the way is no part of them.
+#[test]
+fn a_training_begins_from_a_file_in_eight_bits() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let wide = TrainConfig {
+        network: NetworkConfig::ResidualCnn(ResidualCnnConfig {
+            channels: vec![16, 24],
+            ..ResidualCnnConfig::default()
+        }),
+        ..config()
+    };
+    let whole = std::fs::read(first_model(&wide, folder.path())).expect("a file");
+    let alone = quantise_weights(&whole).expect("smaller").bytes;
+    let rounded = quantise(&whole, &data().features).expect("smaller").bytes;
+    let before = Recognizer::from_bytes(alone.clone()).expect("a model");
+    let other = of_speakers(&data(), &[2, 3]);
+    for (name, bytes) in [("alone", alone), ("rounded", rounded)] {
+        let init = folder.path().join(format!("{name}.onnx"));
+        std::fs::write(&init, bytes).expect("written");
+        let mut still = resting(begun(&wide, &init));
+        still.transfer.freeze = Freeze::Named(NamedFreeze::AllButHead);
+        let mut described = begun(&config(), &init);
+        describe_init(&mut described).expect("it says its network");
+        assert_eq!(described.network, wide.network);
+        let options = options(&folder.path().join(name));
+        let after = train_model(&still, &other, None, &options, &Silent).expect("a model");
+        for features in &data().features {
+            let theirs = before.logits_from_features(features).expect("logits");
+            for (a, b) in infer(&after.ensemble, features).iter().zip(&theirs) {
+                assert!((a - b).abs() < 1e-3, "{name}: {a} {b}");
+            }
+        }
+    }
 }

@@ -1,14 +1,15 @@
-//! Static quantisation: a model file of a quarter the size.
+//! Quantisation: a model file of a quarter the size.
 //!
-//! Weights become int8, symmetric, one scale for each output; the inputs of convolutions and dense
-//! layers become uint8 with one scale each, chosen on recordings. Three rules for that choice are tried
-//! and the one whose scores lie closest to those of the original is taken. Recurrent layers keep inputs
-//! and states in single precision; their weights become int8 as the others do.
+//! Weights become int8, symmetric, one scale for each output. For engines with integer kernels the inputs of
+//! convolutions and dense layers become uint8 as well, with one scale each, chosen on recordings ([`quantise`]): three
+//! rules for that choice are tried and the one whose scores lie closest to those of the original is taken. Recurrent
+//! layers keep inputs and states in single precision. Without recordings the weights alone are rounded
+//! ([`quantise_weights`]): as small, closer to the original, and the same in every engine.
 //!
-//! Our own engine turns the weights back into single precision when it loads and rounds the inputs to
-//! their grid, so that it gives what an integer engine gives but for the rounding of sums. It is not
-//! faster on such a file than on the original.
+//! Our own engine turns the weights back into single precision when it loads. Inputs it rounds to their grid, so that it
+//! gives what an integer engine gives but for the rounding of sums; it is slower on such a file than on the original.
 
+mod back;
 mod range;
 mod rewrite;
 
@@ -19,22 +20,35 @@ use vocalics_features::FeatureMatrix;
 
 pub use range::RangeRule;
 
-use crate::metadata::attach;
+use crate::metadata::{attach, attach_metadata, is_quantised, read_metadata};
 use crate::native::Observed;
 use crate::onnx::parse;
 use crate::recognizer::windows;
-use crate::{ModelError, Recognizer, RecognizerOptions};
+use crate::{ModelError, ModelMetadata, Recognizer, RecognizerOptions};
 use range::{Distribution, grid};
+
+/// Key under which a training names its networks, of which rounding changes nothing.
+const NETWORKS: &str = "vocalics-training.networks";
+/// Type of inputs that are not rounded.
+pub(crate) const UNROUNDED: &str = "float32";
 
 /// What a quantised file says about how it was made; key `vocalics.quantised`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QuantisedNote {
     /// Type of the weights.
     pub weights: String,
-    /// Type of the inputs of quantised layers.
+    /// Type of the inputs of quantised layers: `uint8`, or `float32` where they are not rounded.
     pub activations: String,
     /// Layers quantised.
     pub layers: usize,
+    /// Where inputs are rounded.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<InputRanges>,
+}
+
+/// How the ranges of inputs were chosen, and what the result is worth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InputRanges {
     /// How ranges were chosen.
     pub range: RangeRule,
     /// Recordings they were chosen on.
@@ -52,11 +66,12 @@ pub struct Quantised {
     pub bytes: Vec<u8>,
     /// What it says about itself.
     pub note: QuantisedNote,
-    /// What every rule gave: mean difference of a score, share of equal labels.
-    pub tried: Vec<(RangeRule, f64, f64)>,
+    /// What every rule gave; empty where inputs are not rounded.
+    pub tried: Vec<InputRanges>,
 }
 
-/// Quantises a model file, with ranges chosen on the features of recordings.
+/// Quantises the weights of a model file and the inputs they are multiplied with, the latter with ranges chosen on the
+/// features of recordings.
 ///
 /// The test vector's scores are computed anew; everything else the file says is kept. A result under a
 /// protocol stays that of the original.
@@ -67,34 +82,19 @@ pub struct Quantised {
 /// graph that our own engine does not know; [`ModelError::Calibration`] without recordings, or with ones
 /// it cannot be run on; any [`ModelError`] about the file.
 pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, ModelError> {
-    let refused = |reason: &str| ModelError::NotQuantisable {
-        reason: reason.to_owned(),
-    };
     if clips.is_empty() {
         return Err(calibration("there are none"));
     }
-    let original = Recognizer::from_bytes(model.to_vec())?;
-    if crate::metadata::is_quantised(model)? {
-        return Err(refused("it is quantised already"));
-    }
+    let (original, layers) = quantisable(model)?;
     let metadata = original.metadata();
-    if metadata.encoder.is_some() {
-        return Err(refused("it takes the embeddings of an encoder"));
-    }
-    let layers = rewrite::layers(&parse(model)?)?;
-    if layers.is_empty() {
-        return Err(refused("no layer is large enough"));
-    }
     let (n_mels, n_classes) = (metadata.n_features(), metadata.labels.len());
     let mut observed = Observed::compile(model, n_mels, n_classes)
         .map_err(|reason| refused(&format!("our own engine does not take its graph: {reason}")))?;
     let inputs: Vec<&str> = layers.iter().filter_map(|it| it.input.as_deref()).collect();
-    let nodes: HashSet<usize> = layers.iter().map(|layer| layer.node).collect();
     let longest = original.window_frames();
     let distributions = distributions(&mut observed, &inputs, clips, n_mels, longest)?;
     let wanted = scores(&original, clips)?;
-    let options = RecognizerOptions::default();
-    let mut best: Option<Quantised> = None;
+    let mut best: Option<(Rounded, InputRanges)> = None;
     let mut tried = Vec::new();
     for range in [
         RangeRule::Extremes,
@@ -105,36 +105,130 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
             .iter()
             .map(|(name, distribution)| (name.clone(), grid(distribution.range(range))))
             .collect();
-        let graph = rewrite::rewrite(parse(model)?, &layers, &grids)?;
-        let metadata = Recognizer::rescored(&graph, metadata, &options)?;
-        let mut note = QuantisedNote {
-            weights: "int8 per output".to_owned(),
-            activations: "uint8".to_owned(),
-            layers: nodes.len(),
+        let rounded = Rounded::new(model, &layers, Some(&grids), metadata)?;
+        let found = scores(
+            &Recognizer::from_bytes(rounded.file("uint8", None)?.bytes)?,
+            clips,
+        )?;
+        let (score_error, agreement) = compare(&wanted, &found);
+        let ranges = InputRanges {
             range,
             clips: clips.len(),
-            score_error: 0.0,
-            agreement: 0.0,
+            score_error,
+            agreement,
         };
-        let unmeasured = attach(&graph, &metadata, Some(&note))?;
-        let quantised = Recognizer::from_bytes(unmeasured)?;
-        let found = scores(&quantised, clips)?;
-        (note.score_error, note.agreement) = compare(&wanted, &found);
-        tried.push((range, note.score_error, note.agreement));
-        if best
-            .as_ref()
-            .is_none_or(|best| note.score_error < best.note.score_error)
-        {
-            best = Some(Quantised {
-                bytes: attach(&graph, &metadata, Some(&note))?,
-                note,
-                tried: Vec::new(),
-            });
+        tried.push(ranges.clone());
+        let better = |(_, best): &(Rounded, InputRanges)| score_error < best.score_error;
+        if best.as_ref().is_none_or(better) {
+            best = Some((rounded, ranges));
         }
     }
-    let mut best = best.ok_or_else(|| refused("nothing was tried"))?;
-    best.tried = tried;
-    Ok(best)
+    let (rounded, ranges) = best.ok_or_else(|| refused("nothing was tried"))?;
+    Ok(Quantised {
+        tried,
+        ..rounded.file("uint8", Some(ranges))?
+    })
+}
+
+/// Quantises the weights of a model file alone.
+///
+/// What the file says is kept as by [`quantise`]. It gives the same scores in every engine, within the tolerance of a file that
+/// is not quantised.
+///
+/// # Errors
+///
+/// [`ModelError::NotQuantisable`] for a model that is quantised already or has no layer large enough; any
+/// [`ModelError`] about the file.
+pub fn quantise_weights(model: &[u8]) -> Result<Quantised, ModelError> {
+    let (original, layers) = quantisable(model)?;
+    let rounded = Rounded::new(model, &layers, None, original.metadata())?;
+    let quantised = rounded.file(UNROUNDED, None)?;
+    Recognizer::from_bytes(quantised.bytes.clone())?;
+    Ok(quantised)
+}
+
+/// The model of a quantised file in single precision, for what reads weights: the same scores where inputs are not rounded, else
+/// those of the weights alone. A file that is not quantised is given back as it is.
+///
+/// # Errors
+///
+/// [`ModelError::Graph`] where the weights are not as [`quantise`] writes them; any [`ModelError`] about the file.
+pub fn dequantise(model: &[u8]) -> Result<Vec<u8>, ModelError> {
+    if !is_quantised(model)? {
+        return Ok(model.to_vec());
+    }
+    let graph = back::back(parse(model)?)?;
+    let metadata = Recognizer::rescored(
+        &graph,
+        &read_metadata(model)?,
+        &RecognizerOptions::default(),
+    )?;
+    attach_metadata(&graph, &metadata)
+}
+
+fn refused(reason: &str) -> ModelError {
+    ModelError::NotQuantisable {
+        reason: reason.to_owned(),
+    }
+}
+
+/// The model, with the layers that are worth it.
+fn quantisable(model: &[u8]) -> Result<(Recognizer, Vec<rewrite::Layer>), ModelError> {
+    let original = Recognizer::from_bytes(model.to_vec())?;
+    if is_quantised(model)? {
+        return Err(refused("it is quantised already"));
+    }
+    if original.metadata().encoder.is_some() {
+        return Err(refused("it takes the embeddings of an encoder"));
+    }
+    let layers = rewrite::layers(&parse(model)?)?;
+    if layers.is_empty() {
+        return Err(refused("no layer is large enough"));
+    }
+    Ok((original, layers))
+}
+
+/// A quantised graph and what its file will say.
+struct Rounded {
+    graph: Vec<u8>,
+    metadata: ModelMetadata,
+    layers: usize,
+}
+
+impl Rounded {
+    fn new(
+        model: &[u8],
+        layers: &[rewrite::Layer],
+        grids: Option<&HashMap<String, (f32, u8)>>,
+        metadata: &ModelMetadata,
+    ) -> Result<Self, ModelError> {
+        let graph = rewrite::rewrite(parse(model)?, layers, grids)?;
+        let metadata = Recognizer::rescored(&graph, metadata, &RecognizerOptions::default())?;
+        let nodes: HashSet<usize> = layers.iter().map(|layer| layer.node).collect();
+        Ok(Self {
+            graph,
+            metadata,
+            layers: nodes.len(),
+        })
+    }
+
+    fn file(
+        &self,
+        activations: &str,
+        ranges: Option<InputRanges>,
+    ) -> Result<Quantised, ModelError> {
+        let note = QuantisedNote {
+            weights: "int8 per output".to_owned(),
+            activations: activations.to_owned(),
+            layers: self.layers,
+            ranges,
+        };
+        Ok(Quantised {
+            bytes: attach(&self.graph, &self.metadata, Some(&note))?,
+            note,
+            tried: Vec::new(),
+        })
+    }
 }
 
 fn calibration(reason: impl Into<String>) -> ModelError {

@@ -16,6 +16,7 @@ use rten_onnx::onnx::{
     AttributeProto, AttributeType, DataType, GraphProto, ModelProto, NodeProto, TensorProto,
 };
 
+use super::NETWORKS;
 use crate::ModelError;
 use crate::onnx::written;
 
@@ -122,11 +123,11 @@ pub(super) fn layers(model: &ModelProto) -> Result<Vec<Layer>, ModelError> {
     Ok(layers)
 }
 
-/// Quantises the layers; `grids` holds scale and zero point for the name of every input.
+/// Quantises the layers; `grids` holds scale and zero point for the name of every input. Without them the weights alone are rounded.
 pub(super) fn rewrite(
     mut model: ModelProto,
     layers: &[Layer],
-    grids: &HashMap<String, (f32, u8)>,
+    grids: Option<&HashMap<String, (f32, u8)>>,
 ) -> Result<Vec<u8>, ModelError> {
     let mut old = model.graph.take().ok_or_else(|| ModelError::Graph {
         reason: "there is none".to_owned(),
@@ -138,7 +139,7 @@ pub(super) fn rewrite(
     let mut new = Rewriter {
         nodes: Vec::new(),
         constants: Vec::new(),
-        gone: HashSet::new(),
+        instead: HashMap::new(),
         rounded: HashMap::new(),
     };
     for (index, mut node) in std::mem::take(&mut old.node).into_iter().enumerate() {
@@ -146,7 +147,7 @@ pub(super) fn rewrite(
             let Some((dims, values)) = weight(&old, &layer.weights) else {
                 continue;
             };
-            let Some(input) = &layer.input else {
+            let (Some(input), Some(grids)) = (&layer.input, grids) else {
                 node.input[layer.place] = new.weights(layer, &dims, &values).0;
                 continue;
             };
@@ -165,15 +166,14 @@ pub(super) fn rewrite(
         }
         new.nodes.push(node);
     }
-    let used: HashSet<&String> = new.nodes.iter().flat_map(|node| &node.input).collect();
-    let mut constants: Vec<TensorProto> = old
-        .initializer
-        .into_iter()
-        .filter(|tensor| {
-            let name = tensor.name.as_ref();
-            name.is_some_and(|name| !new.gone.contains(name) || used.contains(name))
-        })
-        .collect();
+    // Each in the place of what it stands for, so that the way back finds the weights in their order.
+    let mut constants = Vec::with_capacity(old.initializer.len());
+    for tensor in old.initializer {
+        match tensor.name.as_ref().and_then(|it| new.instead.remove(it)) {
+            Some(parts) => constants.extend(parts),
+            None => constants.push(tensor),
+        }
+    }
     constants.append(&mut new.constants);
     model.graph = Some(GraphProto {
         node: new.nodes,
@@ -182,15 +182,39 @@ pub(super) fn rewrite(
         output: old.output,
         ..GraphProto::default()
     });
-    model.metadata_props.clear();
+    // What else is said of the weights is no longer true.
+    model
+        .metadata_props
+        .retain(|prop| prop.key.as_deref() == Some(NETWORKS));
     written(&model)
+}
+
+fn constant(name: &str, dims: &[usize], kind: DataType, raw: Vec<u8>) -> TensorProto {
+    TensorProto {
+        name: Some(name.to_owned()),
+        dims: dims
+            .iter()
+            .filter_map(|&dim| i64::try_from(dim).ok())
+            .collect(),
+        data_type: Some(kind),
+        raw_data: Some(RefCell::new(raw)),
+        ..TensorProto::default()
+    }
+}
+
+pub(super) fn bytes(values: &[f32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
 }
 
 struct Rewriter {
     nodes: Vec<NodeProto>,
+    /// Of inputs that are rounded.
     constants: Vec<TensorProto>,
-    /// Weights that were replaced.
-    gone: HashSet<String>,
+    /// What stands in the place of weights and biases, by their names.
+    instead: HashMap<String, Vec<TensorProto>>,
     /// Inputs that were rounded already, and the names of what they became.
     rounded: HashMap<String, String>,
 }
@@ -213,27 +237,6 @@ impl Rewriter {
         });
     }
 
-    fn constant(&mut self, name: &str, dims: &[usize], kind: DataType, raw: Vec<u8>) {
-        self.constants.push(TensorProto {
-            name: Some(name.to_owned()),
-            dims: dims
-                .iter()
-                .filter_map(|&dim| i64::try_from(dim).ok())
-                .collect(),
-            data_type: Some(kind),
-            raw_data: Some(RefCell::new(raw)),
-            ..TensorProto::default()
-        });
-    }
-
-    fn scales(&mut self, name: &str, scales: &[f32]) {
-        let raw = scales
-            .iter()
-            .flat_map(|scale| scale.to_le_bytes())
-            .collect();
-        self.constant(name, &[scales.len()], DataType::FLOAT, raw);
-    }
-
     /// Rounds a tensor to its grid; the name of the result.
     fn input(&mut self, name: &str, (scale, zero): (f32, u8)) -> String {
         if let Some(known) = self.rounded.get(name) {
@@ -241,13 +244,11 @@ impl Rewriter {
         }
         let [scale_name, zero_name, small, rounded] =
             ["scale", "zero", "quantised", "rounded"].map(|suffix| format!("{name}.{suffix}"));
-        self.constant(
-            &scale_name,
-            &[],
-            DataType::FLOAT,
-            scale.to_le_bytes().to_vec(),
-        );
-        self.constant(&zero_name, &[], DataType::UINT8, vec![zero]);
+        let raw = scale.to_le_bytes().to_vec();
+        self.constants.extend([
+            constant(&scale_name, &[], DataType::FLOAT, raw),
+            constant(&zero_name, &[], DataType::UINT8, vec![zero]),
+        ]);
         self.node(
             "QuantizeLinear",
             [name, &scale_name, &zero_name],
@@ -295,16 +296,18 @@ impl Rewriter {
         let name = &layer.weights;
         let [small, scale_name, zero_name, rounded] =
             ["int8", "scale", "zero", "rounded"].map(|suffix| format!("{name}.{suffix}"));
-        self.constant(&small, dims, DataType::INT8, raw);
-        self.scales(&scale_name, &scales);
-        self.constant(&zero_name, &[outputs], DataType::INT8, vec![0; outputs]);
+        let parts = vec![
+            constant(&small, dims, DataType::INT8, raw),
+            constant(&scale_name, &[outputs], DataType::FLOAT, bytes(&scales)),
+            constant(&zero_name, &[outputs], DataType::INT8, vec![0; outputs]),
+        ];
         self.node(
             "DequantizeLinear",
             [&small, &scale_name, &zero_name],
             &rounded,
             Some(layer.axis),
         );
-        self.gone.insert(name.clone());
+        self.instead.insert(name.clone(), parts);
         (rounded, scales)
     }
 
@@ -322,17 +325,19 @@ impl Rewriter {
             .collect();
         let [small, scale_name, zero_name, rounded] =
             ["int32", "scale", "zero", "rounded"].map(|suffix| format!("{name}.{suffix}"));
-        self.constant(&small, &[values.len()], DataType::INT32, raw);
-        self.scales(&scale_name, &scales);
-        let zeros = vec![0; 4 * values.len()];
-        self.constant(&zero_name, &[values.len()], DataType::INT32, zeros);
+        let (dims, zeros) = ([values.len()], vec![0; 4 * values.len()]);
+        let parts = vec![
+            constant(&small, &dims, DataType::INT32, raw),
+            constant(&scale_name, &dims, DataType::FLOAT, bytes(&scales)),
+            constant(&zero_name, &dims, DataType::INT32, zeros),
+        ];
         self.node(
             "DequantizeLinear",
             [&small, &scale_name, &zero_name],
             &rounded,
             Some(0),
         );
-        self.gone.insert(name.to_owned());
+        self.instead.insert(name.to_owned(), parts);
         rounded
     }
 }

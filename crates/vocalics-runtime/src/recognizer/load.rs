@@ -9,7 +9,7 @@ use crate::encoder::{Encoder, EncoderNote};
 use crate::engine::{Engine, Network};
 use crate::graph;
 use crate::idle::Idle;
-use crate::metadata::{self, ModelMetadata, names_quantised};
+use crate::metadata::{self, ModelMetadata, rounds_inputs};
 use crate::onnx::{MAX_MODEL_BYTES, inspect};
 use crate::temperature::softmax_with_temperature;
 use crate::{ModelError, RuntimeError};
@@ -17,7 +17,7 @@ use crate::{ModelError, RuntimeError};
 /// Largest difference allowed between a score of the test vector and the same score recomputed here.
 pub const TEST_VECTOR_TOLERANCE: f32 = 1e-4;
 
-/// As [`TEST_VECTOR_TOLERANCE`], for a quantised model.
+/// As [`TEST_VECTOR_TOLERANCE`], for a quantised model whose inputs are rounded as well as its weights.
 ///
 /// Its inputs are rounded in the middle of the network. A sum formed in another order may fall on the
 /// other side of a step there, so that processors and engines agree less than in single precision.
@@ -167,7 +167,7 @@ impl Recognizer {
         if let Some(front_end) = front_end {
             recognizer.front_ends.put(front_end);
         }
-        recognizer.check_test_vector(if names_quantised(&structure.props) {
+        recognizer.check_test_vector(if rounds_inputs(&structure.props) {
             QUANTISED_TOLERANCE
         } else {
             TEST_VECTOR_TOLERANCE
