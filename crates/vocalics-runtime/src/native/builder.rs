@@ -52,10 +52,22 @@ impl Builder {
             Place::Input,
         );
         builder.names.insert(input.to_owned(), features);
-        for node in &graph.nodes {
+        let mut last_read: HashMap<&str, usize> = HashMap::new();
+        for (index, node) in graph.nodes.iter().enumerate() {
+            last_read.extend(node.inputs.iter().map(|name| (name.as_str(), index)));
+        }
+        for (index, node) in graph.nodes.iter().enumerate() {
             builder
                 .node(node)
                 .map_err(|reason| format!("{}: {reason}", node.operator))?;
+            // The steps have weights of their own: both for the whole network at once would double what loading takes.
+            for name in &node.inputs {
+                if last_read.get(name.as_str()) == Some(&index)
+                    && let Some(constant) = builder.constants.get_mut(name)
+                {
+                    constant.data = Data::Other;
+                }
+            }
         }
         Ok(builder)
     }
