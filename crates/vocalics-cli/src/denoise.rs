@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use vocalics_audio::resample::resample;
 use vocalics_audio::{DecodeOptions, Waveform, write_wav16};
+use vocalics_dsp::check_samples;
 use vocalics_dsp::noise_reduction::{NoiseReductionConfig, reduce_noise};
 use vocalics_dsp::rnnoise::{RNNOISE_SAMPLE_RATE, rnnoise};
 
@@ -55,6 +56,7 @@ fn reduced(waveform: &Waveform, arguments: &Arguments) -> Result<Vec<f32>, Failu
             Ok(reduce_noise(samples, rate, &config)?)
         }
         Method::Rnnoise => {
+            check_samples(samples)?;
             let quiet = rnnoise(&resample(samples, rate, RNNOISE_SAMPLE_RATE)?)?;
             let mut quiet = resample(&quiet.samples, RNNOISE_SAMPLE_RATE, rate)?;
             quiet.resize(samples.len(), 0.0);
@@ -83,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ..DecodeOptions::default()
     };
     let waveform = decode_one(&arguments.file, &options)?;
-    let quiet = reduced(&waveform, arguments)?;
+    let quiet = reduced(&waveform, arguments).map_err(|failure| failure.about(&arguments.file))?;
     let n_beyond = quiet.iter().filter(|sample| sample.abs() > 1.0).count();
     if n_beyond > 0 {
         tell(&format!(

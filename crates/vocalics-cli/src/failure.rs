@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use vocalics_audio::AudioError;
@@ -61,6 +62,18 @@ impl Failure {
         self
     }
 
+    /// The same, said of a recording.
+    pub(crate) fn about(mut self, recording: &Path) -> Self {
+        if let Self::Told { message, .. } = &mut self {
+            let name = match recording.as_os_str() == "-" {
+                true => "standard input".into(),
+                false => recording.to_string_lossy(),
+            };
+            *message = format!("{name}: {message}");
+        }
+        self
+    }
+
     fn of(error: &dyn Error, hint: Option<&str>) -> Self {
         Self::Told {
             message: with_causes(error),
@@ -69,7 +82,7 @@ impl Failure {
     }
 
     /// A file or folder that could not be read or written.
-    pub(crate) fn io(action: &str, path: &std::path::Path, error: &io::Error) -> Self {
+    pub(crate) fn io(action: &str, path: &Path, error: &io::Error) -> Self {
         Self::new(
             format!("cannot {action} {}: {error}", path.display()),
             "check the path, the permissions and the free space",

@@ -56,7 +56,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let picture = target(&arguments.output, [arguments.file.as_path()])?;
     let waveform = decode_one(&arguments.file, &DecodeOptions::default())?;
-    let figure = speech(&analyse(&arguments.file, &waveform)?)?;
+    let found = analyse(&arguments.file, &waveform);
+    let figure = speech(&found.map_err(|failure| failure.about(&arguments.file))?)?;
     if extension.as_deref() == Some("svg") {
         figure.write_svg(&picture)?;
     } else {

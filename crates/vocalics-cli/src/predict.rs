@@ -124,34 +124,37 @@ fn speaker(
         return Ok(arguments.one_speaker.then_some(speaker));
     }
     let recordings = input::expand(&arguments.speaker_audio, false)?;
-    let each = |of: Option<&SpeakerProfile>, take: &mut dyn FnMut(Recognised) -> Taken| {
-        let work = |input: &Input| {
-            input
-                .decode(None, decode)
-                .and_then(|waveform| listen(recognizer, &waveform, of))
-        };
-        in_order(&recordings, jobs, work, |index, outcome| {
-            let shown = recordings[index].shown();
-            outcome
-                .and_then(&mut *take)
-                .map_err(|Refusal { message, hint, .. }| {
-                    Failure::new(format!("--speaker-audio {shown}: {message}"), hint)
-                })
-        })
+    let in_recording = |index: usize| {
+        let shown = recordings[index].shown();
+        move |Refusal { message, hint, .. }: Refusal| {
+            Failure::new(format!("--speaker-audio {shown}: {message}"), hint)
+        }
     };
-    if recognizer.metadata().speaker_norm.is_some() {
-        // The scores that are heard are those of functionals that were moved to the speaker.
-        let mut voice = speaker.clone();
-        each(None, &mut |recognised| {
-            hear_voice(recognizer, &mut voice, &recognised)
-        })?;
-        speaker = voice;
-    }
-    let voice = speaker.clone();
-    each(Some(&voice), &mut |recognised| {
-        hear(&mut speaker, &recognised.prediction);
+    let work = |input: &Input| {
+        input
+            .decode(None, decode)
+            .and_then(|waveform| listen(recognizer, &waveform))
+    };
+    let mut all = Vec::new();
+    in_order(&recordings, jobs, work, |index, outcome| {
+        let heard = outcome.and_then(|recognised| {
+            hear_voice(recognizer, &mut speaker, &recognised)?;
+            Ok(recognised)
+        });
+        all.push(heard.map_err(in_recording(index))?);
         Ok(())
     })?;
+    // Where functionals are moved to the speaker, the scores that are heard are those of moved ones.
+    let voice = speaker.clone();
+    for (index, recognised) in all.into_iter().enumerate() {
+        let prediction = match &recognised.heard {
+            None => recognised.prediction,
+            Some(heard) => recognizer
+                .answer(heard, Some(&voice))
+                .map_err(|error| in_recording(index)(Refusal::of_runtime(&error)))?,
+        };
+        hear(&mut speaker, &prediction);
+    }
     if speaker.seconds() == 0.0 {
         return Err(Failure::new(
             "the recordings given with --speaker-audio are silent",
@@ -165,15 +168,12 @@ fn speaker(
     Ok(Some(speaker))
 }
 
-/// What becomes of a recording that the speaker is heard in.
-type Taken = Result<(), Refusal>;
-
 /// Where the speaker's functionals lie, for a model that moves them there. Silence says nothing.
 fn hear_voice(
     recognizer: &Recognizer,
     speaker: &mut SpeakerProfile,
     recognised: &Recognised,
-) -> Taken {
+) -> Result<(), Refusal> {
     match &recognised.heard {
         Some(heard) => recognizer
             .hear_voice(heard, speaker)
@@ -225,6 +225,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ..DecodeOptions::default()
     };
     let inputs = input::expand(&arguments.inputs, raw.is_some())?;
+    let streamed = |paths: &[PathBuf]| paths.iter().any(|path| path.as_os_str() == "-");
+    if streamed(&arguments.inputs) && streamed(&arguments.speaker_audio) {
+        return Err(Failure::usage(
+            "- is both a recording and --speaker-audio",
+            "standard input is read once",
+        ));
+    }
     let labels = recognizer.labels();
 
     let mut out = data();
@@ -242,7 +249,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let work = |input: &Input| {
         input
             .decode(raw, &decode)
-            .and_then(|waveform| listen(&recognizer, &waveform, None))
+            .and_then(|waveform| listen(&recognizer, &waveform))
     };
     in_order(&inputs, jobs, work, |index, outcome| {
         let file = inputs[index].file();

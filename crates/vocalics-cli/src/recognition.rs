@@ -9,7 +9,7 @@ use std::thread;
 
 use vocalics_audio::{AudioError, Waveform};
 use vocalics_runtime::{
-    Clip, Encoder, HeardClip, ModelError, Prediction, Recognizer, RuntimeError, SpeakerProfile,
+    Clip, Encoder, HeardClip, ModelError, Prediction, Recognizer, RuntimeError,
 };
 
 use crate::failure::{Failure, with_causes};
@@ -104,17 +104,13 @@ pub(crate) struct Recognised {
     pub(crate) prediction: Prediction,
 }
 
-/// Recognises a decoded recording, of the speaker where one is given.
-pub(crate) fn listen(
-    recognizer: &Recognizer,
-    waveform: &Waveform,
-    speaker: Option<&SpeakerProfile>,
-) -> Result<Recognised, Refusal> {
+/// Recognises a decoded recording, of whomever.
+pub(crate) fn listen(recognizer: &Recognizer, waveform: &Waveform) -> Result<Recognised, Refusal> {
     let clip = Clip::new(waveform.samples(), waveform.sample_rate())
         .with_clipped_ratio(waveform.clipped_ratio());
     let refusal = |error| Refusal::of_runtime(&error);
     let heard = recognizer.listen(&clip).map_err(refusal)?;
-    let mut prediction = recognizer.answer(&heard, speaker).map_err(refusal)?;
+    let mut prediction = recognizer.answer(&heard, None).map_err(refusal)?;
     prediction.duration_secs = waveform.duration_secs();
     let moved = recognizer.metadata().speaker_norm.is_some();
     Ok(Recognised {

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use vocalics_audio::DecodeOptions;
 use vocalics_audio::resample::resample;
+use vocalics_audio::{DecodeOptions, Waveform};
+use vocalics_dsp::check_samples;
 use vocalics_dsp::pause::Segment;
 use vocalics_dsp::rnnoise::{RNNOISE_SAMPLE_RATE, rnnoise, rnnoise_segments};
 use vocalics_dsp::voice_activity::{VoiceActivityConfig, voice_activity};
@@ -31,7 +32,7 @@ pub(crate) struct Arguments {
     /// How
     #[arg(short, long, value_enum, default_value_t = Method::Energy)]
     method: Method,
-    /// Gaps in speech shorter than this are closed, in seconds
+    /// Gaps in speech shorter than this are closed, in seconds, before speech is widened by 30 ms at both ends
     #[arg(long, value_name = "SECS", default_value_t = VoiceActivityConfig::default().min_gap_secs,
         value_parser = |text: &str| number_in(text, 0.0..=60.0))]
     min_gap: f64,
@@ -60,6 +61,21 @@ struct Found {
     segments: Vec<Segment>,
 }
 
+fn by_rnnoise(waveform: &Waveform, config: &VoiceActivityConfig) -> Result<Vec<Segment>, Failure> {
+    check_samples(waveform.samples())?;
+    let samples = resample(
+        waveform.samples(),
+        waveform.sample_rate(),
+        RNNOISE_SAMPLE_RATE,
+    )?;
+    let heard = rnnoise(&samples)?;
+    Ok(rnnoise_segments(
+        &heard.speech,
+        waveform.duration_secs(),
+        config,
+    )?)
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let waveform = decode_one(&arguments.file, &DecodeOptions::default())?;
     let config = VoiceActivityConfig {
@@ -68,12 +84,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let (samples, rate) = (waveform.samples(), waveform.sample_rate());
     let mut segments = match arguments.method {
-        Method::Energy => voice_activity(samples, rate, &config)?,
-        Method::Rnnoise => {
-            let heard = rnnoise(&resample(samples, rate, RNNOISE_SAMPLE_RATE)?)?;
-            rnnoise_segments(&heard.speech, waveform.duration_secs(), &config)?
-        }
-    };
+        Method::Energy => voice_activity(samples, rate, &config).map_err(Failure::from),
+        Method::Rnnoise => by_rnnoise(&waveform, &config),
+    }
+    .map_err(|failure| failure.about(&arguments.file))?;
     for segment in &mut segments {
         // Frames are 10 ms long: milliseconds say all there is.
         segment.start_secs = (segment.start_secs * 1e3).round() / 1e3;

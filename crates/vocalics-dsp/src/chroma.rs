@@ -151,12 +151,33 @@ pub fn estimate_tuning(spectrogram: &[f32], n_bins: usize, bin_hz: f32, n_chroma
         n_bins > 0 && spectrogram.len().is_multiple_of(n_bins),
         "the spectrogram must be whole rows of n_bins values"
     );
-    let mut peaks: Vec<(f64, f32)> = Vec::new();
+    let mut peaks = Peaks::new(bin_hz);
     for frame in spectrogram.chunks_exact(n_bins) {
+        peaks.add(frame);
+    }
+    peaks.tuning(n_chroma)
+}
+
+/// Spectral peaks that tell the tuning: hertz and strength.
+struct Peaks {
+    bin_hz: f64,
+    found: Vec<(f64, f32)>,
+}
+
+impl Peaks {
+    fn new(bin_hz: f32) -> Self {
+        Self {
+            bin_hz: f64::from(bin_hz),
+            found: Vec::new(),
+        }
+    }
+
+    /// Those of a frame.
+    fn add(&mut self, frame: &[f32]) {
         let least = PEAK_SHARE * frame.iter().copied().fold(0.0, f32::max);
         let kept = |bin: usize| if frame[bin] > least { frame[bin] } else { 0.0 };
-        for bin in 1..n_bins - 1 {
-            let hz = bin as f64 * f64::from(bin_hz);
+        for bin in 1..frame.len().saturating_sub(1) {
+            let hz = bin as f64 * self.bin_hz;
             let is_peak = kept(bin) > kept(bin - 1) && kept(bin) >= kept(bin + 1);
             if !is_peak || !(PEAK_HZ.0..PEAK_HZ.1).contains(&hz) {
                 continue;
@@ -172,30 +193,35 @@ pub fn estimate_tuning(spectrogram: &[f32], n_bins: usize, bin_hz: f32, n_chroma
                 -slope / bend
             };
             let strength = f64::from(frame[bin]) + 0.5 * slope * shift;
-            peaks.push(((bin as f64 + shift) * f64::from(bin_hz), narrow(strength)));
+            self.found
+                .push(((bin as f64 + shift) * self.bin_hz, narrow(strength)));
         }
     }
-    if peaks.is_empty() {
-        return 0.0;
+
+    /// The fullest step of the histogram of those that are strong.
+    fn tuning(&self, n_chroma: usize) -> f32 {
+        let mut strengths: Vec<f32> = self.found.iter().map(|peak| peak.1).collect();
+        if strengths.is_empty() {
+            return 0.0;
+        }
+        strengths.sort_by(f32::total_cmp);
+        let middle = strengths.len() / 2;
+        let median = if strengths.len().is_multiple_of(2) {
+            f32::midpoint(strengths[middle - 1], strengths[middle])
+        } else {
+            strengths[middle]
+        };
+        let mut histogram = [0_usize; TUNING_STEPS];
+        for (hz, _) in self.found.iter().filter(|peak| peak.1 >= median) {
+            let place = n_chroma as f64 * octaves(*hz, 0.0, n_chroma as f64);
+            let residual = (place + 0.5).rem_euclid(1.0);
+            let step = crate::floor_index(residual * TUNING_STEPS as f64).min(TUNING_STEPS - 1);
+            histogram[step] += 1;
+        }
+        let fullest = histogram.iter().copied().max().unwrap_or(0);
+        let step = histogram.iter().position(|n| *n == fullest).unwrap_or(0);
+        narrow(step as f64 / TUNING_STEPS as f64 - 0.5)
     }
-    let mut strengths: Vec<f32> = peaks.iter().map(|peak| peak.1).collect();
-    strengths.sort_by(f32::total_cmp);
-    let middle = strengths.len() / 2;
-    let median = if strengths.len().is_multiple_of(2) {
-        f32::midpoint(strengths[middle - 1], strengths[middle])
-    } else {
-        strengths[middle]
-    };
-    let mut histogram = [0_usize; TUNING_STEPS];
-    for (hz, _) in peaks.iter().filter(|peak| peak.1 >= median) {
-        let place = n_chroma as f64 * octaves(*hz, 0.0, n_chroma as f64);
-        let residual = (place + 0.5).rem_euclid(1.0);
-        let step = crate::floor_index(residual * TUNING_STEPS as f64).min(TUNING_STEPS - 1);
-        histogram[step] += 1;
-    }
-    let fullest = histogram.iter().copied().max().unwrap_or(0);
-    let step = histogram.iter().position(|n| *n == fullest).unwrap_or(0);
-    narrow(step as f64 / TUNING_STEPS as f64 - 0.5)
 }
 
 /// Chroma of a whole clip, row-major `[n_frames, n_chroma]`, each row's strongest class scaled to 1.
@@ -216,17 +242,24 @@ pub fn chroma(
     tuning: Option<f32>,
 ) -> Result<Vec<f32>, DspError> {
     check_samples(samples)?;
-    let power = Stft::new(stft)?.power_spectrogram(samples);
-    let n_bins = stft.n_fft / 2 + 1;
     let bin_hz = sample_rate as f32 / stft.n_fft as f32;
-    let tuning = tuning.unwrap_or_else(|| estimate_tuning(&power, n_bins, bin_hz, n_chroma));
-    let filters = ChromaFilterbank::new(sample_rate, stft.n_fft, n_chroma, tuning)?;
-    let mut rows = vec![0.0; power.len() / n_bins * n_chroma];
-    for (frame, row) in power
-        .chunks_exact(n_bins)
-        .zip(rows.chunks_exact_mut(n_chroma))
-    {
-        filters.apply(frame, row);
+    let (n_fft, mut stft) = (stft.n_fft, Stft::new(stft)?);
+    let n_frames = stft.n_frames(samples.len());
+    let mut power = vec![0.0; stft.n_bins()];
+    // Each frame is computed twice where that saves keeping the spectrogram, which hours have no room for.
+    let tuning = tuning.unwrap_or_else(|| {
+        let mut peaks = Peaks::new(bin_hz);
+        for index in 0..n_frames {
+            stft.power_frame(samples, index, &mut power);
+            peaks.add(&power);
+        }
+        peaks.tuning(n_chroma)
+    });
+    let filters = ChromaFilterbank::new(sample_rate, n_fft, n_chroma, tuning)?;
+    let mut rows = vec![0.0; n_frames * n_chroma];
+    for (index, row) in rows.chunks_exact_mut(n_chroma).enumerate() {
+        stft.power_frame(samples, index, &mut power);
+        filters.apply(&power, row);
     }
     Ok(rows)
 }

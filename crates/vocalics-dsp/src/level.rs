@@ -12,7 +12,7 @@ use crate::trim::energy;
 /// Lowest level reported, in dBFS: below the noise of any converter.
 pub const MIN_LEVEL_DB: f32 = -120.0;
 
-/// Peak up to which a clip counts as [silent](is_silent): four steps of a 16-bit converter.
+/// Distance from the middle up to which a clip counts as [silent](is_silent): four steps of a 16-bit converter.
 pub const SILENCE_PEAK: f32 = 4.0 / 32_768.0;
 
 /// Magnitude from which a sample counts as at full scale.
@@ -56,12 +56,16 @@ fn amplitude_db(amplitude: f32) -> f32 {
     (20.0 * amplitude.log10()).max(MIN_LEVEL_DB)
 }
 
-/// Whether no sample exceeds [`SILENCE_PEAK`]; also true of empty input.
+/// Whether no sample lies farther than [`SILENCE_PEAK`] from the middle of the clip's range; also true of empty input.
 ///
-/// The limit is that of a converter's idle noise, not of quiet speech.
+/// The limit is that of a converter's idle noise, not of quiet speech. Its offset makes no sound.
 #[must_use]
 pub fn is_silent(samples: &[f32]) -> bool {
-    peak(samples) <= SILENCE_PEAK
+    let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
+    for &x in samples {
+        (low, high) = (low.min(x), high.max(x));
+    }
+    high - low <= 2.0 * SILENCE_PEAK
 }
 
 /// Share of samples, 0 to 1, that lie in runs of at least three at [`FULL_SCALE`] with one sign.
@@ -100,7 +104,7 @@ pub fn clipped_ratio(samples: &[f32]) -> f32 {
 /// Share of the clip, 0 to 1, in which somebody seems to speak: a voice activity measure by energy,
 /// adaptive to the clip's own level.
 ///
-/// Frames of 20 ms every 10 ms, the clip's mean taken off. Leading and trailing digital silence is set
+/// Frames of 20 ms every 10 ms, the mean of what is no digital silence taken off. Leading and trailing digital silence is set
 /// aside; over the rest the 10th percentile of frame power is the noise floor, the 95th the loud
 /// level. A frame is active if it lies more than 6 dB above the floor and less than 40 dB below the
 /// loud level; active stretches under 30 ms are dropped, then pauses under 100 ms filled. The share
@@ -169,11 +173,24 @@ impl Activity {
     fn of(samples: &[f32], sample_rate: u32) -> Option<Self> {
         let hop = usize::try_from(sample_rate / 100).ok()?.max(1);
         let finite = |x: f32| if x.is_finite() { f64::from(x) } else { 0.0 };
-        let count = in_lanes(samples, |x| f64::from(u8::from(x.is_finite())));
-        let offset = in_lanes(samples, finite) / count;
+        // Digital silence has no offset, and its samples say nothing of the rest's.
+        let zero: Vec<bool> = samples
+            .chunks(hop)
+            .map(|half| in_lanes(half, |x| f64::from(x).powi(2)) < DIGITAL_ZERO * hop as f64)
+            .collect();
+        let (mut sum, mut count) = (0.0, 0.0);
+        for (half, _) in samples.chunks(hop).zip(&zero).filter(|(_, zero)| !**zero) {
+            sum += in_lanes(half, finite);
+            count += in_lanes(half, |x| f64::from(u8::from(x.is_finite())));
+        }
+        let offset = sum / count;
         let halves: Vec<f64> = samples
             .chunks_exact(hop)
-            .map(|half| in_lanes(half, |x| (f64::from(x) - offset).powi(2)))
+            .zip(&zero)
+            .map(|(half, zero)| match zero {
+                true => 0.0,
+                false => in_lanes(half, |x| (f64::from(x) - offset).powi(2)),
+            })
             .collect();
         let power: Vec<f64> = halves
             .windows(2)
@@ -350,6 +367,14 @@ mod tests {
         assert!(is_silent(&[0.0; 10]));
         assert!(is_silent(&[1.0 / 32_768.0, -2.0 / 32_768.0]));
         assert!(!is_silent(&[0.0, 149.0 / 32_768.0]));
+        // With an offset it was given an emotion.
+        assert!(is_silent(&[0.5; 10]));
+        assert!(is_silent(&[
+            0.01,
+            0.01 + 1.0 / 32_768.0,
+            0.01 - 2.0 / 32_768.0
+        ]));
+        assert!(!is_silent(&[0.5, 0.5 + 149.0 / 32_768.0]));
     }
 
     #[test]
@@ -393,6 +418,20 @@ mod tests {
         let clip: Vec<f32> = bursts(0.01, 0.0001).iter().map(|x| x + 0.3).collect();
         assert!((snr_db(&clip, RATE).unwrap() - 40.0).abs() < 1.0);
         assert!((speech_ratio(&clip, RATE) - 0.5).abs() < 0.03);
+    }
+
+    /// The mean of the rest was taken off the zeros too, which made them a noise floor far below the noise.
+    #[test]
+    fn zeros_around_a_clip_are_neither_noise_nor_speech() {
+        for offset in [0.0, 1e-4, 0.3] {
+            let clip: Vec<f32> = bursts(0.01, 0.001).iter().map(|x| x + offset).collect();
+            let zeros = vec![0.0; 16_000];
+            let around = [&zeros[..], &clip, &zeros].concat();
+            let snr = snr_db(&around, RATE).unwrap();
+            assert!((snr - 20.0).abs() < 1.0, "{offset}: {snr}");
+            let ratio = speech_ratio(&around, RATE);
+            assert!((ratio - 0.5 * 2.0 / 3.0).abs() < 0.03, "{offset}: {ratio}");
+        }
     }
 
     #[test]

@@ -108,8 +108,8 @@ fn rise(bands_db: &[f32], before_db: &[f32]) -> f32 {
 /// Onset strength of every frame, `[n_frames]`, in decibels per frame, 0 or more.
 ///
 /// `Σ_bands max(0, L[t] − L[t−1]) / n_mels` with `L` the log-mel spectrum in decibels, moved
-/// `1 + n_fft / (2 · hop_length)` frames to the right (the first values are 0). Silence and constants
-/// give 0.
+/// `1 + n_fft / (2 · hop_length)` frames to the right (the first values are 0). Silence gives 0, and so does a
+/// constant but for its ends, beyond which there are zeros.
 ///
 /// # Errors
 /// As [`OnsetConfig::validate`], [`MelFilterbank::new`] and [`check_samples`].

@@ -350,7 +350,7 @@ fn recognise_all(
         let name = path.display().to_string();
         read_file(path, &decode)
             .map_err(|error| Refusal::of_audio(&error, &name))
-            .and_then(|waveform| listen(recognizer, &waveform, None))
+            .and_then(|waveform| listen(recognizer, &waveform))
             .map_err(|refusal| format!("{name}: {}", refusal.message))
             .and_then(|Recognised { heard, prediction }| match prediction.label {
                 Some(_) => {
