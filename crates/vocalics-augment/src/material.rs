@@ -214,28 +214,32 @@ impl Material<'_> {
 /// [`AugmentError::NoRecordings`], [`AugmentError::Audio`] with the first file or folder that cannot be read,
 /// [`AugmentError::TooMuch`] beyond [`MAX_FOLDER_SECS`].
 pub fn read_sounds(folder: &Path, sample_rate: u32) -> Result<Vec<Sound>, AugmentError> {
-    let mut sounds = read_folder(folder, sample_rate)?;
-    for sound in &mut sounds {
-        remove_offset(&mut sound.samples);
-    }
-    Ok(sounds)
+    read_folder(folder, sample_rate, remove_offset)
 }
 
-/// Takes away a constant that nobody hears: it would count as power of the noise, and come into the clip.
+/// Takes away a constant that nobody hears: it would count as power of the noise, and come into the clip. Digital silence has none
+/// and stays silence.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     reason = "sample counts are far below 2^52, samples single precision"
 )]
 fn remove_offset(samples: &mut [f32]) {
+    let sounds = |x: &f32| x.abs() > 0.0;
+    let count = samples.iter().filter(|x| sounds(x)).count();
     let sum: f64 = samples.iter().map(|&x| f64::from(x)).sum();
-    let mean = (sum / samples.len().max(1) as f64) as f32;
-    for sample in samples {
+    let mean = (sum / count.max(1) as f64) as f32;
+    for sample in samples.iter_mut().filter(|x| sounds(x)) {
         *sample -= mean;
     }
 }
 
-fn read_folder(folder: &Path, sample_rate: u32) -> Result<Vec<Sound>, AugmentError> {
+/// `prepare` is done to the samples of each recording.
+fn read_folder(
+    folder: &Path,
+    sample_rate: u32,
+    prepare: impl Fn(&mut [f32]),
+) -> Result<Vec<Sound>, AugmentError> {
     let paths = recordings(folder)?;
     if paths.is_empty() {
         return Err(AugmentError::NoRecordings {
@@ -256,11 +260,9 @@ fn read_folder(folder: &Path, sample_rate: u32) -> Result<Vec<Sound>, AugmentErr
                 max_secs: MAX_FOLDER_SECS,
             });
         }
-        Sound::new(
-            path.display().to_string(),
-            waveform.into_samples(),
-            sample_rate,
-        )
+        let mut samples = waveform.into_samples();
+        prepare(&mut samples);
+        Sound::new(path.display().to_string(), samples, sample_rate)
     });
     sounds.collect()
 }
@@ -273,7 +275,7 @@ pub fn read_responses(
     folder: &Path,
     sample_rate: u32,
 ) -> Result<Vec<ImpulseResponse>, AugmentError> {
-    read_folder(folder, sample_rate)?
+    read_folder(folder, sample_rate, |_| ())?
         .into_iter()
         .map(|sound| ImpulseResponse::recorded(sound.name, &sound.samples, sample_rate))
         .collect()
@@ -320,6 +322,28 @@ mod tests {
             })
             .collect();
         assert!(starts.len() > 10);
+    }
+
+    /// Padding of zeros became the constant that was taken off the rest, and was mixed in as noise; the level was that with the offset.
+    #[test]
+    fn an_offset_goes_digital_silence_stays_and_the_level_is_of_what_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, offset) in [("a.wav", 0.0), ("b.wav", 0.2)] {
+            let mut hum = tone(300.0, 0.1, 16_000, 16_000);
+            hum.iter_mut().for_each(|sample| *sample += offset);
+            let padded = [&hum[..], &[0.0; 16_000]].concat();
+            write_wav16(&folder.path().join(name), &padded, 16_000).unwrap();
+        }
+        let sounds = read_sounds(folder.path(), 16_000).unwrap();
+        let levels = [0, 1].map(|at| sounds[at].speech_level());
+        assert!(
+            (20.0 * (levels[0] / levels[1]).log10()).abs() < 0.1,
+            "{levels:?}"
+        );
+        for sound in &sounds {
+            let rest = &sound.samples()[16_100..];
+            assert!(rest.iter().all(|sample| sample.abs() < 1e-9));
+        }
     }
 
     #[test]

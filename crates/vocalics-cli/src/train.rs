@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, value_parser};
 use vocalics_corpora::{
-    CorpusSpec, LabelMap, LabelSet, Protocol, Target, Utterance, is_unknown_speaker,
+    CorpusKind, CorpusSpec, LabelMap, LabelSet, Protocol, Target, Utterance, is_unknown_speaker,
 };
 use vocalics_eval::Report;
 use vocalics_runtime::Encoder;
@@ -180,6 +180,9 @@ pub(crate) struct Loading {
     /// Recorded impulse responses for the same: a folder
     #[arg(long, value_name = "DIR")]
     rooms: Option<PathBuf>,
+    /// A corpus of transfer.pretrain of the configuration and its folder, if it does not lie under the data root; may be repeated
+    #[arg(long, value_name = "NAME=DIR")]
+    pub(crate) before: Vec<CorpusSpec>,
     /// Frozen encoder on whose embeddings a head is trained, described in a TOML file beside it: docs/encoders.md
     #[arg(long, value_name = "ENCODER.onnx")]
     pub(crate) encoder: Option<PathBuf>,
@@ -189,6 +192,20 @@ pub(crate) struct Loading {
 }
 
 impl Loading {
+    /// For what has no training before.
+    ///
+    /// # Errors
+    /// Where one is given all the same.
+    pub(crate) fn refuse_before(&self, what: &str) -> Result<(), Failure> {
+        if self.before.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::usage(
+            format!("--before is about a training that comes first, and {what}"),
+            "leave it out",
+        ))
+    }
+
     /// Reads a configuration, or takes the default, and opens the encoder if there is one, which has defaults of its own.
     pub(crate) fn configure(&self, path: Option<&Path>) -> Result<Configured, Failure> {
         let Some(encoder) = &self.encoder else {
@@ -254,10 +271,35 @@ impl Loading {
         corpora: &CorpusOptions,
         progress: &Training,
     ) -> Result<Option<Data>, Failure> {
+        let listed = &config.transfer.pretrain.corpora;
+        let other = |spec: &&CorpusSpec| !listed.iter().any(|name| name == spec.kind.name());
+        if let Some(spec) = self.before.iter().find(other) {
+            let kind = spec.kind;
+            return Err(Failure::usage(
+                format!(
+                    "--before {kind}: the configuration does not name it under [transfer.pretrain]"
+                ),
+                format!("leave it out, or add it there: corpora = [\"{kind}\"]"),
+            ));
+        }
         let Some(before) = config.before() else {
             return Ok(None);
         };
-        let specs = corpora.named_in(&before.corpora)?;
+        let mut specs = Vec::new();
+        for name in &before.corpora {
+            let kind: CorpusKind = name.parse()?;
+            let placed = self.before.iter().filter(|spec| spec.kind == kind);
+            let placed: Vec<CorpusSpec> = placed.cloned().collect();
+            if placed.is_empty() {
+                let found = corpora.named_in(std::slice::from_ref(name));
+                let hint = format!(
+                    "give its folder with --before {kind}=DIR, or the data root with --data"
+                );
+                specs.extend(found.map_err(|failure| failure.hinted(&hint))?);
+            } else {
+                specs.extend(placed);
+            }
+        }
         let options = self.options();
         let data = match config.transfer.pretrain.objective {
             Objective::Labels => Data::load(&before, &specs, &options, progress)?,

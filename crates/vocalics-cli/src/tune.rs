@@ -84,6 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             ));
         }
     };
+    arguments.loading.refuse_before("a search has none")?;
     let mut search = TuneConfig::read(&arguments.search, config)?;
     arguments.overrides.apply(&mut search.config);
     if let Some(trials) = arguments.trials {

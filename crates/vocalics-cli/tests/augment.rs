@@ -181,6 +181,12 @@ fn folders_are_drawn_from_but_not_the_recording_itself() {
         1,
         &["step 1, copy-paste", "--same-class DIR or --neutral DIR"],
     );
+    let unused = ["clips", "-p", "telephone", "--rooms", "clips", "-o", "bare"];
+    expect(
+        &run(folder.path(), &unused),
+        2,
+        &["--rooms: no step of the plan draws recorded rooms", "hint: "],
+    );
     let none = [&base[..], &["--neutral", "clips", "--noise", "none"]].concat();
     expect(
         &run(folder.path(), &none),

@@ -36,6 +36,9 @@ const QUANTISED: &str = "vocalics.quantised";
 /// Name of the constant that ends a member's in an ensemble.
 pub(crate) const MEMBER_WEIGHT: &str = "member.weight";
 
+/// A constant of files that `vocalics combine` writes.
+const COMBINED: &str = "mean.0.share";
+
 /// Operators whose attributes decide what a network computes with its weights.
 const TELLING: [&str; 4] = ["Conv", "LSTM", "GRU", "AveragePool"];
 
@@ -219,6 +222,12 @@ impl ModelWeights {
             }
         };
         let graph = model.graph.ok_or_else(|| changed("it has no graph"))?;
+        let share = |tensor: &TensorProto| tensor.name.as_deref() == Some(COMBINED);
+        if graph.initializer.iter().any(share) {
+            return Err(changed(
+                "it was joined by `vocalics combine`, and the files it was made of are those to begin from",
+            ));
+        }
         let mut outputs = graph.output.iter();
         let headless = outputs.any(|port| port.name.as_deref() == Some(EMBEDDING));
         let constants = graph.initializer.iter().map(Constant::new);

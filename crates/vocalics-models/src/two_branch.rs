@@ -136,18 +136,23 @@ impl TwoBranch {
         Tensor::cat(both, 1) // [batch, first + second]
     }
 
-    /// What it is made of: the first branch with its half of the head, then the second.
+    /// What it is made of: the branches side by side, as far from the head in one as in the other; last both halves of the head.
     #[must_use]
     pub fn stages(&self) -> Vec<Stage> {
-        let first = self
-            .first
-            .iter()
-            .flat_map(Network::stages)
-            .map(|stage| Stage {
-                name: format!("first {}", stage.name),
-                ..stage
-            });
-        first.chain(self.second.stages()).collect()
+        let mut all: Vec<Stage> = self.first.iter().flat_map(Network::stages).collect();
+        let mut second = self.second.stages();
+        // What the longer one has more comes first.
+        if all.len() < second.len() {
+            std::mem::swap(&mut all, &mut second);
+        }
+        let from = all.len() - second.len();
+        for (stage, beside) in all[from..].iter_mut().zip(second) {
+            if stage.name != beside.name {
+                stage.name = format!("{} and {}", stage.name, beside.name);
+            }
+            stage.parameters.extend(beside.parameters);
+        }
+        all
     }
 
     /// The half of the head over the second branch.

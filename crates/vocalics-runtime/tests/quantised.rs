@@ -90,7 +90,7 @@ fn the_default_model_becomes_small_and_stays_close() {
         }
         rows.push(row(&clip, &got, temperature));
     }
-    agree_with_onnxruntime(&quantised.bytes, &rows);
+    agree_with_onnxruntime(&quantised.bytes, &rows, QUANTISED_TOLERANCE);
 }
 
 /// Nothing is rounded on the way, so that engines agree as on a file that is not quantised, and the way back gives the same network.
@@ -127,7 +127,7 @@ fn weights_alone_are_rounded_without_recordings() {
         }
         rows.push(row(&clip, &got, original.metadata().temperature));
     }
-    agree_with_onnxruntime(&quantised.bytes, &rows);
+    agree_with_onnxruntime(&quantised.bytes, &rows, TEST_VECTOR_TOLERANCE);
 }
 
 /// What was rounded on the way is not, afterwards; the weights are those of the file.
@@ -278,7 +278,7 @@ fn recurrent_weights_become_small_in_every_engine() {
             }
             rows.push(row(&clip, &got, temperature));
         }
-        agree_with_onnxruntime(&quantised.bytes, &rows);
+        agree_with_onnxruntime(&quantised.bytes, &rows, QUANTISED_TOLERANCE);
     }
 }
 
@@ -345,7 +345,7 @@ fn row(clip: &FeatureMatrix, scores: &[f32], temperature: f32) -> String {
 
 /// Runs `onnxruntime_quantised.py` with the interpreter of `VOCALICS_PYTHON`.
 #[expect(clippy::print_stdout, reason = "a skipped check says so")]
-fn agree_with_onnxruntime(model: &[u8], rows: &[String]) {
+fn agree_with_onnxruntime(model: &[u8], rows: &[String], tolerance: f32) {
     let Some(python) = std::env::var_os("VOCALICS_PYTHON") else {
         println!("skipped: onnxruntime (set VOCALICS_PYTHON to a Python that has it)");
         return;
@@ -356,6 +356,7 @@ fn agree_with_onnxruntime(model: &[u8], rows: &[String]) {
     let mut child = Command::new(python)
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnxruntime_quantised.py"))
         .arg(path)
+        .arg(tolerance.to_string())
         .stdin(Stdio::piped())
         .spawn()
         .expect("python starts");

@@ -9,6 +9,9 @@ use vocalics_features::{Compression, FeatureMatrix};
 
 use crate::TrainError;
 
+/// Most masks of a kind on one clip.
+const MAX_MASKS: usize = 100;
+
 /// What the columns of a clip's features are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Columns {
@@ -125,12 +128,20 @@ impl AugmentConfig {
                 "below n_mels",
             );
         }
-        if !(self.gain_db.is_finite() && self.gain_db >= 0.0) {
+        if !(0.0..=60.0).contains(&self.gain_db) {
             return wrong(
                 "augmentation.gain_db",
                 self.gain_db.to_string(),
-                "at least 0",
+                "from 0 to 60",
             );
+        }
+        for (field, count) in [
+            ("augmentation.time_masks", self.time_masks),
+            ("augmentation.band_masks", self.band_masks),
+        ] {
+            if count > MAX_MASKS {
+                return wrong(field, count.to_string(), "at most 100");
+            }
         }
         if !(0.0..=2.0).contains(&self.mixup) {
             return wrong("augmentation.mixup", self.mixup.to_string(), "from 0 to 2");

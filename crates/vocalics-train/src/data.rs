@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use vocalics_audio::{DecodeOptions, read_file};
-use vocalics_augment::{ImpulseResponse, Sound, read_responses, read_sounds};
+use vocalics_augment::{ImpulseResponse, MaterialKind, Sound, read_responses, read_sounds};
 use vocalics_corpora::{CorpusSpec, LabelMap, LabelSet, Target, Utterance, scan_all};
 use vocalics_features::{FeatureMatrix, LogMel};
 use vocalics_runtime::Encoder;
@@ -95,6 +95,13 @@ impl Data {
             check_kept(config, &LabelSet::for_target(&utterances, target)?)?;
         }
         let sounds = recorded_sounds(config, options)?;
+        let without = without(config, options);
+        if !without.is_empty() {
+            progress.warning(&format!(
+                "the plan would also draw from what is not given: {}",
+                without.join(", ")
+            ));
+        }
         let encoder = encoder(config, options)?;
         let results = match &encoder {
             Some(encoder) => load_embeddings(encoder, &utterances, options, progress),
@@ -299,6 +306,17 @@ fn with_sources(error: &TrainError) -> String {
     text
 }
 
+/// What a plan draws from and no folder was given for.
+fn without(config: &TrainConfig, options: &LoadOptions) -> Vec<&'static str> {
+    let given = |kind| match kind {
+        MaterialKind::Noise => options.noise.is_some(),
+        MaterialKind::Rooms => options.rooms.is_some(),
+        _ => true,
+    };
+    let absent = config.augmentation.waveform.absent(given).into_iter();
+    absent.map(MaterialKind::name).collect()
+}
+
 /// Recorded noise and recorded rooms.
 type Sounds = (Vec<Sound>, Vec<ImpulseResponse>);
 
@@ -319,6 +337,25 @@ fn recorded_sounds(
             }),
             None => Ok(None),
         };
+    }
+    let wanted = config.augmentation.waveform.absent(|_| false);
+    for (kind, folder) in [
+        (MaterialKind::Noise, &options.noise),
+        (MaterialKind::Rooms, &options.rooms),
+    ] {
+        if let Some(folder) = folder
+            && !wanted.contains(&kind)
+        {
+            return Err(TrainError::Config {
+                field: "augmentation.waveform",
+                actual: format!(
+                    "a plan that draws no {}, and nothing would be drawn from {}",
+                    kind.name(),
+                    folder.display()
+                ),
+                expected: "a plan with such a step, or no such folder",
+            });
+        }
     }
     let rate = config.front_end.sample_rate;
     let noise = options

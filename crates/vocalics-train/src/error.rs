@@ -195,8 +195,8 @@ pub enum TrainError {
         /// Classes found.
         actual: usize,
     },
-    /// The loss is no longer a number.
-    #[error("{fold}: the loss is {loss} in epoch {epoch}, step {step}")]
+    /// The loss or a weight is no longer a finite number.
+    #[error("{fold}: the training diverged in epoch {epoch}, step {step} (loss {loss})")]
     Diverged {
         /// Fold.
         fold: String,

@@ -347,6 +347,14 @@ impl Trainer<'_> {
             at.optimiser
                 .update(training, layout, rate, &gradient, &mut at.state);
             optimiser::average(training, layout, step, &at.state, &mut at.average);
+            if !at.state.iter().all(|x| x.is_finite()) {
+                return Err(TrainError::Diverged {
+                    fold: name.clone(),
+                    epoch: at.epochs_done + 1,
+                    step: batch.step + 1,
+                    loss: value,
+                });
+            }
             *network = scatter(network.clone(), &at.state);
             let logits: Vec<f32> = logits.into_data().try_to_vec().unwrap_or_default();
             for (row, &clip) in logits.chunks(classes).zip(clips) {

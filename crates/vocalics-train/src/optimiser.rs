@@ -14,13 +14,13 @@ const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
-/// Learning rate of a step: linear warm-up, then half a cosine down to zero.
+/// Learning rate of a step: linear warm-up, over half of the training at most, then half a cosine down to zero.
 ///
 /// Source: I. Loshchilov, F. Hutter, *SGDR*, ICLR 2017 (without restarts).
 #[expect(clippy::cast_precision_loss, reason = "step counts are far below 2^53")]
 pub(crate) fn learning_rate(config: &TrainingConfig, step: usize, steps_per_epoch: usize) -> f64 {
-    let warmup = config.warmup_epochs * steps_per_epoch as f64;
     let total = (config.epochs * steps_per_epoch) as f64;
+    let warmup = (config.warmup_epochs * steps_per_epoch as f64).min(total / 2.0);
     let at = step as f64 + 1.0;
     if at < warmup {
         return config.learning_rate * at / warmup;
@@ -142,6 +142,20 @@ mod tests {
         assert!((rate(99) - config.learning_rate).abs() < 1e-9);
         assert!(rate(499).abs() < 1e-12);
         assert!((100..499).all(|step| rate(step) <= rate(step - 1)));
+    }
+
+    #[test]
+    fn the_warm_up_ends_by_half_of_the_training() {
+        for warmup_epochs in [2.0, 1e300] {
+            let config = TrainingConfig {
+                epochs: 2,
+                warmup_epochs,
+                ..Default::default()
+            };
+            let rate = |step| learning_rate(&config, step, 50);
+            assert!((rate(49) - config.learning_rate).abs() < 1e-9);
+            assert!(rate(99).abs() < 1e-12);
+        }
     }
 
     /// Under a constant gradient both moments are the gradient's own, so a step is

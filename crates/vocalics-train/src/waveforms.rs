@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
-use vocalics_augment::{Clip, ImpulseResponse, Material, Sound};
+use vocalics_augment::{Clip, ImpulseResponse, Material, MaterialKind, Sound};
 use vocalics_corpora::{Fold, Target};
 use vocalics_features::{FeatureMatrix, Functionals, LogMel};
 
@@ -40,7 +40,8 @@ impl<'a> Augmenter<'a> {
     /// `None` where there is no plan.
     ///
     /// # Errors
-    /// [`TrainError::Plan`] when a step has nothing to draw from.
+    /// [`TrainError::Plan`] when a step has nothing to draw from; [`TrainError::Config`] when a clip could be cropped away from the neutral
+    /// one that it is joined with.
     pub(crate) fn new(
         config: &'a TrainConfig,
         data: &'a Data,
@@ -80,6 +81,7 @@ impl<'a> Augmenter<'a> {
                     neutral: sounds(&|other| Some(data.classes[other]) == neutral),
                 });
         }
+        check_crops(config, data, &fold.train, neutral)?;
         for material in materials.values() {
             plan.check_material(|kind| material.has(kind))
                 .map_err(|source| TrainError::Plan {
@@ -122,6 +124,40 @@ impl<'a> Augmenter<'a> {
         let features = front_end.compute_beside(functionals, &outcome.samples)?;
         Ok(Cow::Owned(features))
     }
+}
+
+/// A crop of a clip joined with a neutral one must hold some of the clip, whose class it has.
+fn check_crops(
+    config: &TrainConfig,
+    data: &Data,
+    clips: &[usize],
+    neutral: Option<usize>,
+) -> Result<(), TrainError> {
+    let wanted = config.augmentation.waveform.absent(|_| false);
+    if !wanted.contains(&MaterialKind::Neutral) {
+        return Ok(());
+    }
+    let longest = |of_neutral: bool| {
+        let of = clips
+            .iter()
+            .filter(|&&clip| of_neutral == (Some(data.classes[clip]) == neutral));
+        of.map(|&clip| data.features[clip].n_frames()).max()
+    };
+    let (Some(own), Some(joined)) = (longest(false), longest(true)) else {
+        return Ok(());
+    };
+    let crop_frames = config.training.crop_frames;
+    // Stretched the most, a crop holds the least.
+    if crop_frames as f64 * config.augmentation.stretch[0] >= (own + joined) as f64 {
+        return Ok(());
+    }
+    Err(TrainError::Config {
+        field: "augmentation.waveform",
+        actual: format!(
+            "a copy-paste step with neutral clips, and crops of {crop_frames} frames, in which nothing of the clip itself may be left"
+        ),
+        expected: "partners = [\"same-class\"], or training.crop_frames as long as two clips",
+    })
 }
 
 #[cfg(test)]
@@ -188,8 +224,10 @@ mod tests {
         (data, fold)
     }
 
+    /// With crops longer than two clips.
     fn config(plan: &str) -> TrainConfig {
         let mut config = TrainConfig::default();
+        config.training.crop_frames = 200;
         config.augmentation.waveform = Plan::parse("test", plan).unwrap();
         config
     }
@@ -212,6 +250,26 @@ mod tests {
                 assert!(names(sound).iter().all(|name| !name.starts_with("cem")));
             }
         }
+    }
+
+    /// A crop may else hold the neutral clip alone, under the class of the other.
+    #[test]
+    fn neutral_clips_are_joined_only_where_crops_hold_both() {
+        let mut config = config("[[step]]\nkind = 'copy-paste'\npartners = ['neutral']");
+        let (data, fold) = data(&config);
+        config.training.crop_frames = 128;
+        let error = Augmenter::new(&config, &data, &fold).err().unwrap();
+        let error = error.to_string();
+        assert!(
+            error.contains("crops of 128 frames") && error.contains("same-class"),
+            "{error}"
+        );
+        config.augmentation.waveform = Plan::parse(
+            "test",
+            "[[step]]\nkind = 'copy-paste'\npartners = ['same-class']",
+        )
+        .unwrap();
+        Augmenter::new(&config, &data, &fold).unwrap().unwrap();
     }
 
     #[test]

@@ -391,11 +391,15 @@ fn stages_hold_every_number_once_and_the_head_comes_last() {
         assert_eq!(tensors.0, count, "{config:?}");
         let least = match config {
             NetworkConfig::Head(_) | NetworkConfig::FunctionalsMlp(_) => 1,
+            NetworkConfig::TwoBranch(_) => 2,
             _ => 3,
         };
         assert!(stages.len() >= least, "{config:?}");
         let head = stages.last().expect("a stage");
-        assert_eq!((head.name.as_str(), head.parameters.len()), ("head", 2));
+        // Both halves of that of two branches: one of them moved as slowly as the layers before it.
+        let halves = usize::from(matches!(config, NetworkConfig::TwoBranch(_))) + 1;
+        let held = (head.name.as_str(), head.parameters.len());
+        assert_eq!(held, ("head", 2 * halves), "{config:?}");
 
         // All but the head frozen: nothing of them moves in a pass, and only the head has a gradient.
         let frozen = freeze(network, stages.len() - 1);

@@ -15,7 +15,7 @@ use vocalics_models::ResidualCnnConfig;
 use vocalics_models::input::Door;
 use vocalics_models::restore::ModelWeights;
 use vocalics_models::stages::Stage;
-use vocalics_runtime::{Recognizer, dequantise, quantise, quantise_weights};
+use vocalics_runtime::{Recognizer, combine, dequantise, quantise, quantise_weights};
 use vocalics_train::{
     Data, EnsembleConfig, Freeze, NamedFreeze, NetworkConfig, PretrainConfig, Progress, RunOptions,
     Silent, TrainConfig, TrainError, TransferConfig, cross_validate, cross_validate_after,
@@ -487,6 +487,13 @@ fn files_that_no_training_can_begin_from_are_named() {
             && hint.contains("--init-member"),
         "{text}"
     );
+    // Its networks would be one, and its standardisers are two.
+    let [a, b] = [&init, &pair].map(|path| std::fs::read(path).expect("a file"));
+    let joined = combine(&[&a, &b], &[0.5, 0.5], "joined", 1.0).expect("a file");
+    let path = folder.path().join("joined.onnx");
+    std::fs::write(&path, joined.bytes).expect("written");
+    let (text, _, _) = attempt(&begun(&config(), &path));
+    assert!(text.contains("joined by `vocalics combine`"), "{text}");
     let mut chosen = begun(&config(), &pair);
     chosen.transfer.init_member = 2;
     let options = options(&folder.path().join("chosen"));

@@ -48,6 +48,15 @@ pub(super) fn check_material(arguments: &Arguments, plan: &Plan) -> Result<(), F
         let hint = format!("give {options}, or a plan without that step");
         Failure::new(with_causes(&error), hint)
     })?;
+    let wanted = plan.absent(|_| false);
+    let mut kinds = MaterialKind::ALL.into_iter();
+    if let Some(unused) = kinds.find(|kind| given(*kind) && !wanted.contains(kind)) {
+        let option = option(unused);
+        return Err(Failure::usage(
+            format!("{option}: no step of the plan draws {}", unused.name()),
+            format!("leave {option} out, or give a plan with such a step"),
+        ));
+    }
     let absent = plan.absent(given).into_iter();
     let absent = absent.map(|kind| format!("{} ({})", kind.name(), option(kind)));
     let absent = absent.collect::<Vec<_>>().join(", ");

@@ -28,6 +28,9 @@ pub(super) fn run(arguments: &Arguments, model: &Path) -> Result<(), Failure> {
             "give them with --corpus NAME=DIR, or --corpus NAME for one under the data root",
         ));
     }
+    arguments
+        .loading
+        .refuse_before("--model is tested as it is")?;
     let recognizer = open(Some(model), arguments.loading.encoder.as_deref())?;
     let metadata = recognizer.metadata();
     let target: Target = metadata.task.parse()?;

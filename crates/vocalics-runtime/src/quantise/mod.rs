@@ -4,7 +4,7 @@
 //! convolutions and dense layers become uint8 as well, with one scale each, chosen on recordings ([`quantise`]): three
 //! rules for that choice are tried and the one whose scores lie closest to those of the original is taken. Recurrent
 //! layers keep inputs and states in single precision. Without recordings the weights alone are rounded
-//! ([`quantise_weights`]): as small, closer to the original, and the same in every engine.
+//! ([`quantise_weights`]): as small, and the same in every engine that computes in single precision.
 //!
 //! Our own engine turns the weights back into single precision when it loads. Inputs it rounds to their grid, so that it
 //! gives what an integer engine gives but for the rounding of sums; it is slower on such a file than on the original.
@@ -132,7 +132,7 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
 
 /// Quantises the weights of a model file alone.
 ///
-/// What the file says is kept as by [`quantise`]. It gives the same scores in every engine, within the tolerance of a file that
+/// What the file says is kept as by [`quantise`]. It gives the same scores in every engine that computes in single precision, within the tolerance of a file that
 /// is not quantised.
 ///
 /// # Errors

@@ -81,7 +81,35 @@ impl TrainConfig {
             let expected = "none without labels: views are made of log-mel features";
             return wrong("augmentation.waveform", actual, expected);
         }
+        self.check_unlabelled()?;
         self.check_body()
+    }
+
+    /// What says how labels are learned, or from what, does nothing where there are none.
+    fn check_unlabelled(&self) -> Result<(), TrainError> {
+        let default = Self::default();
+        let (ours, theirs) = (&self.training, &default.training);
+        let expected = "left out: it has no meaning in a training without labels";
+        let given = [
+            (
+                "transfer.freeze",
+                self.transfer.freeze != default.transfer.freeze,
+            ),
+            (
+                "transfer.layer_decay",
+                (self.transfer.layer_decay - default.transfer.layer_decay).abs() > 0.0,
+            ),
+            ("transfer.pretrain.corpora", self.transfer.has_pretraining()),
+            ("distillation", self.distillation.is_some()),
+            ("training.keep", !ours.keep.is_empty()),
+            ("training.sampling", ours.sampling != theirs.sampling),
+            ("training.focal_gamma", ours.focal_gamma > 0.0),
+            ("training.logit_adjustment", ours.logit_adjustment > 0.0),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((field, _)) => Err(TrainError::config(field, "given".to_owned(), expected)),
+            None => Ok(()),
+        }
     }
 
     /// Only a network with layers before the head has something to learn without labels.

@@ -256,6 +256,7 @@ pub(crate) fn label_map(text: &str) -> Result<LabelMap, TrainError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Freeze, NamedFreeze};
 
     #[test]
     fn default_survives_toml() {
@@ -304,6 +305,11 @@ mod tests {
             config.validate().unwrap_err().to_string()
         };
         assert!(bad(|c| c.training.epochs = 0).contains("training.epochs is 0"));
+        assert!(bad(|c| c.training.crop_frames = 15).contains("from 16 to 10000"));
+        assert!(bad(|c| c.training.crop_frames = 10_001).contains("from 16 to 10000"));
+        assert!(bad(|c| c.augmentation.time_masks = 101).contains("at most 100"));
+        assert!(bad(|c| c.augmentation.band_masks = usize::MAX).contains("at most 100"));
+        assert!(bad(|c| c.augmentation.gain_db = 1e300).contains("from 0 to 60"));
         assert!(bad(|c| c.training.learning_rate = f64::NAN).contains("learning_rate is NaN"));
         assert!(bad(|c| c.training.label_smoothing = 1.0).contains("label_smoothing"));
         assert!(bad(|c| c.evaluation.protocol = "5-fold".into()).contains("5-fold"));
@@ -336,6 +342,43 @@ mod tests {
         assert!(error.to_string().starts_with(&path.display().to_string()));
         assert!(error.to_string().contains("log_floor is 0"));
         assert!(error.hint().unwrap().contains("--print-config"));
+    }
+
+    #[test]
+    fn what_is_about_labels_is_refused_without_them() {
+        let refused = |change: &dyn Fn(&mut TrainConfig)| {
+            let mut config = TrainConfig::default();
+            change(&mut config);
+            config.validate_pretraining().unwrap_err().to_string()
+        };
+        let changes: [(&str, &dyn Fn(&mut TrainConfig)); 7] = [
+            ("transfer.freeze", &|c| {
+                c.transfer.init = "a.onnx".into();
+                c.transfer.freeze = Freeze::Named(NamedFreeze::AllButHead);
+            }),
+            ("transfer.layer_decay", &|c| c.transfer.layer_decay = 0.7),
+            ("transfer.pretrain.corpora", &|c| {
+                c.transfer.pretrain.corpora = vec!["tess".into()];
+                c.transfer.pretrain.epochs = 5;
+            }),
+            ("distillation", &|c| {
+                c.distillation = Some(DistillationConfig {
+                    teacher: "a.onnx".into(),
+                    ..DistillationConfig::default()
+                });
+            }),
+            ("training.keep", &|c| {
+                c.training.keep = [("angry".to_owned(), 0.5)].into();
+            }),
+            ("training.sampling", &|c| {
+                c.training.sampling = Sampling::Balanced
+            }),
+            ("training.focal_gamma", &|c| c.training.focal_gamma = 2.0),
+        ];
+        for (field, change) in changes {
+            let error = refused(change);
+            assert!(error.starts_with(field), "{field}: {error}");
+        }
     }
 
     #[test]

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
+/// Longest crop: 160 s of the usual front end.
+const MAX_CROP_FRAMES: usize = 10_000;
+
 /// How classes of unequal size count in the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -102,11 +105,11 @@ impl TrainingConfig {
                 "at least 2",
             );
         }
-        if !whole && self.crop_frames < 16 {
+        if !whole && !(16..=MAX_CROP_FRAMES).contains(&self.crop_frames) {
             return wrong(
                 "training.crop_frames",
                 self.crop_frames.to_string(),
-                "at least 16",
+                "from 16 to 10000",
             );
         }
         let unit = |x: f64| (0.0..1.0).contains(&x);

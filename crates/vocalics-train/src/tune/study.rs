@@ -1,6 +1,6 @@
 //! Running the trials of a search.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rand::SeedableRng;
@@ -158,7 +158,7 @@ fn random(
 /// Runs a search and writes it into the run directory: `search.toml`, `trials.csv` (after every round), `search.svg`, and
 /// `best.toml`, or `best-FOLD.toml` for each fold of a nested one, whose test goes into `test/` as a run of its own.
 ///
-/// `load` gives the recordings of a configuration; it is called once for each front end in the search.
+/// `load` gives the recordings of a configuration; it is called once for each front end in a round of the search.
 ///
 /// # Errors
 /// When the search is refused by [`TuneConfig::validate`], the protocol is not defined on the data, a trial cannot be trained, or the
@@ -233,10 +233,7 @@ pub fn tune(
         if rounds.iter().all(Vec::is_empty) {
             break;
         }
-        for (_, config) in rounds.iter().flatten() {
-            shelf.of(config)?;
-        }
-        run_round(&mut studies, &rounds, &space, &shelf, options, progress)?;
+        run_round(&mut studies, &rounds, &space, &mut shelf, options, progress)?;
         let so_far: Vec<Found> = found(search, &space, &studies)?;
         let path = options.directory.join("trials.csv");
         let text = trials_csv(search, &so_far);
@@ -287,6 +284,19 @@ impl<'a> Shelf<'a> {
         Ok(&self.kept[&key])
     }
 
+    /// Loads what these need, and lets go of all else.
+    fn only<'b>(
+        &mut self,
+        configs: impl Iterator<Item = &'b TrainConfig> + Clone,
+    ) -> Result<(), TrainError> {
+        let wanted: BTreeSet<String> = configs.clone().map(Self::key).collect();
+        self.kept.retain(|key, _| wanted.contains(key));
+        for config in configs {
+            self.of(config)?;
+        }
+        Ok(())
+    }
+
     fn get(&self, config: &TrainConfig) -> &Data {
         &self.kept[&Self::key(config)]
     }
@@ -297,7 +307,7 @@ fn run_round(
     studies: &mut [Study],
     rounds: &[Vec<(Entry, TrainConfig)>],
     space: &Space<'_>,
-    shelf: &Shelf<'_>,
+    shelf: &mut Shelf<'_>,
     options: &RunOptions,
     progress: &dyn Progress,
 ) -> Result<(), TrainError> {
@@ -322,11 +332,25 @@ fn run_round(
         .map(|job| jobs.iter().position(|other| alike(job, other)).unwrap_or(0))
         .collect();
     let alone: Vec<usize> = (0..jobs.len()).filter(|&at| first[at] == at).collect();
-    let trained = side_by_side(options.jobs, alone.len(), |at| {
-        let job = &jobs[alone[at]];
-        score(job, shelf.get(job.config), options, progress)
-    })?;
-    let scores: BTreeMap<usize, Score> = alone.into_iter().zip(trained).collect();
+    // As many sets of recordings at once as there are trainings: a search over the front end has one for each trial.
+    let mut sets: Vec<(String, Vec<usize>)> = Vec::new();
+    for at in alone {
+        let key = Shelf::key(jobs[at].config);
+        match sets.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, of_set)) => of_set.push(at),
+            None => sets.push((key, vec![at])),
+        }
+    }
+    let mut scores: BTreeMap<usize, Score> = BTreeMap::new();
+    for sets in sets.chunks(options.jobs.max(1)) {
+        let now: Vec<usize> = sets.iter().flat_map(|(_, jobs)| jobs).copied().collect();
+        shelf.only(now.iter().map(|&at| jobs[at].config))?;
+        let trained = side_by_side(options.jobs, now.len(), |at| {
+            let job = &jobs[now[at]];
+            score(job, shelf.get(job.config), options, progress)
+        })?;
+        scores.extend(now.into_iter().zip(trained));
+    }
     let mut sums: BTreeMap<(usize, usize), Vec<Score>> = BTreeMap::new();
     for (job, first) in jobs.iter().zip(first) {
         let key = (job.study, job.entry);
