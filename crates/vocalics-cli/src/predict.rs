@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     /// Longest recording accepted, in seconds
     #[arg(long, value_name = "SECS", default_value_t = 14_400.0, value_parser = seconds)]
     max_duration: f64,
-    /// Answer "uncertain" where the best score is below P, from 0 to 1, or the recording is unlike the training
+    /// Answer "uncertain" where the best score is below P, from 0 to 1, or the recording is unlike the training or holds hardly any speech
     ///
     /// The scores are calibrated: of the answers with a score of 0.7, about seven in ten are right on voices like those the
     /// model was calibrated on.
@@ -78,14 +78,14 @@ fn share(text: &str) -> Result<f32, String> {
     input::number_in(text, 0.0..=1.0)
 }
 
-/// Takes the answer back where its score is below `least` or the recording is unlike the training; the scores stay.
+/// Takes the answer back where its score is below `least` or the scores say little; the scores stay.
 fn withhold(mut prediction: Prediction, least: Option<f32>) -> Prediction {
     let best = prediction
         .scores
         .iter()
         .map(|(_, score)| *score)
         .fold(0.0, f32::max);
-    let doubtful = |least: f32| best < least || prediction.is_out_of_domain();
+    let doubtful = |least: f32| best < least || prediction.is_doubtful();
     if prediction.label.is_some() && least.is_some_and(doubtful) {
         prediction.label = Some(UNCERTAIN.to_owned());
     }

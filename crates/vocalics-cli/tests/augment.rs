@@ -185,7 +185,10 @@ fn folders_are_drawn_from_but_not_the_recording_itself() {
     expect(
         &run(folder.path(), &unused),
         2,
-        &["--rooms: no step of the plan draws recorded rooms", "hint: "],
+        &[
+            "--rooms: no step of the plan draws recorded rooms",
+            "hint: ",
+        ],
     );
     let none = [&base[..], &["--neutral", "clips", "--noise", "none"]].concat();
     expect(

@@ -281,6 +281,31 @@ fn scores_adapt_to_the_speakers_own_recordings() {
         .says(&["--speaker-audio none.wav:", "hint:"]);
 }
 
+/// Steady noise got a sure answer: a network whose training heard much noise does not find it strange.
+#[test]
+fn an_answer_to_what_is_no_speech_is_withheld() {
+    let bench = Bench::new();
+    let mut state = 1_u32;
+    let noise: Vec<f32> = (0..48_000)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1_u32 << 24) as f32 * 0.4 - 0.2
+        })
+        .collect();
+    write_wav16(&bench.path("noise.wav"), &noise, 16_000).unwrap();
+    let row = bench.run(&[
+        "predict",
+        "--format",
+        "jsonl",
+        "--abstain",
+        "0",
+        "noise.wav",
+    ]);
+    let row: Value = serde_json::from_str(&row.exits(0).out).unwrap();
+    assert_eq!(row["label"], "uncertain", "{row}");
+    assert!(row["quality"]["speech_ratio"].as_f64().unwrap() < 0.1);
+}
+
 #[test]
 fn an_answer_below_the_least_score_is_withheld_and_its_scores_are_not() {
     let bench = Bench::new();

@@ -16,6 +16,8 @@ const BACKGROUND: [usize; 2] = [1, 3];
 const STEADY_DB: f64 = 7.0;
 /// What comes within this many decibels of the loudest frame is never background.
 const HEADROOM_DB: f64 = 6.0;
+/// What lies this many decibels below the loudest frame was put there, for no microphone is as quiet.
+const NOTHING_DB: f64 = 120.0;
 
 /// Finds the part between the first and the last frame that comes within `top_db` of the loudest.
 ///
@@ -30,7 +32,8 @@ const HEADROOM_DB: f64 = 6.0;
 /// −100 dBFS (below that librosa applies an absolute floor).
 pub fn trim_silence(samples: &[f32], top_db: f32) -> Result<Range<usize>, DspError> {
     let top_db = checked("top_db", top_db)?;
-    Ok(between(samples, |_, loudest| loudest * power(-top_db)))
+    let levels = Levels::of(samples);
+    Ok(levels.above(levels.loudest * power(-top_db), samples.len()))
 }
 
 /// As [`trim_silence`], but a frame must also lie `over_noise_db` above the clip's background, the
@@ -40,7 +43,8 @@ pub fn trim_silence(samples: &[f32], top_db: f32) -> Result<Range<usize>, DspErr
 /// In noise that is louder than `top_db` below the speech, the speech would else reach to the ends of
 /// the clip. With a quiet background the result is that of [`trim_silence`], and nearly so in a clip that was
 /// cut to its speech before, where the quietest frames are those of speech, which is not steady. What comes
-/// within 6 dB of the loudest frame is never cut, so a steady sound stays whole.
+/// within 6 dB of the loudest frame is never cut, so a steady sound stays whole. Digital silence (120 dB below the
+/// loudest frame), put around a recording or into it, is no background.
 ///
 /// # Errors
 /// [`DspError::Parameter`] unless both are finite and positive.
@@ -51,13 +55,13 @@ pub fn trim_noise(
 ) -> Result<Range<usize>, DspError> {
     let top_db = checked("top_db", top_db)?;
     let over_noise_db = checked("over_noise_db", over_noise_db)?;
-    Ok(between(samples, |frames, loudest| {
-        let silence = loudest * power(-top_db);
-        let most = loudest * power(-HEADROOM_DB);
-        steady_background(frames).map_or(silence, |noise| {
-            silence.max((noise * power(over_noise_db)).min(most))
-        })
-    }))
+    let levels = Levels::of(samples);
+    let silence = levels.loudest * power(-top_db);
+    let most = levels.loudest * power(-HEADROOM_DB);
+    let threshold = levels.steady_background().map_or(silence, |noise| {
+        silence.max((noise * power(over_noise_db)).min(most))
+    });
+    Ok(levels.above(threshold, samples.len()))
 }
 
 fn checked(name: &'static str, db: f32) -> Result<f64, DspError> {
@@ -72,37 +76,64 @@ fn power(db: f64) -> f64 {
     10.0_f64.powf(db / 10.0)
 }
 
-/// Energy of the frames that hold background alone, where it is steady; there is at least one frame.
-fn steady_background(frames: &[f64]) -> Option<f64> {
-    let mut frames = frames.to_vec();
-    let [background, more] = BACKGROUND.map(|tenths| {
-        let rank = (frames.len() - 1) * tenths / 10;
-        *frames.select_nth_unstable_by(rank, f64::total_cmp).1
-    });
-    (more <= background * power(STEADY_DB)).then_some(background)
+/// Energies of a clip.
+struct Levels {
+    /// Of [`HOP_LENGTH`] samples.
+    blocks: Vec<f64>,
+    /// Of the blocks around the beginning of each, and around the end of the last.
+    frames: Vec<f64>,
+    loudest: f64,
 }
 
-/// From the first to the last frame whose energy exceeds `threshold(energies, loudest)`.
-fn between(samples: &[f32], threshold: impl FnOnce(&[f64], f64) -> f64) -> Range<usize> {
-    let blocks: Vec<f64> = samples.chunks(HOP_LENGTH).map(energy).collect();
-    let half = FRAME_LENGTH / 2 / HOP_LENGTH;
-    // Frame i covers the blocks i-half .. i+half; the last one may lie half beyond the end.
-    let n_frames = 1 + samples.len() / HOP_LENGTH;
-    let frames: Vec<f64> = (0..n_frames)
-        .map(|i| {
-            let end = (i + half).min(blocks.len());
-            blocks[i.saturating_sub(half).min(end)..end].iter().sum()
-        })
-        .collect();
-    let loudest = frames.iter().copied().fold(0.0, f64::max);
-    if loudest <= 0.0 {
-        return 0..samples.len();
+impl Levels {
+    fn of(samples: &[f32]) -> Self {
+        let blocks: Vec<f64> = samples.chunks(HOP_LENGTH).map(energy).collect();
+        let n_frames = 1 + samples.len() / HOP_LENGTH;
+        let frames: Vec<f64> = (0..n_frames)
+            .map(|frame| blocks[around(frame, blocks.len())].iter().sum())
+            .collect();
+        let loudest = frames.iter().copied().fold(0.0, f64::max);
+        Self {
+            blocks,
+            frames,
+            loudest,
+        }
     }
-    let threshold = threshold(&frames, loudest);
-    let first = frames.iter().position(|frame| *frame > threshold);
-    let last = frames.iter().rposition(|frame| *frame > threshold);
-    let end = ((last.unwrap_or(0) + 1) * HOP_LENGTH).min(samples.len());
-    (first.unwrap_or(0) * HOP_LENGTH).min(end)..end
+
+    /// Energy of the frames that hold background alone, where there is one and it is steady.
+    fn steady_background(&self) -> Option<f64> {
+        let nothing = self.loudest * power(-NOTHING_DB);
+        let sounds = |frame: &usize| {
+            let blocks = &self.blocks[around(*frame, self.blocks.len())];
+            blocks.iter().all(|block| *block > nothing)
+        };
+        let frames = (0..self.frames.len()).filter(sounds);
+        let mut frames: Vec<f64> = frames.map(|frame| self.frames[frame]).collect();
+        let last = frames.len().checked_sub(1)?;
+        let [background, more] = BACKGROUND.map(|tenths| {
+            let rank = last * tenths / 10;
+            *frames.select_nth_unstable_by(rank, f64::total_cmp).1
+        });
+        (more <= background * power(STEADY_DB)).then_some(background)
+    }
+
+    /// From the first to the last frame whose energy exceeds a threshold, of a clip of so many samples.
+    fn above(&self, threshold: f64, n_samples: usize) -> Range<usize> {
+        if self.loudest <= 0.0 {
+            return 0..n_samples;
+        }
+        let first = self.frames.iter().position(|frame| *frame > threshold);
+        let last = self.frames.iter().rposition(|frame| *frame > threshold);
+        let end = ((last.unwrap_or(0) + 1) * HOP_LENGTH).min(n_samples);
+        (first.unwrap_or(0) * HOP_LENGTH).min(end)..end
+    }
+}
+
+/// The blocks of a frame: half of them before, half behind; the last may lie half beyond the end.
+fn around(frame: usize, n_blocks: usize) -> Range<usize> {
+    let half = FRAME_LENGTH / 2 / HOP_LENGTH;
+    let end = (frame + half).min(n_blocks);
+    frame.saturating_sub(half).min(end)..end
 }
 
 /// Sum of squares, in eight independent partial sums so that it vectorises.
@@ -141,10 +172,19 @@ mod tests {
         let top = levels.iter().copied().fold(f64::MIN, f64::max);
         let mut least = top - f64::from(top_db);
         if let Some(db) = over_noise_db {
-            let mut sorted = levels.clone();
+            let energy = |part: &[f32]| part.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+            let nothing = FRAME_LENGTH as f64 * 10.0_f64.powf((top - 120.0) / 10.0);
+            let sounds = |i: &usize| {
+                let start = (i * HOP_LENGTH).saturating_sub(FRAME_LENGTH / 2);
+                let end = (i * HOP_LENGTH + FRAME_LENGTH / 2).min(samples.len());
+                let mut blocks = samples[start..end].chunks(HOP_LENGTH);
+                blocks.all(|block| energy(block) > nothing)
+            };
+            let kept = (0..levels.len()).filter(sounds);
+            let mut sorted: Vec<f64> = kept.map(|i| levels[i]).collect();
             sorted.sort_by(f64::total_cmp);
-            let tenths = |n: usize| sorted[(levels.len() - 1) * n / 10];
-            if tenths(3) - tenths(1) <= 7.0 {
+            let tenths = |n: usize| sorted[(sorted.len() - 1) * n / 10];
+            if !sorted.is_empty() && tenths(3) - tenths(1) <= 7.0 {
                 least = least.max((tenths(1) + f64::from(db)).min(top - 6.0));
             }
         }
@@ -203,6 +243,31 @@ mod tests {
         let expected = trim_silence(&clean, 40.0).unwrap();
         assert!(expected.len() < 56_000);
         assert_eq!(trim_noise(&clean, 40.0, 10.0).unwrap(), expected);
+    }
+
+    /// It was taken for the background, over which all noise stayed in.
+    #[test]
+    fn zeros_around_or_within_a_noisy_clip_change_nothing() {
+        let clip = swell(64_000, 0.05);
+        let bare = trim_noise(&clip, 40.0, 10.0).unwrap();
+        for zeros in [1_000, 8_000, 40_000] {
+            let around = [&vec![0.0; zeros], &clip[..], &vec![0.0; zeros]].concat();
+            let found = trim_noise(&around, 40.0, 10.0).unwrap();
+            // Frames begin elsewhere.
+            for (bare, found) in [(bare.start, found.start), (bare.end, found.end)] {
+                assert!(
+                    found.abs_diff(bare + zeros) <= 2 * HOP_LENGTH,
+                    "{zeros}: {bare} {found}"
+                );
+            }
+        }
+        let mut gated = clip.clone();
+        gated[4_000..14_000].fill(0.0);
+        let found = trim_noise(&gated, 40.0, 10.0).unwrap();
+        assert!(
+            found.start.abs_diff(bare.start) <= HOP_LENGTH,
+            "{bare:?} {found:?}"
+        );
     }
 
     #[test]

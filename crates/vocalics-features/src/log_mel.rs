@@ -240,7 +240,7 @@ impl LogMelConfig {
             text.push_str(";compression=cube_root");
         }
         if let Some(db) = trim_over_noise_db {
-            text = format!("{text};trim_over_steady_noise_db={}", bits(*db));
+            text = format!("{text};trim_over_steady_background_db={}", bits(*db));
         }
         format!("logmel-v1-{:016x}", fnv1a(text.as_bytes()))
     }

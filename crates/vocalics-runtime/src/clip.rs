@@ -66,6 +66,13 @@ impl Prediction {
         self.domain_distance.is_some_and(|distance| distance > 1.0)
     }
 
+    /// Whether the scores say little, however high they are: of a clip unlike those the model was trained on, or in which hardly
+    /// anything stands out as speech does.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.is_out_of_domain() || self.quality.has_little_speech()
+    }
+
     /// The same with scores that adapt to a speaker, and the label that they speak for. Silence stays without label.
     #[must_use]
     pub fn adapted(mut self, speaker: &SpeakerProfile) -> Self {

@@ -23,10 +23,19 @@ pub struct Quality {
     pub silent: bool,
 }
 
+/// Share of a recording below which it holds little speech: of 48 clips of RAVDESS in white or pink noise at 5 dB the least is 0.12.
+const LITTLE_SPEECH: f32 = 0.1;
+
 /// Share of clipped samples from which a recording counts as clipped: a thousandth.
 const CLIPPED_SHARE: f32 = 1e-3;
 
 impl Quality {
+    /// Whether hardly anything stands out as speech does, as in noise, hum or a held tone.
+    #[must_use]
+    pub fn has_little_speech(&self) -> bool {
+        self.speech_ratio < LITTLE_SPEECH
+    }
+
     /// Measures a clip; `clipped_ratio` replaces the look at the samples.
     pub(crate) fn measure(samples: &[f32], sample_rate: u32, clipped_ratio: Option<f32>) -> Self {
         let clipped_ratio = clipped_ratio.unwrap_or_else(|| level::clipped_ratio(samples));

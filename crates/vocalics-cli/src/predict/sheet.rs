@@ -19,8 +19,6 @@ const NEXT: (usize, f32) = (2, 0.05);
 const NARROW_HZ: f32 = 4200.0;
 /// Recordings with a lower signal-to-noise ratio, in dB, are called noisy.
 const NOISY_DB: f32 = 5.0;
-/// Recordings with a smaller share of speech are remarked on.
-const LITTLE_SPEECH: f32 = 0.1;
 
 /// A single recording with all its scores, or one row per recording.
 #[derive(Debug)]
@@ -54,10 +52,10 @@ impl Sheet {
         }
     }
 
-    /// Whether there is no answer: the best score is too low, or the recording unlike the training.
+    /// Whether there is no answer: the best score is too low, or the scores say little.
     fn abstains(&self, prediction: &Prediction, score: f32) -> bool {
         self.abstain
-            .is_some_and(|least| score < least || prediction.is_out_of_domain())
+            .is_some_and(|least| score < least || prediction.is_doubtful())
     }
 
     /// The line above the rows.
@@ -127,7 +125,7 @@ impl Sheet {
             return format!("{start}, silence, nothing to recognise\n");
         };
         let mut text = match self.abstain {
-            Some(_) if prediction.is_out_of_domain() => format!("{start}, {UNCERTAIN}\n\n"),
+            Some(_) if prediction.is_doubtful() => format!("{start}, {UNCERTAIN}\n\n"),
             Some(least) if self.abstains(prediction, best.1) => format!(
                 "{start}, {UNCERTAIN}: the best score, {} {:.2}, is below {least}\n\n",
                 best.0, best.1
@@ -206,7 +204,7 @@ fn remarks(prediction: &Prediction) -> Vec<(&'static str, String)> {
             format!("noisy: signal-to-noise ratio about {snr:.0} dB"),
         ));
     }
-    if quality.speech_ratio < LITTLE_SPEECH {
+    if quality.has_little_speech() {
         let percent = 100.0 * quality.speech_ratio;
         found.push((
             "little speech",
