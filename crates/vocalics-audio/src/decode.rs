@@ -17,7 +17,7 @@ use symphonia::default::formats::{
 use crate::container::{Container, Sniffed, sniff};
 use crate::edit_list;
 use crate::error::AudioError;
-use crate::integrity;
+use crate::integrity::{self, Extent};
 use crate::resample::check_rate;
 use crate::sink::{Sink, check_channels};
 use crate::source::{Input, Window};
@@ -265,6 +265,10 @@ fn decode<R: Input>(
         name: name.to_owned(),
         detail,
     };
+    let unsupported = |codec| AudioError::Unsupported {
+        name: name.to_owned(),
+        codec,
+    };
     if len == 0 {
         return Err(AudioError::Empty {
             name: name.to_owned(),
@@ -272,12 +276,7 @@ fn decode<R: Input>(
     }
     let (container, start) = match sniff(&mut input, len).map_err(io_error)? {
         Sniffed::Known(container, start) => (container, start),
-        Sniffed::Foreign(codec) => {
-            return Err(AudioError::Unsupported {
-                name: name.to_owned(),
-                codec: codec.to_owned(),
-            });
-        }
+        Sniffed::Foreign(codec) => return Err(unsupported(codec.to_owned())),
         Sniffed::Cut(what) => {
             return Err(truncated(format!("the file ends inside its {what} header")));
         }
@@ -293,6 +292,7 @@ fn decode<R: Input>(
         let layout = match wave::layout(&mut input, start, len).map_err(io_error)? {
             Ok(layout) => layout,
             Err(Fault::Truncated(detail)) => return Err(truncated(detail)),
+            Err(Fault::Unsupported(codec)) => return Err(unsupported(codec)),
             Err(Fault::Damaged(detail)) => {
                 return Err(AudioError::Damaged {
                     name: name.to_owned(),
@@ -311,14 +311,15 @@ fn decode<R: Input>(
     }
     let corrected = integrity::length_patches(&mut input, container, start, len);
     patches.extend(corrected.map_err(io_error)?);
-    if let Some(detail) =
-        integrity::missing_end(&mut input, container, start, len).map_err(io_error)?
-    {
-        return Err(truncated(detail));
-    }
+    let extent = integrity::extent(&mut input, container, start, len).map_err(io_error)?;
+    let end = match extent {
+        Extent::Ends(end) => end,
+        Extent::Missing(detail) => return Err(truncated(detail)),
+        Extent::Followed(by) => return Err(unsupported(by.to_owned())),
+    };
 
     let edits = match container {
-        Container::Mp4 => edit_list::all(&mut input, start, len).map_err(io_error)?,
+        Container::Mp4 => edit_list::all(&mut input, start, end).map_err(io_error)?,
         _ => Vec::new(),
     };
     let mut context = Context {
@@ -328,7 +329,7 @@ fn decode<R: Input>(
         format_tag,
         edit: None,
     };
-    let window = Window::new(input, start, len - start, patches).map_err(io_error)?;
+    let window = Window::new(input, start, end - start, patches).map_err(io_error)?;
     let mut reader = open(window, container).map_err(|e| context.describe_opening(e))?;
     let Some(track) = reader.default_track(TrackType::Audio).cloned() else {
         let is_audio = |p: &Option<CodecParameters>| matches!(p, Some(CodecParameters::Audio(_)));
@@ -338,8 +339,7 @@ fn decode<R: Input>(
             .any(|track| is_audio(&track.codec_params));
         let name = name.to_owned();
         return Err(if any_audio {
-            let codec = format!("an unknown codec in {}", container.name());
-            AudioError::Unsupported { name, codec }
+            unsupported(format!("an unknown codec in {}", container.name()))
         } else {
             AudioError::NoAudioTrack {
                 name,
@@ -356,6 +356,12 @@ fn decode<R: Input>(
 
 /// Opens the demuxer of a container directly at its first byte.
 fn open<R: Input>(window: Window<R>, container: Container) -> Result<Box<dyn FormatReader>, Error> {
+    let window = match container {
+        // Where it can step back, this demuxer guesses the length of an MP3 without a tag from the
+        // first 16 frames, and drops what follows.
+        Container::Mpeg => window.forward_only(),
+        _ => window,
+    };
     let mut stream = MediaSourceStream::new(Box::new(window), Default::default());
     let options = FormatOptions::default();
     Ok(match container {

@@ -54,7 +54,7 @@ pub enum AudioError {
         name: String,
     },
     /// Shorter than [`DecodeOptions::min_duration_secs`](crate::DecodeOptions::min_duration_secs).
-    #[error("{name}: too short: {actual_secs:.3} s, at least {min_secs} s are needed")]
+    #[error("{name}: too short: {:.3} s, at least {min_secs} s are needed", whole_ms(*actual_secs))]
     TooShort {
         /// Path or name of the input.
         name: String,
@@ -134,6 +134,11 @@ pub enum AudioError {
         /// The operating system's error.
         source: std::io::Error,
     },
+}
+
+/// Rounded down to milliseconds: what is too short must not read as if it were enough.
+fn whole_ms(secs: f64) -> f64 {
+    (secs * 1000.0).floor() / 1000.0
 }
 
 impl AudioError {

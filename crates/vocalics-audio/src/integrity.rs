@@ -1,57 +1,56 @@
-//! Does a file reach as far as its own headers say? One structural walk per container, no decoding.
+//! Does a file reach as far as its own headers say, and no farther? One structural walk per
+//! container, no decoding.
 //!
 //! The demuxers stop quietly at the end of the bytes they are given; a recording that lost its
-//! second half would pass for a shorter one. WAVE is treated in [`crate::wave`], FLAC by comparing
-//! the decoded length with STREAMINFO.
+//! second half would pass for a shorter one. Some take what follows the end for a damaged part, or
+//! drop a second recording there without a word. WAVE is treated in [`crate::wave`], the end of FLAC
+//! by comparing the decoded length with STREAMINFO.
+
+mod frames;
+mod lengths;
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::container::{Container, MpegHeader, adts_frame_len};
-use crate::source::Patch;
+use crate::container::Container;
+
+pub(crate) use lengths::length_patches;
 
 /// Most boxes, chunks, pages or frames walked: 2^22 Ogg pages are some days of speech.
 const MAX_STEPS: usize = 1 << 22;
 
-/// Placeholder lengths of AIFF files written to a pipe (sox: `0x7f00_0000` and a little more).
-const AIFF_PLACEHOLDER: u64 = 0x7f00_0000;
+/// The first bytes of the two elements that a Matroska file consists of.
+const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
+const SEGMENT: [u8; 4] = [0x18, 0x53, 0x80, 0x67];
 
-/// `Some(detail)` when the file ends before the point its structure promises.
-pub(crate) fn missing_end<R: Read + Seek>(
-    input: &mut R,
-    container: Container,
-    start: u64,
-    len: u64,
-) -> io::Result<Option<String>> {
-    let mut walk = Walk { input, len };
-    match container {
-        Container::Wav | Container::Flac => Ok(None),
-        Container::Aiff => walk.aiff(start),
-        Container::Caf => walk.caf(start),
-        Container::Ogg => walk.ogg(start),
-        Container::Matroska => walk.matroska(start),
-        Container::Mp4 => walk.mp4(start),
-        Container::Mpeg => walk.mpeg(start),
-        Container::Adts => walk.adts(start),
-    }
+/// Where a recording ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// At this byte; what follows (padding, a tag) is not for the demuxer.
+    Ends(u64),
+    /// Behind the end of the file: what is missing.
+    Missing(String),
+    /// Where another recording begins, named here: one waveform holds one.
+    Followed(&'static str),
 }
 
-/// Corrections of lengths that are legal but unknown, or that a demuxer takes too literally.
-///
-/// AIFF: the FORM length where it is not true, and that of `SSND` where the writer could not go back
-/// (ffmpeg leaves 0, sox [`AIFF_PLACEHOLDER`]). CAF: a `data` chunk that reaches to the end (-1),
-/// which the demuxer reads on as chunks.
-pub(crate) fn length_patches<R: Read + Seek>(
+/// How far the recording reaches that starts at `start` in an input of `len` bytes.
+pub(crate) fn extent<R: Read + Seek>(
     input: &mut R,
     container: Container,
     start: u64,
     len: u64,
-) -> io::Result<Vec<Patch>> {
+) -> io::Result<Extent> {
     let mut walk = Walk { input, len };
-    match container {
-        Container::Aiff => walk.aiff_patches(start),
-        Container::Caf => walk.caf_patches(start),
-        _ => Ok(Vec::new()),
+    if let Some(tag) = walk.id3v1(start)? {
+        // Nothing states where the last frame of FLAC ends. Elsewhere the tag counts only where it
+        // is in the way: samples may look like one by chance.
+        let in_the_way = container == Container::Flac
+            || matches!(walk.extent(container, start)?, Extent::Missing(_));
+        if in_the_way {
+            walk.len = tag;
+        }
     }
+    walk.extent(container, start)
 }
 
 struct Walk<'a, R> {
@@ -71,6 +70,42 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 impl<R: Read + Seek> Walk<'_, R> {
+    fn extent(&mut self, container: Container, start: u64) -> io::Result<Extent> {
+        match container {
+            Container::Wav => Ok(Extent::Ends(self.len)),
+            Container::Aiff => self.aiff(start),
+            Container::Caf => self.caf(start),
+            Container::Ogg => self.ogg(start),
+            Container::Matroska => self.matroska(start),
+            Container::Mp4 => self.mp4(start),
+            Container::Flac => self.flac(start),
+            Container::Mpeg => self.mpeg(start),
+            Container::Adts => self.adts(start),
+        }
+    }
+
+    /// Where an ID3v1 tag begins, if the file ends in one.
+    ///
+    /// Source: ID3v1, <https://id3.org/ID3v1>: 128 bytes, the first three `TAG`.
+    fn id3v1(&mut self, start: u64) -> io::Result<Option<u64>> {
+        let Some(at) = self.len.checked_sub(128).filter(|&at| at > start) else {
+            return Ok(None);
+        };
+        Ok((self.bytes(at)? == Some(*b"TAG")).then_some(at))
+    }
+
+    /// What is left at `position`, at most `most` bytes of it.
+    fn upto(&mut self, position: u64, most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.input.seek(SeekFrom::Start(position))?;
+        let left = self.len.saturating_sub(position);
+        self.input
+            .by_ref()
+            .take(most.min(left))
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// The bytes at `position`, or `None` past the end.
     fn bytes<const N: usize>(&mut self, position: u64) -> io::Result<Option<[u8; N]>> {
         if self.len.saturating_sub(position) < N as u64 {
@@ -82,251 +117,224 @@ impl<R: Read + Seek> Walk<'_, R> {
         Ok(Some(bytes))
     }
 
-    fn aiff_patches(&mut self, start: u64) -> io::Result<Vec<Patch>> {
-        let word = |size: u64| u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes();
-        let whole = self.len.saturating_sub(start + 8);
-        let mut patches = Vec::new();
-        if let Some(header) = self.bytes::<8>(start)?
-            && !(4..=whole).contains(&number(&header[4..]))
-        {
-            patches.push(Patch {
-                at: 4,
-                bytes: word(whole),
-            });
-        }
-        let mut position = start + 12;
-        for _ in 0..MAX_STEPS {
-            let Some(header) = self.bytes::<8>(position)? else {
-                break;
-            };
-            let size = number(&header[4..]);
-            let left = self.len - position - 8;
-            if self.is_streamed_sound(&header, left) {
-                patches.push(Patch {
-                    at: position - start + 4,
-                    bytes: word(left),
-                });
-                break;
-            }
-            position += 8 + size + (size & 1);
-        }
-        Ok(patches)
-    }
-
-    fn caf_patches(&mut self, start: u64) -> io::Result<Vec<Patch>> {
-        let mut position = start + 8;
-        for _ in 0..MAX_STEPS {
-            let Some(header) = self.bytes::<12>(position)? else {
-                break;
-            };
-            let size = number(&header[4..]);
-            if size == u64::MAX {
-                let at = position - start + 4;
-                let [a, b, c, d, e, f, g, h] = (self.len - position - 12).to_be_bytes();
-                let (high, low) = ([a, b, c, d], [e, f, g, h]);
-                return Ok(vec![
-                    Patch { at, bytes: high },
-                    Patch {
-                        at: at + 4,
-                        bytes: low,
-                    },
-                ]);
-            }
-            let Some(next) = position.checked_add(12).and_then(|p| p.checked_add(size)) else {
-                break;
-            };
-            position = next;
-        }
-        Ok(Vec::new())
-    }
-
-    /// Whether a chunk header is that of samples whose length was not known when it was written. Its
-    /// body starts with 8 bytes of offset and block size, so 0 is no true length.
-    fn is_streamed_sound(&self, header: &[u8; 8], left: u64) -> bool {
-        let size = number(&header[4..]);
-        header.starts_with(b"SSND") && left > 8 && (size == 0 || size >= AIFF_PLACEHOLDER.max(left))
-    }
-
     /// Source: Apple, *Audio Interchange File Format AIFF-C*, 1991.
-    fn aiff(&mut self, start: u64) -> io::Result<Option<String>> {
+    fn aiff(&mut self, start: u64) -> io::Result<Extent> {
         let mut position = start + 12;
         for _ in 0..MAX_STEPS {
             let Some(header) = self.bytes::<8>(position)? else {
-                return Ok(None);
+                return Ok(Extent::Ends(self.len));
             };
             let size = number(&header[4..]);
             let left = self.len - position - 8;
             if self.is_streamed_sound(&header, left) {
-                return Ok(None);
+                return Ok(Extent::Ends(self.len));
             }
             if size > left {
                 // Writers disagree on whether the pad byte of the last chunk is there.
-                let fault = size - left > 1;
-                return Ok(fault.then(|| promise("a chunk", position, size + 8, self.len)));
+                if size - left > 1 {
+                    let detail = promise("a chunk", position, size + 8, self.len);
+                    return Ok(Extent::Missing(detail));
+                }
+                break;
             }
             position += 8 + size + (size & 1);
         }
-        Ok(None)
+        Ok(Extent::Ends(self.len))
     }
 
-    /// Source: Apple, *Core Audio Format Specification 1.0*; a size of -1 reaches to the end.
-    fn caf(&mut self, start: u64) -> io::Result<Option<String>> {
+    /// What follows the samples and is neither whole nor named like a chunk is none.
+    ///
+    /// Source: Apple, *Core Audio Format Specification 1.0*; a size of -1 reaches to the end, and
+    /// the names of its own chunks are lower-case letters.
+    fn caf(&mut self, start: u64) -> io::Result<Extent> {
         let mut position = start + 8;
+        let mut samples = false;
         for _ in 0..MAX_STEPS {
-            let Some(header) = self.bytes::<12>(position)? else {
-                return Ok(None);
-            };
-            let size = number(&header[4..]);
-            if size == u64::MAX {
-                return Ok(None);
+            let left = self.len.saturating_sub(position);
+            if left == 0 {
+                break;
             }
-            if size > self.len - position - 12 {
-                return Ok(Some(promise("a chunk", position, size, self.len)));
+            let header = self.bytes::<12>(position)?;
+            match header.map(|header| number(&header[4..])) {
+                Some(u64::MAX) => break,
+                Some(size) if size <= left - 12 => position += 12 + size,
+                size => {
+                    let name = self.upto(position, 4)?;
+                    if samples && !name.iter().all(u8::is_ascii_lowercase) {
+                        return Ok(Extent::Ends(position));
+                    }
+                    let size = size.unwrap_or(12);
+                    let detail = promise("a chunk", position, size, self.len);
+                    return Ok(Extent::Missing(detail));
+                }
             }
-            position += 12 + size;
+            samples |= header.is_some_and(|header| header.starts_with(b"data"));
         }
-        Ok(None)
+        Ok(Extent::Ends(self.len))
     }
 
     /// Source: RFC 3533, section 6.
-    fn ogg(&mut self, start: u64) -> io::Result<Option<String>> {
+    fn ogg(&mut self, start: u64) -> io::Result<Extent> {
+        let no_header = "the last page has no complete header".to_owned();
         let mut position = start;
         for _ in 0..MAX_STEPS {
-            if position >= self.len {
-                return Ok(None);
+            let magic = self.upto(position, 4)?;
+            if magic.is_empty() || !b"OggS".starts_with(&magic) {
+                break;
             }
             let Some(header) = self.bytes::<27>(position)? else {
-                return Ok(Some("the last page has no complete header".to_owned()));
+                return Ok(Extent::Missing(no_header));
             };
-            if !header.starts_with(b"OggS") {
-                return Ok(None);
-            }
             let n_segments = u64::from(header[26]);
             let mut table = [0; 255];
             let table = &mut table[..usize::from(header[26])];
             if position + 27 + n_segments > self.len {
-                return Ok(Some("the last page has no complete header".to_owned()));
+                return Ok(Extent::Missing(no_header));
             }
             self.input.read_exact(table)?;
             let size = 27 + n_segments + table.iter().map(|&lace| u64::from(lace)).sum::<u64>();
             if size > self.len - position {
-                return Ok(Some(promise("the page", position, size, self.len)));
+                return Ok(Extent::Missing(promise(
+                    "the page", position, size, self.len,
+                )));
             }
             position += size;
         }
-        Ok(None)
+        Ok(Extent::Ends(self.len))
     }
 
-    /// Source: RFC 8794 (EBML), sections 4 and 6; a size of all ones is unknown.
-    fn matroska(&mut self, start: u64) -> io::Result<Option<String>> {
+    /// Source: RFC 8794 (EBML), sections 4 and 6; a size of all ones is unknown, as live recordings
+    /// have it: there the elements inside are walked, and zeros behind the last are padding. What
+    /// follows a segment of known size is no part of the recording.
+    fn matroska(&mut self, start: u64) -> io::Result<Extent> {
         let mut position = start;
-        // The EBML header, the segment, and what may surround them.
-        for _ in 0..16 {
+        let (mut live, mut segment_read) = (false, false);
+        for _ in 0..MAX_STEPS {
+            let name = self.bytes::<4>(position)?;
+            if name == Some(EBML) && position > start {
+                let by = "a second Matroska recording behind the first";
+                return Ok(Extent::Followed(by));
+            }
+            if segment_read {
+                return Ok(Extent::Ends(position));
+            }
             let Some([id]) = self.bytes::<1>(position)? else {
-                return Ok(None);
+                break;
             };
+            if id == 0 {
+                let padding = live && !self.find(position, |bytes| bytes[0] != 0)?;
+                return Ok(Extent::Ends(if padding { position } else { self.len }));
+            }
             let size_at = position + u64::from(id.leading_zeros()) + 1;
             let Some([first]) = self.bytes::<1>(size_at)? else {
-                return Ok(None);
+                break;
             };
             let width = first.leading_zeros() + 1;
-            if id == 0 || width > 8 || size_at + u64::from(width) > self.len {
-                return Ok(None);
-            }
-            let mut field = [0; 8];
-            let field = &mut field[..width as usize];
-            self.input.seek(SeekFrom::Start(size_at))?;
-            self.input.read_exact(field)?;
-            let unknown = (1_u64 << (7 * width)) - 1;
-            let size = number(field) & unknown;
-            if size == unknown {
-                return Ok(None);
+            if width > 8 || size_at + u64::from(width) > self.len {
+                break;
             }
             let body = size_at + u64::from(width);
+            let unknown = (1_u64 << (7 * width)) - 1;
+            let size = number(&self.upto(size_at, u64::from(width))?) & unknown;
+            if size == unknown {
+                live = true;
+                position = body;
+                continue;
+            }
             if size > self.len - body {
-                return Ok(Some(promise("an element", position, size, self.len)));
+                if live {
+                    break;
+                }
+                let detail = promise("an element", position, size, self.len);
+                return Ok(Extent::Missing(detail));
             }
             position = body + size;
+            segment_read = name == Some(SEGMENT);
         }
-        Ok(None)
+        Ok(Extent::Ends(self.len))
     }
 
     /// Source: ISO/IEC 14496-12, 4.2; a size of 0 reaches to the end, 1 means 64 bits follow.
-    fn mp4(&mut self, start: u64) -> io::Result<Option<String>> {
+    fn mp4(&mut self, start: u64) -> io::Result<Extent> {
         let mut position = start;
         for _ in 0..MAX_STEPS {
             let Some(header) = self.bytes::<8>(position)? else {
-                return Ok(None);
+                return Ok(Extent::Ends(self.len));
             };
             let size = match number(&header[..4]) {
-                0 => return Ok(None),
+                0 => break,
                 1 => match self.bytes::<16>(position)? {
                     Some(long) => number(&long[8..]),
-                    None => return Ok(Some(promise("a box", position, 16, self.len))),
+                    None => return Ok(Extent::Missing(promise("a box", position, 16, self.len))),
                 },
                 size => size,
             };
             if size > self.len - position {
-                return Ok(Some(promise("a box", position, size, self.len)));
+                return Ok(Extent::Missing(promise("a box", position, size, self.len)));
             }
             if size < 8 {
-                return Ok(None);
+                return Ok(Extent::Ends(self.len));
             }
             position += size;
         }
-        Ok(None)
+        Ok(Extent::Ends(self.len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(container: Container, bytes: &[u8]) -> Extent {
+        let mut input = io::Cursor::new(bytes);
+        extent(&mut input, container, 0, bytes.len() as u64).expect("in memory")
     }
 
-    /// The size in a Xing, Info or VBRI tag, where the encoder left one.
-    ///
-    /// Source: LAME, `doc/html/detailed.html` and *Mp3 Info Tag rev 1*; G. Bouvigne.
-    fn mpeg(&mut self, start: u64) -> io::Result<Option<String>> {
-        let mut head = Vec::new();
-        self.input.seek(SeekFrom::Start(start))?;
-        self.input.by_ref().take(256).read_to_end(&mut head)?;
-        let Some(header) = MpegHeader::parse(&head) else {
-            return Ok(None);
-        };
-        let side_info = match (header.version, header.mono) {
-            (3, false) => 32,
-            (3, true) | (_, false) => 17,
-            (_, true) => 9,
-        };
-        let tag = |offset: usize, len: usize| head.get(offset..offset + len);
-        let xing = 4 + side_info;
-        let claimed = match tag(xing, 16) {
-            Some(field) if field.starts_with(b"Xing") || field.starts_with(b"Info") => {
-                match number(&field[4..8]) & 3 {
-                    2 => Some(number(&field[8..12])),
-                    3 => Some(number(&field[12..16])),
-                    _ => None,
-                }
-            }
-            _ => tag(36, 14)
-                .filter(|field| field.starts_with(b"VBRI"))
-                .map(|field| number(&field[10..14])),
-        };
-        // Encoders disagree on whether the frame with the tag counts.
-        let slack = 2 * header.frame_len as u64;
-        Ok(claimed
-            .filter(|&size| size > self.len - start + slack)
-            .map(|size| promise("the Xing tag", start, size, self.len)))
-    }
-
-    fn adts(&mut self, start: u64) -> io::Result<Option<String>> {
-        let mut position = start;
-        for _ in 0..MAX_STEPS {
-            let Some(header) = self.bytes::<7>(position)? else {
-                return Ok(None);
-            };
-            let Some(size) = adts_frame_len(&header) else {
-                return Ok(None);
-            };
-            if size as u64 > self.len - position {
-                return Ok(Some(promise("the frame", position, size as u64, self.len)));
-            }
-            position += size as u64;
+    #[test]
+    fn a_rest_that_is_no_ogg_page_is_no_missing_one() {
+        let mut page = b"OggS".to_vec();
+        page.resize(26, 0);
+        page.extend(b"\x01\x05hello");
+        let pages = page.repeat(2);
+        for len in 0..60 {
+            let with_zeros = [pages.clone(), vec![0; len]].concat();
+            let end = with_zeros.len() as u64;
+            assert_eq!(ends(Container::Ogg, &with_zeros), Extent::Ends(end));
         }
-        Ok(None)
+        for cut in 1..page.len() {
+            let extent = ends(Container::Ogg, &pages[..page.len() + cut]);
+            assert!(matches!(extent, Extent::Missing(_)), "{cut}: {extent:?}");
+        }
+    }
+
+    #[test]
+    fn matroska_ends_with_its_segment() {
+        let header = [EBML.as_slice(), b"\x82hi"].concat();
+        // A cluster of three bytes.
+        let cluster = b"\x1f\x43\xb6\x75\x83abc".as_slice();
+        let sized = [&header, SEGMENT.as_slice(), b"\x88", cluster].concat();
+        let live = [&header, SEGMENT.as_slice(), b"\xff", cluster, cluster].concat();
+        let tag = [b"TAG".as_slice(), &[b' '; 125]].concat();
+        for (whole, tails) in [
+            (&sized, [&[0; 1000][..], b"\r\n", &tag]),
+            (&live, [&[0], &[0; 2], &[0; 1000]]),
+        ] {
+            let end = whole.len() as u64;
+            assert_eq!(ends(Container::Matroska, whole), Extent::Ends(end));
+            for tail in tails {
+                let with_tail = [whole, tail].concat();
+                assert_eq!(ends(Container::Matroska, &with_tail), Extent::Ends(end));
+            }
+            let twice = ends(Container::Matroska, &whole.repeat(2));
+            assert!(matches!(twice, Extent::Followed(_)), "{twice:?}");
+        }
+        for cut in header.len() + 5..sized.len() {
+            let extent = ends(Container::Matroska, &sized[..cut]);
+            assert!(matches!(extent, Extent::Missing(_)), "{cut}: {extent:?}");
+        }
+        // Zeros with something behind them are a hole, and that is for the demuxer to judge.
+        let hole = [&live, [0; 9].as_slice(), cluster].concat();
+        let end = hole.len() as u64;
+        assert_eq!(ends(Container::Matroska, &hole), Extent::Ends(end));
     }
 }

@@ -26,6 +26,7 @@ pub(crate) struct Window<R> {
     len: u64,
     position: u64,
     patches: Vec<Patch>,
+    seekable: bool,
 }
 
 impl<R: Input> Window<R> {
@@ -37,7 +38,14 @@ impl<R: Input> Window<R> {
             len,
             position: 0,
             patches,
+            seekable: true,
         })
+    }
+
+    /// Tells the demuxer that there is no way back.
+    pub(crate) fn forward_only(mut self) -> Self {
+        self.seekable = false;
+        self
     }
 }
 
@@ -80,7 +88,7 @@ impl<R: Input> Seek for Window<R> {
 
 impl<R: Input> MediaSource for Window<R> {
     fn is_seekable(&self) -> bool {
-        true
+        self.seekable
     }
 
     fn byte_len(&self) -> Option<u64> {

@@ -156,12 +156,13 @@ pub(crate) fn decode(
     if let Some(promised) = track.num_frames
         && params.codec == CODEC_ID_FLAC
         && context.container == Container::Flac
-        && sink.frames() < promised
+        && sink.frames() != promised
     {
-        let detail = format!(
-            "the header promises {promised} samples, {} follow",
-            sink.frames()
-        );
+        let frames = sink.frames();
+        let detail = format!("the header promises {promised} samples, {frames} follow");
+        if frames > promised {
+            return Err(context.damaged(detail));
+        }
         return Err(AudioError::Truncated {
             name: context.name.to_owned(),
             detail,

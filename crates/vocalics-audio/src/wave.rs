@@ -21,6 +21,8 @@ const TRAILING: [&[u8; 4]; 9] = [
 pub(crate) enum Fault {
     Truncated(String),
     Damaged(String),
+    /// Valid, of a kind that is not decoded here: which.
+    Unsupported(String),
     Empty,
 }
 
@@ -88,8 +90,9 @@ pub(crate) fn layout<R: Read + Seek>(
             ))));
         }
         if &id == b"fmt " && size >= 16 {
-            let mut body = [0; 16];
-            input.read_exact(&mut body)?;
+            let mut body = [0; 26];
+            let known = body.len().min(size as usize);
+            input.read_exact(&mut body[..known])?;
             let field = |offset: usize| u16::from_le_bytes([body[offset], body[offset + 1]]);
             let wide =
                 |offset: usize| u32::from(field(offset)) | u32::from(field(offset + 2)) << 16;
@@ -112,6 +115,15 @@ pub(crate) fn layout<R: Read + Seek>(
                 Some(plain) => plain,
                 None => u32::from(block_align),
             };
+            // The extended header names the coding at the head of its sub-format.
+            let coding = if tag == 0xfffe && size >= 40 {
+                field(24)
+            } else {
+                tag
+            };
+            if let Some(kind) = undecoded(coding, bits) {
+                return Ok(Err(Fault::Unsupported(kind)));
+            }
             format = Some((tag, channels, block_align));
         }
         position = body + u64::from(size) + u64::from(size & 1);
@@ -127,6 +139,18 @@ fn plain_block(tag: u16, channels: u16, bits: u16) -> Option<u32> {
     let bytes = u32::from(channels) * u32::from(bits).div_ceil(8);
     // What the header has no room for, it cannot state.
     (plain && bytes <= u32::from(u16::MAX)).then_some(bytes)
+}
+
+/// The name of a coding that is decoded here at other widths only.
+fn undecoded(coding: u16, bits: u16) -> Option<String> {
+    let name = match (coding, bits) {
+        (0x0001, 8 | 16 | 24 | 32) | (0x0003, 32 | 64) => return None,
+        (0x0001, 1..=64) => "PCM",
+        (0x0003, 1..=64) => "float",
+        (0x0011, 3) => "IMA ADPCM",
+        _ => return None,
+    };
+    Some(format!("{bits}-bit {name} in wave"))
 }
 
 fn chunk_header<R: Read>(input: &mut R) -> io::Result<([u8; 4], u32)> {

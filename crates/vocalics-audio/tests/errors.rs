@@ -39,7 +39,7 @@ impl Wav {
         let data_len = self
             .data_len
             .unwrap_or_else(|| self.data.len().try_into().expect("small"));
-        let block = self.channels.wrapping_mul(self.bits / 8);
+        let block = self.channels.wrapping_mul(self.bits.div_ceil(8));
         let mut bytes = b"RIFF".to_vec();
         bytes.extend(data_len.saturating_add(36).to_le_bytes());
         bytes.extend(b"WAVEfmt \x10\0\0\0");
@@ -157,6 +157,40 @@ fn known_but_unsupported_formats_are_named() {
     );
 }
 
+/// They were called damaged, with the advice to download them again.
+#[test]
+fn wave_files_of_other_widths_are_unsupported() {
+    for (tag, bits, name) in [
+        (1, 12, "12-bit PCM"),
+        (1, 20, "20-bit PCM"),
+        (1, 64, "64-bit PCM"),
+        (3, 16, "16-bit float"),
+    ] {
+        let plain = Wav {
+            tag,
+            bits,
+            ..Wav::default()
+        }
+        .bytes();
+        // The same by the extended header, which names the coding in its sub-format.
+        let mut extended = plain[..36].to_vec();
+        extended[16] = 40;
+        extended[20..22].copy_from_slice(&0xfffe_u16.to_le_bytes());
+        extended.extend(22_u16.to_le_bytes());
+        extended.extend(bits.to_le_bytes());
+        extended.extend(4_u32.to_le_bytes());
+        extended.extend(tag.to_le_bytes());
+        extended.extend(b"\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71");
+        extended.extend(&plain[36..]);
+        for bytes in [plain, extended] {
+            let error = decode(bytes).expect_err(name);
+            assert_eq!(error.code(), "unsupported_format", "{error}");
+            assert!(error.to_string().contains(name), "{error}");
+            assert!(error.hint().contains("ffmpeg"), "{}", error.hint());
+        }
+    }
+}
+
 #[test]
 fn empty() {
     assert_eq!(code(decode(Vec::new())), "empty");
@@ -197,6 +231,9 @@ fn too_short_and_too_long() {
         ..Wav::default()
     };
     assert_eq!(code(decode(short.bytes())), "too_short");
+    // 0.1999375 s, which must not read as the 0.2 s that are asked for.
+    let message = decode(short.bytes()).expect_err("short").to_string();
+    assert!(message.contains("0.199 s, at least 0.2 s"), "{message}");
     let just = Wav {
         data: samples()[..2 * 3200].to_vec(),
         ..Wav::default()

@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vocalics_audio::{DecodeOptions, EXTENSIONS, Waveform, read_file};
+use vocalics_audio::{DecodeOptions, EXTENSIONS, Waveform, decode_bytes, read_file};
 
 /// `originals/` of the corpora root, or `None` with a note when there is none.
 fn originals() -> Option<PathBuf> {
@@ -180,6 +180,74 @@ fn edge_cases_decode_or_say_why_not() {
     }
 }
 
+/// An ID3v1 tag: 128 bytes.
+fn id3v1() -> Vec<u8> {
+    let mut tag = b"TAG".to_vec();
+    tag.resize(128, b' ');
+    tag
+}
+
+/// Good files were called truncated or damaged for padding or a tag behind their end.
+#[test]
+fn bytes_behind_the_end_change_nothing() {
+    let Some(originals) = originals() else { return };
+    let options = DecodeOptions {
+        sample_rate: None,
+        ..DecodeOptions::default()
+    };
+    let tails = [
+        vec![0],
+        vec![0; 2],
+        vec![0; 10],
+        vec![0; 26],
+        vec![0; 1000],
+        id3v1(),
+    ];
+    for path in files(&originals.join("derived-formats")) {
+        let bytes = std::fs::read(&path).expect("read");
+        let name = path.file_name().expect("name").to_string_lossy();
+        let plain = decode_bytes(bytes.clone(), &name, &options).expect("decodes");
+        for tail in &tails {
+            let with_tail = [bytes.as_slice(), tail].concat();
+            let decoded = decode_bytes(with_tail, &name, &options)
+                .unwrap_or_else(|error| panic!("{} bytes: {error}", tail.len()));
+            assert!(
+                decoded.samples() == plain.samples(),
+                "{name}: {} bytes behind the end are heard",
+                tail.len()
+            );
+        }
+    }
+}
+
+/// It was dropped without a word, or joined to the first less a frame.
+#[test]
+fn a_second_stream_behind_the_first_is_heard_or_refused() {
+    let Some(originals) = originals() else { return };
+    let folder = originals.join("derived-formats");
+    let options = DecodeOptions::default();
+    for (name, between) in [
+        ("flac16.flac", Vec::new()),
+        ("flac16.flac", id3v1()),
+        ("mp3-128k.mp3", Vec::new()),
+        ("mp3-128k.mp3", id3v1()),
+        ("mp3-vbr-22k05.mp3", Vec::new()),
+        ("vorbis.ogg", Vec::new()),
+        ("opus.opus", Vec::new()),
+        ("opus.webm", Vec::new()),
+    ] {
+        let bytes = std::fs::read(folder.join(name)).expect("read");
+        let twice = [bytes.as_slice(), &between, &bytes].concat();
+        let result = decode_bytes(twice, name, &options);
+        let error = result.err().unwrap_or_else(|| panic!("{name}: accepted"));
+        assert_eq!(error.code(), "unsupported_format", "{error}");
+    }
+    let bytes = std::fs::read(folder.join("aac.aac")).expect("read");
+    let once = decode(&folder.join("aac.aac")).duration_secs();
+    let twice = decode_bytes(bytes.repeat(2), "aac.aac", &options).expect("decodes");
+    assert!((twice.duration_secs() - 2.0 * once).abs() < 0.001);
+}
+
 #[test]
 fn every_format_cut_in_half_is_an_error() {
     let Some(originals) = originals() else { return };
@@ -187,7 +255,7 @@ fn every_format_cut_in_half_is_an_error() {
         let mut bytes = std::fs::read(&path).expect("read");
         bytes.truncate(bytes.len() / 2 + 3);
         let name = path.file_name().expect("name").to_string_lossy();
-        let error = vocalics_audio::decode_bytes(bytes, &name, &DecodeOptions::default())
+        let error = decode_bytes(bytes, &name, &DecodeOptions::default())
             .err()
             .unwrap_or_else(|| panic!("{name}: half a file passed for a whole one"));
         println!("{error} [{}]", error.code());
