@@ -43,10 +43,14 @@ def trimmed(y, top_db, over_noise_db):
         return librosa.effects.trim(y, top_db=float(top_db))[0]
     levels = librosa.power_to_db(librosa.feature.rms(y=y, frame_length=2048, hop_length=512)[0] ** 2, top_db=None)
     loudest = levels.max()
-    background, more = (np.sort(levels)[(len(levels) - 1) * tenths // 10] for tenths in (1, 3))
     least = loudest - top_db
-    if more - background <= 7:
-        least = max(least, min(background + over_noise_db, loudest - 6))
+    energies = np.add.reduceat(y.astype(np.float64) ** 2, range(0, len(y), 512))
+    sounds = energies > 2048 * 10 ** (loudest / 10 - 12)
+    kept = np.sort([level for i, level in enumerate(levels) if sounds[max(i - 2, 0) : i + 2].all()])
+    if len(kept):
+        background, more = (kept[(len(kept) - 1) * tenths // 10] for tenths in (1, 3))
+        if more - background <= 7:
+            least = max(least, min(background + over_noise_db, loudest - 6))
     heard = np.flatnonzero(levels > least)
     return y[heard[0] * 512 : (heard[-1] + 1) * 512]
 

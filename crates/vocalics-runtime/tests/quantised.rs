@@ -93,7 +93,8 @@ fn the_default_model_becomes_small_and_stays_close() {
     agree_with_onnxruntime(&quantised.bytes, &rows, QUANTISED_TOLERANCE);
 }
 
-/// Nothing is rounded on the way, so that engines agree as on a file that is not quantised, and the way back gives the same network.
+/// Nothing is rounded on the way, so that engines agree as on a file that is not quantised. Weights that are rounded already stay
+/// as they are.
 #[test]
 fn weights_alone_are_rounded_without_recordings() {
     let model = default_model();
@@ -103,7 +104,6 @@ fn weights_alone_are_rounded_without_recordings() {
     assert!(quantised.note.ranges.is_none() && quantised.tried.is_empty());
     let back = dequantise(&quantised.bytes).unwrap();
     assert_eq!(dequantise(&back).unwrap(), back, "it is not quantised");
-    assert!(back.len() > new * 3);
 
     let original = Recognizer::from_bytes(model.clone()).unwrap();
     let native = Recognizer::from_bytes(quantised.bytes.clone()).unwrap();
@@ -116,14 +116,14 @@ fn weights_alone_are_rounded_without_recordings() {
     for clip in clips(&model, 12, 2) {
         let [want, got, back, other] = [&original, &native, &single, &rten]
             .map(|one| one.scores_from_features(&clip).unwrap());
-        assert_ne!(want, got, "nothing was rounded");
         assert_eq!(got, back);
         for ((want, got), other) in want.iter().zip(&got).zip(&other) {
-            assert!((want - got).abs() < 0.05, "{want} {got}");
-            assert!(
-                (got - other).abs() < TEST_VECTOR_TOLERANCE,
-                "native {got}, rten {other}"
-            );
+            for (name, score) in [("before", want), ("rten", other)] {
+                assert!(
+                    (score - got).abs() < TEST_VECTOR_TOLERANCE,
+                    "{name} {score}, {got}"
+                );
+            }
         }
         rows.push(row(&clip, &got, original.metadata().temperature));
     }
@@ -257,6 +257,8 @@ fn recurrent_weights_become_small_in_every_engine() {
         let model = with_metadata(&graph.bytes());
 
         let clips: Vec<_> = (0..8).map(|seed| noise(40, seed)).collect();
+        let alone = quantise_weights(&model).unwrap();
+        let alone = Recognizer::from_bytes(alone.bytes).unwrap();
         let quantised = quantise(&model, &clips).unwrap();
         let (old, new) = (model.len(), quantised.bytes.len());
         assert!(new * 2 < old, "{operator}: {old} to {new} bytes");
@@ -272,6 +274,8 @@ fn recurrent_weights_become_small_in_every_engine() {
             let [want, got, other] =
                 [&original, &native, &rten].map(|one| one.scores_from_features(&clip).unwrap());
             assert_ne!(want, got, "{operator}: nothing was rounded");
+            // Nothing else is, in this graph.
+            assert_eq!(got, alone.scores_from_features(&clip).unwrap());
             for ((want, got), other) in want.iter().zip(&got).zip(&other) {
                 assert!((want - got).abs() < 2e-2, "{operator}: {want} {got}");
                 assert!((got - other).abs() < 1e-5, "{operator}: {got} {other}");
