@@ -25,7 +25,7 @@ fn agree(name: &str, bytes: &[u8], least: usize) {
     let native = load(bytes, Engine::Native, 1).unwrap_or_else(|error| panic!("{name}: {error}"));
     let shared = load(bytes, Engine::Native, 3).expect("threads change nothing");
     let rten = load(bytes, Engine::Rten, 1).expect("rten runs it");
-    let n_mels = native.metadata().front_end.n_mels;
+    let n_mels = native.metadata().n_features();
     assert_eq!(
         (native.engine(), rten.engine()),
         (Engine::Native, Engine::Rten)

@@ -23,7 +23,7 @@ pub enum RuntimeError {
     #[error("the clip is empty")]
     Empty,
     /// The clip is too short to say anything about.
-    #[error("the clip lasts {secs:.3} s, at least {minimum:.3} s are needed")]
+    #[error("the clip lasts {:.3} s, at least {minimum:.3} s are needed", (secs * 1e3).floor() / 1e3)]
     TooShort {
         /// Its duration in seconds.
         secs: f64,

@@ -22,7 +22,7 @@ pub use range::RangeRule;
 
 use crate::metadata::{attach, attach_metadata, is_quantised, read_metadata};
 use crate::native::Observed;
-use crate::onnx::parse;
+use crate::onnx::{inspect, parse};
 use crate::recognizer::windows;
 use crate::{ModelError, ModelMetadata, Recognizer, RecognizerOptions};
 use range::{Distribution, grid};
@@ -132,8 +132,8 @@ pub fn quantise(model: &[u8], clips: &[FeatureMatrix]) -> Result<Quantised, Mode
 
 /// Quantises the weights of a model file alone.
 ///
-/// What the file says is kept as by [`quantise`]. It gives the same scores in every engine that computes in single precision, within the tolerance of a file that
-/// is not quantised.
+/// What the file says is kept as by [`quantise`]. It gives the same scores in every engine that computes in single
+/// precision, within the tolerance of a file that is not quantised.
 ///
 /// # Errors
 ///
@@ -157,6 +157,7 @@ pub fn dequantise(model: &[u8]) -> Result<Vec<u8>, ModelError> {
     if !is_quantised(model)? {
         return Ok(model.to_vec());
     }
+    inspect(model)?;
     let graph = back::back(parse(model)?)?;
     let metadata = Recognizer::rescored(
         &graph,

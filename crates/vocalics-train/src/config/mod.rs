@@ -346,34 +346,35 @@ mod tests {
 
     #[test]
     fn what_is_about_labels_is_refused_without_them() {
-        let refused = |change: &dyn Fn(&mut TrainConfig)| {
+        type Change = fn(&mut TrainConfig);
+        let refused = |change: Change| {
             let mut config = TrainConfig::default();
             change(&mut config);
             config.validate_pretraining().unwrap_err().to_string()
         };
-        let changes: [(&str, &dyn Fn(&mut TrainConfig)); 7] = [
-            ("transfer.freeze", &|c| {
+        let changes: [(&str, Change); 7] = [
+            ("transfer.freeze", |c| {
                 c.transfer.init = "a.onnx".into();
                 c.transfer.freeze = Freeze::Named(NamedFreeze::AllButHead);
             }),
-            ("transfer.layer_decay", &|c| c.transfer.layer_decay = 0.7),
-            ("transfer.pretrain.corpora", &|c| {
+            ("transfer.layer_decay", |c| c.transfer.layer_decay = 0.7),
+            ("transfer.pretrain.corpora", |c| {
                 c.transfer.pretrain.corpora = vec!["tess".into()];
                 c.transfer.pretrain.epochs = 5;
             }),
-            ("distillation", &|c| {
+            ("distillation", |c| {
                 c.distillation = Some(DistillationConfig {
                     teacher: "a.onnx".into(),
                     ..DistillationConfig::default()
                 });
             }),
-            ("training.keep", &|c| {
+            ("training.keep", |c| {
                 c.training.keep = [("angry".to_owned(), 0.5)].into();
             }),
-            ("training.sampling", &|c| {
+            ("training.sampling", |c| {
                 c.training.sampling = Sampling::Balanced
             }),
-            ("training.focal_gamma", &|c| c.training.focal_gamma = 2.0),
+            ("training.focal_gamma", |c| c.training.focal_gamma = 2.0),
         ];
         for (field, change) in changes {
             let error = refused(change);
