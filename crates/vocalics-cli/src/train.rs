@@ -40,6 +40,9 @@ pub(crate) struct Arguments {
     beginning: Beginning,
     #[command(flatten)]
     loading: Loading,
+    /// Speakers who do not train and fit the temperature, above the configuration; 0 where there are too few
+    #[arg(long, value_name = "N")]
+    validation_speakers: Option<usize>,
     /// Run directory; runs/NAME, or runs/NAME-all where an evaluation goes to runs/NAME, if not given
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
@@ -381,6 +384,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.beginning.apply(&mut config, own)?;
     arguments.overrides.apply(&mut config);
     arguments.speakers.apply(&mut config)?;
+    if let Some(speakers) = arguments.validation_speakers {
+        config.evaluation.validation_speakers = speakers;
+    }
     arguments.corpora.override_names(&mut config);
     config.validate()?;
     if arguments.print_config {

@@ -891,6 +891,40 @@ fn the_printed_configuration_is_complete_and_can_be_read() {
     assert_eq!(again.out, run.out);
 }
 
+/// The first thing many do: a folder for each class, whose speakers nobody told.
+#[test]
+fn a_folder_of_ones_own_is_trained_on_from_the_shipped_model() {
+    let bench = Bench::new();
+    for (class, f0) in [("calm", 140.0), ("angry", 240.0)] {
+        let folder = bench.path("mine").join(class);
+        fs::create_dir_all(&folder).unwrap();
+        for clip in 0..2_u8 {
+            let samples = voice(f0 + 10.0 * f64::from(clip), 4.0, 0.6);
+            write_wav16(&folder.join(format!("{clip}.wav")), &samples, 16_000).unwrap();
+        }
+    }
+    let shipped = workspace().join("models/default.onnx");
+    let shipped = shipped.to_str().unwrap();
+    let base = ["train", "--init", shipped, "--init-member", "2"];
+    let rest = [
+        "--corpus",
+        "folder=mine",
+        "--epochs",
+        "1",
+        "--run",
+        "mine-run",
+    ];
+    let train = [&base[..], &rest].concat();
+    bench
+        .run(&train)
+        .exits(1)
+        .says(&["2 of 1 speakers", "train --validation-speakers 0"]);
+    let none = [&train[..], &["--validation-speakers", "0"]].concat();
+    let model = bench.run(&none).exits(0).out;
+    let predict = ["predict", "--model", model.trim(), "mine/angry/0.wav"];
+    bench.run(&predict).exits(0);
+}
+
 /// The sets of a configuration beside log-mel: printed, trained on, searched, computed again by `predict`, and refused where nothing takes them.
 #[test]
 fn functionals_go_from_the_configuration_to_the_prediction() {

@@ -95,7 +95,7 @@ pub(super) fn whole(config: &TrainConfig, data: &Data) -> Result<Fold, TrainErro
         return Err(TrainError::Config {
             field: "evaluation.validation_speakers",
             actual: format!("{wanted} of {} speakers", speakers.len()),
-            expected: "fewer than there are speakers",
+            expected: "fewer than there are speakers; 0 holds nobody out (train --validation-speakers 0), and the temperature is 1",
         });
     }
     let held: Vec<&str> = (0..wanted)
