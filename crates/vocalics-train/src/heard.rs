@@ -114,7 +114,8 @@ impl Heard {
 }
 
 /// The clips of other corpora that may be trained on before a fold: those of no speaker whom the fold tests or validates on,
-/// and of none whom nobody named; and no file that the fold tests or validates on, whoever is said to speak in it.
+/// and, where it holds anybody out, of none whom nobody named; and no file that the fold tests or validates on, whoever is said to
+/// speak in it.
 pub(crate) fn unheard_in(fold: &Fold, data: &Data, prior: &Data) -> Vec<usize> {
     let held = fold.test.iter().chain(&fold.validation);
     let files: BTreeSet<&Content> = held
@@ -129,7 +130,7 @@ pub(crate) fn unheard_in(fold: &Fold, data: &Data, prior: &Data) -> Vec<usize> {
             let speaker = prior.utterances[clip].speaker.as_str();
             let file = prior.contents.get(clip);
             !held.contains(speaker)
-                && !is_unknown_speaker(speaker)
+                && (held.is_empty() || !is_unknown_speaker(speaker))
                 && file.is_none_or(|file| !files.contains(file))
         })
         .collect()
@@ -185,5 +186,13 @@ mod tests {
             test: vec![0],
         };
         assert_eq!(unheard_in(&fold, &own, &prior), [1, 5]);
+        // A model of everybody holds nobody out.
+        let all = Fold {
+            train: vec![0, 1, 2],
+            validation: Vec::new(),
+            test: Vec::new(),
+            ..fold
+        };
+        assert_eq!(unheard_in(&all, &own, &prior), [0, 1, 2, 3, 4, 5, 6]);
     }
 }

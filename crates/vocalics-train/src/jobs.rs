@@ -142,6 +142,18 @@ impl Task<'_> {
             return Ok(start.standardiser.clone());
         }
         let before = self.prior.map(|prior| (prior, self.before(fold, prior)));
+        if let Some((prior, before)) = &before
+            && before.train.is_empty()
+        {
+            let (clips, fold) = (prior.utterances.len(), &fold.name);
+            return Err(TrainError::Config {
+                field: "transfer.pretrain.corpora",
+                actual: format!(
+                    "{clips} clips, none of which {fold} may learn from: their speakers are held out of its training, or nobody knows who they are"
+                ),
+                expected: "recordings of other speakers, who are named",
+            });
+        }
         let (data, clips) = match &before {
             Some((prior, before)) => (*prior, &before.train),
             None => (self.data, &fold.train),

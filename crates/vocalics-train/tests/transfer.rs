@@ -19,7 +19,7 @@ use vocalics_runtime::{Recognizer, combine, dequantise, quantise, quantise_weigh
 use vocalics_train::{
     Data, EnsembleConfig, Freeze, NamedFreeze, NetworkConfig, PretrainConfig, Progress, RunOptions,
     Silent, TrainConfig, TrainError, TransferConfig, cross_validate, cross_validate_after,
-    describe_init, infer, train_model,
+    describe_init, infer, train_model, train_model_after,
 };
 
 /// A model of the first two speakers' clips, written to `folder/first/model.onnx`.
@@ -372,6 +372,29 @@ fn other_corpora_come_first_without_the_speakers_of_the_fold() {
     attempt(Some(&prior), "stopped", &Silent).expect("resumed run");
     assert_eq!(scores("whole"), scores("stopped"));
 
+    // Of nobody, who may be anybody: it was an error about frames.
+    let mut nobodys = prior.clone();
+    for utterance in &mut nobodys.utterances {
+        utterance.speaker = "sung-unknown".into();
+    }
+    let error = attempt(Some(&nobodys), "nobody", &Silent).expect_err("nothing is left");
+    let text = error.to_string();
+    assert!(
+        text.contains("none of which speaker-0 may learn from"),
+        "{text}"
+    );
+    let mut of_all = config.clone();
+    of_all.evaluation.validation_speakers = 0;
+    let options_of_all = options(&folder.path().join("everybody"));
+    train_model_after(
+        &of_all,
+        &data(),
+        Some(&nobodys),
+        None,
+        &options_of_all,
+        &Silent,
+    )
+    .expect("nobody is held out");
     let error = attempt(None, "none", &Silent).expect_err("no recordings for it");
     assert!(error.to_string().contains("transfer.pretrain"), "{error}");
     let plain = invented::config();
