@@ -18,7 +18,7 @@ pub struct Quality {
     pub clipped: bool,
     /// Share of clipped samples, 0 to 1.
     pub clipped_ratio: f32,
-    /// Whether there is nothing but silence: no sample above
+    /// Whether there is nothing but silence: no sample farther from the middle than
     /// [`SILENCE_PEAK`](vocalics_dsp::level::SILENCE_PEAK). The quietest takes of RAVDESS lie well above.
     pub silent: bool,
 }

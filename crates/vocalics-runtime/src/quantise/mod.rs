@@ -7,7 +7,7 @@
 //! ([`quantise_weights`]): as small, and the same in every engine that computes in single precision.
 //!
 //! Our own engine turns the weights back into single precision when it loads. Inputs it rounds to their grid, so that it
-//! gives what an integer engine gives but for the rounding of sums; it is slower on such a file than on the original.
+//! gives what an integer engine gives but for the rounding of sums. It is not faster on either than on the original.
 
 mod back;
 mod range;

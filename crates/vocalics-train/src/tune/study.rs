@@ -503,9 +503,7 @@ fn test(
     options: &RunOptions,
     progress: &dyn Progress,
 ) -> Result<CrossValidation, TrainError> {
-    for found in found {
-        shelf.of(&found.config)?;
-    }
+    shelf.only(found.iter().map(|found| &found.config))?;
     let shelf = &*shelf;
     let runs = side_by_side(options.jobs, found.len(), |at| {
         let Found { name, config, .. } = &found[at];
